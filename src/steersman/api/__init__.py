@@ -1,0 +1,1 @@
+"""The kinds: schemas, defaults, validation, strategies, printer columns. Pure; nothing here knows of servers or stores."""

@@ -1,0 +1,33 @@
+"""The resources that steersman's own components address. Any other is reached by a Resource made from discovery."""
+
+from __future__ import annotations
+
+from steersman.machinery.gvk import Resource
+
+PODS = Resource("", "v1", "pods", kind="Pod")
+SERVICES = Resource("", "v1", "services", kind="Service")
+ENDPOINTS = Resource("", "v1", "endpoints", kind="Endpoints")
+CONFIG_MAPS = Resource("", "v1", "configmaps", kind="ConfigMap")
+SECRETS = Resource("", "v1", "secrets", kind="Secret")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", kind="ServiceAccount")
+EVENTS = Resource("", "v1", "events", kind="Event")
+PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", kind="PersistentVolumeClaim")
+PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", False, "PersistentVolume")
+REPLICATION_CONTROLLERS = Resource("", "v1", "replicationcontrollers", kind="ReplicationController")
+NODES = Resource("", "v1", "nodes", False, "Node")
+NAMESPACES = Resource("", "v1", "namespaces", False, "Namespace")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", kind="Deployment")
+REPLICA_SETS = Resource("apps", "v1", "replicasets", kind="ReplicaSet")
+STATEFUL_SETS = Resource("apps", "v1", "statefulsets", kind="StatefulSet")
+DAEMON_SETS = Resource("apps", "v1", "daemonsets", kind="DaemonSet")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", kind="ControllerRevision")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", kind="EndpointSlice")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", kind="Lease")
+EVENTS_V1 = Resource("events.k8s.io", "v1", "events", kind="Event")
+PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", False, "PriorityClass")
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", kind="Role")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", kind="RoleBinding")
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", False, "ClusterRole")
+CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", False, "ClusterRoleBinding")
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", False, "TokenReview")
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", False, "SubjectAccessReview")

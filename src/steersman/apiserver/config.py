@@ -1,0 +1,31 @@
+"""Settings of an API server. Files are PEM; addresses are text; cluster/ fills this from its state directory or flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """What `steersman apiserver` needs to know."""
+
+    bind_address: str = "0.0.0.0"
+    secure_port: int = 6443
+    advertise_address: str = "127.0.0.1"
+    tls_cert: Path
+    tls_key: Path
+    client_ca: Path
+    service_account_key: Path
+    """Private key (EC P-256 or RSA) that signs service account tokens; its public half verifies them."""
+    service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    api_audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)
+    kubelet_client_cert: Path | None = None
+    kubelet_client_key: Path | None = None
+    kubelet_ca: Path | None = None
+    service_cidr: str = "10.96.0.0/16"
+    node_port_range: tuple[int, int] = (30000, 32767)
+    max_body_bytes: int = 3 * 1024 * 1024
+    event_ttl_s: int = 3600
+    watch_cache_events: int = field(default=4096)
+    """How many past events per resource a watch can resume from without the store."""

@@ -1,0 +1,132 @@
+"""The seams inside the API server: who asks, what is asked, and what authentication, authorisation and admission look like.
+
+Lowest module of the package: everything here may import it, it imports none of its siblings but http.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from steersman.apiserver.http import Request, Response
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj
+from steersman.store.interface import Delete, Guard, Put
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """Who makes the request (authentication.k8s.io/v1 UserInfo)."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ANONYMOUS = UserInfo("system:anonymous", groups=("system:unauthenticated",))
+LOOPBACK = UserInfo("system:apiserver", groups=("system:masters", "system:authenticated"))
+"""The API server's own identity, for its hooks through the in-process transport."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """What a URL and method mean (facts: URLs and verbs). For non-resource paths only verb and path are set."""
+
+    verb: str
+    path: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    plural: str = ""
+    subresource: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()
+    """What follows the subresource (proxy paths)."""
+
+
+class Verdict(Enum):
+    ALLOW = "allow"
+    DENY = "deny"
+    NO_OPINION = "no opinion"
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, request: Request) -> UserInfo:
+        """The user, ANONYMOUS when no credentials are given. Raises Unauthorized for bad ones."""
+
+
+class Authorizer(Protocol):
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
+        """The verdict and, if it says more than yes or no, the reason. Must be fast: called on every request."""
+
+
+@dataclass(slots=True)
+class AdmissionRequest:
+    """One write, for admission. `obj` is changed in place by mutating plugins; None for delete. `old` None for create."""
+
+    operation: str
+    """CREATE, UPDATE, DELETE, CONNECT."""
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Obj | None
+    old: Obj | None
+    user: UserInfo
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class AdmissionPlugin(Protocol):
+    """One admission controller. Either method may do nothing. Raises a StatusError to refuse."""
+
+    name: str
+
+    async def admit(self, request: AdmissionRequest) -> None: ...
+
+    async def validate(self, request: AdmissionRequest) -> None: ...
+
+
+class Lister(Protocol):
+    """Decoded objects of one resource, from the watch cache, kept by the server. Shared: never change them."""
+
+    @property
+    def version(self) -> int:
+        """Changes whenever any object of the resource changes: a key for memoising what is derived."""
+
+    def get(self, namespace: str, name: str) -> Obj | None: ...
+
+    def list(self, namespace: str | None = None) -> list[Obj]: ...
+
+
+class Listers(Protocol):
+    def __call__(self, resource: Resource) -> Lister: ...
+
+
+class StoreHook(Protocol):
+    """Work that must be atomic with a write of one kind (service addresses). Called inside the write, before validation.
+
+    new is None on deletion, old None on creation; `new` may be changed in place. Returns guards and ops that join the commit.
+    If one of these guards fails, the write calls `prepare` again with fresh copies.
+    """
+
+    async def prepare(
+        self, new: Obj | None, old: Obj | None, *, dry_run: bool
+    ) -> tuple[Sequence[Guard], Sequence[Put | Delete]]: ...
+
+
+@dataclass(slots=True)
+class Call:
+    """A routed, authorised request, as handlers of virtual kinds and special subresources get it."""
+
+    request: Request
+    info: RequestInfo
+    user: UserInfo
+
+
+CallHandler = Callable[[Call], Awaitable[Response]]
+"""Serves one (group, plural, subresource, method) that the generic path does not: reviews, tokens, bindings, exec ..."""

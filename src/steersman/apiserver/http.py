@@ -1,0 +1,67 @@
+"""The request core's own Request and Response: server-neutral, so that the transport (aiohttp, in-process) can change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+from urllib.parse import parse_qsl
+
+from cryptography import x509
+
+
+class RawConnection(Protocol):
+    """The client's connection after a handler took it over (exec, attach, port-forward): bytes in, bytes out."""
+
+    async def read(self) -> bytes:
+        """b'' when the client is gone."""
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request. Header names are lower case. `peer` is the verified client certificate's subject source, if any.
+
+    `read_body()` reads at most the server's limit and raises RequestEntityTooLarge beyond. `take_over` is set where the
+    transport can hand out the raw connection.
+    """
+
+    method: str
+    path: str
+    raw_query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    peer: x509.Certificate | None = None
+    remote: str = ""
+    read_body: Callable[[], Awaitable[bytes]] | None = None
+    take_over: Callable[[], Awaitable[RawConnection]] | None = None
+    _query: list[tuple[str, str]] | None = None
+
+    @property
+    def query_pairs(self) -> list[tuple[str, str]]:
+        """Decoded query, in order, repeats kept."""
+        if self._query is None:
+            self._query = parse_qsl(self.raw_query, keep_blank_values=True) if self.raw_query else []
+        return self._query
+
+    def query(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return next((value for key, value in self.query_pairs if key == name), default)
+
+
+@dataclass(slots=True)
+class Response:
+    """A whole answer (`body`), a stream (`chunks`), or a taken-over connection (`upgraded`: nothing more is sent)."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    chunks: AsyncIterator[bytes] | None = None
+    upgraded: bool = False
+
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

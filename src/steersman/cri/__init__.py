@@ -1,0 +1,1 @@
+"""The container runtime behind one CRI-shaped interface. Only the kubelet uses it, only `interface`."""

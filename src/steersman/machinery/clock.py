@@ -1,0 +1,81 @@
+"""The one clock. Everything that needs the time or waits takes a Clock, so that a whole cluster can run in virtual time.
+
+Nothing else in steersman may call time.time(), datetime.now() or asyncio.sleep(): ruff's banned-api checks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time, monotonic time and waiting."""
+
+    def now(self) -> datetime:
+        """Wall time, aware, UTC, microseconds."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long; zero or less yields once."""
+
+
+class RealClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class VirtualClock:
+    """A clock that moves only when told: `await clock.advance(seconds)` wakes sleepers in order of their deadlines."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed_s = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed_s)
+
+    def monotonic(self) -> float:
+        return self._elapsed_s
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed_s + seconds, next(self._order), future))
+        await future
+
+    async def advance(self, seconds: float, *, settle_turns: int = 50) -> None:
+        """Move time forward; after each wake-up the loop gets `settle_turns` turns so that woken tasks can act."""
+        end = self._elapsed_s + seconds
+        await self._settle(settle_turns)
+        while self._sleepers and self._sleepers[0][0] <= end:
+            due, _, future = heapq.heappop(self._sleepers)
+            self._elapsed_s = due
+            if not future.done():
+                future.set_result(None)
+                await self._settle(settle_turns)
+        self._elapsed_s = end
+        await self._settle(settle_turns)
+
+    @staticmethod
+    async def _settle(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)

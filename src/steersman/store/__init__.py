@@ -1,0 +1,1 @@
+"""Where objects live: one etcd-shaped interface, several implementations. Only the API server imports it, only `interface`."""
