@@ -46,6 +46,8 @@ class RequestInfo:
     name: str = ""
     parts: tuple[str, ...] = ()
     """What follows the subresource (proxy paths)."""
+    field_selector: str = ""
+    """As sent with list, watch and deletecollection: the node authorizer lets a node list the pods it has by it."""
 
 
 class Verdict(Enum):

@@ -37,6 +37,8 @@ class Request:
     remote: str = ""
     read_body: Callable[[], Awaitable[bytes]] | None = None
     take_over: Callable[[], Awaitable[RawConnection]] | None = None
+    repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """All values of the headers that were sent more than once (Impersonate-Group); `headers` has the first."""
     _query: list[tuple[str, str]] | None = None
 
     @property
