@@ -1,0 +1,222 @@
+"""YAML as Kubernetes reads and writes it: what Go's sigs.k8s.io/yaml makes of a text, through JSON.
+
+Plain scalars follow that library's rules, not PyYAML's: `010` is 8, `0o14` is 12, `1e3` is 1000, `yes` and `on` are true,
+dates and `12:30:45` stay text. Keys become strings. Source: yaml.v2's resolver.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+_CONSTANTS: dict[str, Any] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
+_NUMERIC_START = frozenset("+-.0123456789")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_INT = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ] *[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]*)?( *Z|[-+][0-9:]+)?)?", re.ASCII
+)
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = "!plain"
+_RESOLVED_TAGS = frozenset(f"{_TAG}{kind}" for kind in ("int", "float", "bool", "null"))
+
+
+class YAMLError(ValueError):
+    """Text that is no YAML; the message reads as Go's: `yaml: line 3: did not find expected key`."""
+
+
+def resolve(text: str) -> Any:
+    """The value a plain scalar stands for: None, bool, int, float or the text itself."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] not in _NUMERIC_START:
+        return text
+    plain = text.replace("_", "")
+    number = _INT.fullmatch(plain)
+    if number is not None:
+        sign, hexadecimal, binary, octal, decimal = number.groups()
+        amount = int(hexadecimal, 16) if hexadecimal else int(binary, 2) if binary else int(octal, 8) if octal else int(decimal)
+        amount = -amount if sign == "-" else amount
+        if -(1 << 63) <= amount < 1 << 64:
+            return amount
+    if _FLOAT.fullmatch(plain):
+        real = float(plain)
+        # The way to Go's objects leads through JSON, where 1e3 is written 1000.
+        return int(real) if real.is_integer() and abs(real) < 1e21 else real
+    return text
+
+
+class _Loader(yaml.CSafeLoader):
+    """Composes nodes only. A plain scalar without a tag is marked so, and resolved here, not by PyYAML's table."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode:
+            return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
+        return _PLAIN if implicit[0] else f"{_TAG}str"
+
+
+class _Build:
+    """Nodes to values. An anchor used many times is built once and shared, so aliases cannot blow memory up."""
+
+    def __init__(self, duplicates: list[str] | None) -> None:
+        self._duplicates = duplicates
+        self._done: dict[int, Any] = {}
+
+    def value(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        known = self._done.get(id(node))
+        if known is not None:
+            return known
+        if isinstance(node, yaml.SequenceNode):
+            items: list[Any] = []
+            self._done[id(node)] = items
+            items.extend(self.value(item) for item in node.value)
+            return items
+        fields: dict[str, Any] = {}
+        self._done[id(node)] = fields
+        self._fields(node, fields)
+        return fields
+
+    @staticmethod
+    def _scalar(node: yaml.ScalarNode) -> Any:
+        text = str(node.value)
+        if node.tag == _PLAIN or node.tag in _RESOLVED_TAGS:
+            return resolve(text)
+        return text
+
+    def _fields(self, node: yaml.Node, fields: dict[str, Any]) -> None:
+        merged: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            if key_node.value == "<<" and key_node.tag == _PLAIN:
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
+            key = _key(self.value(key_node))
+            if key in fields and self._duplicates is not None:
+                self._duplicates.append(f'line {key_node.start_mark.line + 1}: key "{key}" already set in map')
+            fields[key] = self.value(value_node)
+        for source in merged:
+            if not isinstance(source, yaml.MappingNode):
+                raise YAMLError("yaml: map merge requires map or sequence of maps as the value")
+            for key, inherited in self.value(source).items():
+                fields.setdefault(key, inherited)
+
+
+def _key(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, int | float):
+        return str(value)
+    raise YAMLError(f"yaml: unsupported map key of type {type(value).__name__}")
+
+
+def _failure(error: yaml.YAMLError, text: str | bytes) -> YAMLError:
+    problem = getattr(error, "problem", None) or str(error)
+    mark = getattr(error, "problem_mark", None)
+    if problem == "found undefined alias" and mark is not None:
+        shown = (text if isinstance(text, str) else text.decode("utf-8", "replace")).splitlines()
+        name = re.match(r"\*([-\w]*)", shown[mark.line][mark.column :])
+        return YAMLError(f"yaml: unknown anchor '{name[1] if name else ''}' referenced")
+    # yaml.v2 reports where the surrounding construct starts, and counts a scanner's line from one, a parser's from zero.
+    line = next((at.line for at in (getattr(error, "context_mark", None), mark) if at is not None and at.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return YAMLError(f"yaml: line {line}: {problem}" if line else f"yaml: {problem}")
+
+
+def iter_documents(text: str | bytes, duplicates: list[str] | None = None) -> Iterator[Any]:
+    """Each document in turn. `duplicates` collects `line 3: key "a" already set in map`; the last value wins anyway."""
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                yield _Build(duplicates).value(node)
+    except yaml.YAMLError as error:
+        raise _failure(error, text) from None
+    except RecursionError:
+        raise YAMLError("yaml: exceeded max depth") from None
+    finally:
+        loader.dispose()
+
+
+def load(text: str | bytes, duplicates: list[str] | None = None) -> Any:
+    """The first document, None if there is none. Raises YAMLError (a ValueError)."""
+    return next(iter_documents(text, duplicates), None)
+
+
+def load_all(text: str | bytes) -> list[Any]:
+    """Every document, empty ones as None."""
+    return list(iter_documents(text))
+
+
+class _Dumper(yaml.CSafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif resolve(text) is not text or _DATE.fullmatch(text) or _SEXAGESIMAL.fullmatch(text):
+        style = '"'
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+def _compare_keys(left: str, right: str) -> int:
+    """Runs of digits compare as numbers, letters sort after everything else: yaml.v2's order of keys."""
+    for index, (a, b) in enumerate(zip(left, right)):
+        if a == b:
+            continue
+        if a.isalpha() or b.isalpha():
+            if a.isalpha() and b.isalpha():
+                return -1 if a < b else 1
+            return -1 if b.isalpha() else 1
+        left_run, right_run = _digits(left, index), _digits(right, index)
+        if left_run != right_run:
+            return -1 if left_run < right_run else 1
+        return -1 if a < b else 1
+    return len(left) - len(right)
+
+
+def _digits(text: str, start: int) -> tuple[int, int]:
+    end = start
+    while end < len(text) and text[end].isdigit():
+        end += 1
+    return (int(text[start:end]) if end > start else 0, end)
+
+
+_key_order = functools.cmp_to_key(_compare_keys)
+
+
+def _represent_map(dumper: _Dumper, fields: dict[str, Any]) -> yaml.MappingNode:
+    ordered = sorted(fields.items(), key=lambda item: _key_order(item[0]))
+    return dumper.represent_mapping(f"{_TAG}map", ordered)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(dict, _represent_map)
+
+
+def dump(obj: Any) -> str:
+    """Keys sorted, lists not indented below their key, ambiguous text in double quotes: as `kubectl -o yaml` prints."""
+    text: str = yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=80)
+    return text
