@@ -134,10 +134,13 @@ def _failure(error: yaml.YAMLError, text: str | bytes) -> YAMLError:
         shown = (text if isinstance(text, str) else text.decode("utf-8", "replace")).splitlines()
         name = re.match(r"\*([-\w]*)", shown[mark.line][mark.column :])
         return YAMLError(f"yaml: unknown anchor '{name[1] if name else ''}' referenced")
-    # yaml.v2 reports where the surrounding construct starts, and counts a scanner's line from one, a parser's from zero.
-    line = next((at.line for at in (getattr(error, "context_mark", None), mark) if at is not None and at.line), 0)
+    context = getattr(error, "context_mark", None)
+    # yaml.v2 counts a scanner's line from one, a parser's from zero, and does not name the first.
+    line = mark.line if mark is not None else 0
     if line and isinstance(error, yaml.scanner.ScannerError):
         line += 1
+    elif not line and context is not None:
+        line = context.line
     return YAMLError(f"yaml: line {line}: {problem}" if line else f"yaml: {problem}")
 
 

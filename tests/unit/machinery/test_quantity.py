@@ -91,7 +91,8 @@ def test_the_canonical_text_means_the_same_amount(number: int, suffix: str) -> N
         "": Fraction(1), "m": Fraction(1, 1000), "k": Fraction(1000), "Ki": Fraction(1024), "Mi": Fraction(1 << 20),
         "e3": Fraction(1000), "e-3": Fraction(1, 1000), "u": Fraction(1, 10**6),
     }[suffix]  # fmt: skip
-    capped = min(number * factor, (1 << 63) - 1) if "i" in suffix else number * factor
+    most = (1 << 63) - 1
+    capped = max(-most, min(number * factor, most)) if "i" in suffix else number * factor
     assert Fraction(parsed.nano, 10**9) == capped
     again = quantity.parse(str(parsed))
     assert again == parsed
