@@ -1,0 +1,50 @@
+"""Waiting for an event or a time limit, on the injected clock (asyncio.timeout would use the machine's)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from steersman.machinery.clock import Clock
+
+
+async def within(clock: Clock, seconds: float, waiting: Callable[[], Awaitable[Any]]) -> bool:
+    """Await `waiting()`, at most that long. True if it finished; else it is cancelled. Its errors are raised as they are."""
+    failure: list[Exception] = []
+
+    async def guarded() -> None:
+        # Kept and raised below, so that the caller gets the error itself and not an ExceptionGroup around it.
+        try:
+            await waiting()
+        except Exception as error:
+            failure.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        waiter = group.create_task(guarded())
+        timer = group.create_task(clock.sleep(seconds))
+        await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
+        finished = waiter.done()
+        waiter.cancel()
+        timer.cancel()
+    if failure:
+        raise failure[0]
+    return finished
+
+
+class Backoff:
+    """Growing pauses with jitter: `initial_s` doubled up to `limit_s`, each stretched by up to `jitter` of itself."""
+
+    def __init__(self, initial_s: float, limit_s: float, *, jitter: float = 0.5, rng: random.Random | None = None) -> None:
+        self._initial_s, self._limit_s, self._jitter = initial_s, limit_s, jitter
+        self._rng = rng or random.Random()
+        self._next_s = initial_s
+
+    def next(self) -> float:
+        pause_s = self._next_s
+        self._next_s = min(self._limit_s, self._next_s * 2)
+        return pause_s * (1 + self._jitter * self._rng.random())
+
+    def reset(self) -> None:
+        self._next_s = self._initial_s
