@@ -1,0 +1,29 @@
+"""The built-in kinds, one module per group-version. BUILTIN is what the API server installs at start."""
+
+from __future__ import annotations
+
+from steersman.api.groups import (
+    apps_v1,
+    coordination_v1,
+    core_v1,
+    discovery_v1,
+    events_v1,
+    rbac_v1,
+    reviews_v1,
+    scheduling_v1,
+)  # fmt: skip
+from steersman.api.groups.bodies import BODIES
+from steersman.api.kinds import KindSpec
+
+__all__ = ["BODIES", "BUILTIN"]
+
+BUILTIN: tuple[KindSpec, ...] = (
+    *core_v1.KINDS,
+    *apps_v1.KINDS,
+    *coordination_v1.KINDS,
+    *discovery_v1.KINDS,
+    *events_v1.KINDS,
+    *rbac_v1.KINDS,
+    *reviews_v1.KINDS,
+    *scheduling_v1.KINDS,
+)

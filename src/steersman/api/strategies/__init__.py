@@ -1,0 +1,1 @@
+"""Strategies of the built-in kinds: what create and update reset, generations, which validation runs when."""
