@@ -1,0 +1,1 @@
+"""The pod network of a node: addresses, links and routes of sandboxes. Handed to the runtime by cluster/."""

@@ -1,0 +1,69 @@
+"""The `steersman` command: finds the subcommand's module and hands over. Only that module is imported, to start fast."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from steersman import KUBERNETES_VERSION, __version__
+
+
+class Command(NamedTuple):
+    """A subcommand: its module has `configure(parser)` and `run(args) -> exit code`."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "up": Command("steersman.cluster.commands.up", "start the cluster, or bring it back"),
+    "down": Command("steersman.cluster.commands.down", "end the cluster and clean up; --delete removes its state"),
+    "status": Command("steersman.cluster.commands.status", "show what runs, and how it is"),
+    "example": Command("steersman.cluster.commands.example", "deploy the example and ask its service"),
+    "kubectl": Command("steersman.cluster.commands.kubectl", "run kubectl against this cluster"),
+    "kubeconfig": Command("steersman.cluster.commands.kubeconfig", "print the kubeconfig's path, or merge it"),
+    "image": Command("steersman.cluster.commands.image", "load, pull, list, remove and build images"),
+    "apiserver": Command("steersman.cluster.commands.apiserver", "run an API server alone"),
+    "scheduler": Command("steersman.cluster.commands.scheduler", "run a scheduler alone"),
+    "controller-manager": Command("steersman.cluster.commands.controller_manager", "run the controllers alone"),
+    "kubelet": Command("steersman.cluster.commands.kubelet", "run a kubelet alone"),
+    "proxy": Command("steersman.cluster.commands.proxy", "run a service proxy alone"),
+    "dns": Command("steersman.cluster.commands.dns", "run a cluster DNS server alone"),
+}
+
+_RAW = {"kubectl"}
+"""Commands that take the rest of the line as it is."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code. Errors a person can act on are one sentence on stderr, exit code 1 or 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in COMMANDS:
+        name = arguments[0]
+        module = importlib.import_module(COMMANDS[name].module)
+        if name in _RAW:
+            return int(module.run_raw(arguments[1:]))
+        parser = argparse.ArgumentParser(prog=f"steersman {name}", description=module.__doc__)
+        module.configure(parser)
+        args = parser.parse_args(arguments[1:])
+        try:
+            return int(module.run(args))
+        except KeyboardInterrupt:
+            return 130
+        except module.PROBLEMS as problem:
+            print(f"steersman {name}: {problem}", file=sys.stderr)
+            return 1
+    top = argparse.ArgumentParser(prog="steersman", description=f"Kubernetes {KUBERNETES_VERSION} in Python.")
+    top.add_argument("--version", action="version", version=f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION})")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.help, add_help=False)
+    top.parse_args(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What several subcommands share: the --state-dir flag, the running cluster's settings, a client as administrator."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from steersman.cluster.settings import DEFAULT_STATE_DIR, ClusterSettings, Paths, SettingsError, load
+
+
+def add_state_dir(parser: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("STEERSMAN_STATE_DIR", str(DEFAULT_STATE_DIR)))
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=default,
+        help=f"where the cluster keeps its files (now {default}; STEERSMAN_STATE_DIR sets it as well)",
+    )
+
+
+def paths_of(args: argparse.Namespace) -> Paths:
+    return Paths(Path(args.state_dir).absolute())
+
+
+def existing(paths: Paths) -> ClusterSettings:
+    """The cluster's settings. Raises SettingsError if there is no cluster."""
+    try:
+        settings = load(paths)
+    except PermissionError:
+        raise SettingsError(f"{paths.state} belongs to root: run it again with sudo") from None
+    if settings is None:
+        raise SettingsError(f"there is no cluster in {paths.state}: make one with `steersman up`")
+    return settings

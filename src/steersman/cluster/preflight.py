@@ -1,0 +1,43 @@
+"""What must be there before a node can start. Each lack is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+# program -> Debian package
+_PROGRAMS = {"conmon": "conmon", "nft": "nftables", "mount": "mount", "umount": "mount"}
+_OCI_RUNTIMES = ("crun", "runc")
+
+
+def problems(
+    *,
+    euid: Callable[[], int] = os.geteuid,
+    which: Callable[[str], str | None] = shutil.which,
+    filesystems: Path = Path("/proc/filesystems"),
+    cgroups: Path = Path("/sys/fs/cgroup"),
+) -> list[str]:
+    """Sentences, empty if a node can run here."""
+    found: list[str] = []
+    if euid() != 0:
+        found.append("a node needs root: run it again with sudo")
+    missing = sorted({package for program, package in _PROGRAMS.items() if not which(program)})
+    if not any(which(runtime) for runtime in _OCI_RUNTIMES):
+        missing.append("crun")
+    if missing:
+        found.append(f"programs are missing: apt-get install {' '.join(missing)}")
+    try:
+        if "overlay" not in filesystems.read_text().split():
+            found.append("the kernel has no overlayfs: load it with modprobe overlay")
+    except OSError:
+        found.append("/proc is not mounted")
+    if not any((cgroups / name).exists() for name in ("cgroup.controllers", "memory", "unified")):
+        found.append(f"no cgroups are mounted at {cgroups}")
+    return found
+
+
+def oci_runtime(which: Callable[[str], str | None] = shutil.which) -> str:
+    """The fastest OCI runtime there is: crun (11 ms a start) before runc (36 ms)."""
+    return next((path for name in _OCI_RUNTIMES if (path := which(name))), "crun")

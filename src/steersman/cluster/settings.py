@@ -1,0 +1,150 @@
+"""A cluster's settings and where its files are. One state directory holds everything that must outlive a reboot."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+DEFAULT_STATE_DIR = Path("/var/lib/steersman")
+
+
+class SettingsError(Exception):
+    """One sentence for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Files of one cluster. `run` is for what a reboot may forget: pids, locks, sockets, network namespaces."""
+
+    state: Path
+
+    @property
+    def run(self) -> Path:
+        return self.state / "run"
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def kubeconfigs(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        return self.kubeconfigs / "admin.conf"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def store(self) -> Path:
+        return self.state / "store.db"
+
+    @property
+    def kubelet(self) -> Path:
+        return self.state / "kubelet"
+
+    @property
+    def pod_logs(self) -> Path:
+        return self.state / "pod-logs"
+
+    @property
+    def containers(self) -> Path:
+        return self.state / "containers"
+
+    @property
+    def settings(self) -> Path:
+        return self.state / "cluster.json"
+
+    @property
+    def registries(self) -> Path:
+        return self.state / "registries.yaml"
+
+    def pid_file(self, component: str) -> Path:
+        return self.run / f"{component}.pid"
+
+    def log_file(self, component: str) -> Path:
+        return self.logs / f"{component}.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """What was chosen at the first `up`, kept in cluster.json. Addresses and ranges do not change afterwards."""
+
+    node_name: str
+    advertise_address: str
+    secure_port: int = 6443
+    kubelet_port: int = 10250
+    dns_port: int = 10053
+    cluster_domain: str = "cluster.local"
+    cluster_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+    dns_address: str = "10.96.0.10"
+    node_ports: tuple[int, int] = (30000, 32767)
+    bridge: str = "steersman0"
+    cgroup_root: str = "steersman"
+    oci_runtime: str = ""
+
+    @property
+    def server(self) -> str:
+        """Where the components of this machine reach the API server."""
+        return f"https://127.0.0.1:{self.secure_port}"
+
+    @property
+    def public_server(self) -> str:
+        return f"https://{self.advertise_address}:{self.secure_port}"
+
+
+def default_node_name() -> str:
+    """The host name, as the kubelet takes it: lower case."""
+    return socket.gethostname().strip().lower() or "node"
+
+
+def default_address() -> str:
+    """The address this machine would use to reach others; no packet is sent. Raises SettingsError if there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.254", 9))
+        except OSError:
+            raise SettingsError(
+                "no address found for this node: no interface has a route; name one with --advertise-address"
+            ) from None
+        return str(probe.getsockname()[0])
+
+
+def load(paths: Paths) -> ClusterSettings | None:
+    """The settings of an existing cluster, None if there is none. Raises SettingsError if the file is damaged."""
+    try:
+        body = json.loads(paths.settings.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as fault:
+        raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
+    try:
+        body["node_ports"] = tuple(body["node_ports"])
+        return ClusterSettings(**body)
+    except (TypeError, KeyError) as fault:
+        raise SettingsError(f"{paths.settings} is not a settings file of this version: {fault}") from fault
+
+
+def save(paths: Paths, settings: ClusterSettings) -> None:
+    """Write atomically, 0600."""
+    paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(paths.settings, json.dumps(asdict(settings), indent=2).encode() + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically with content only its owner may read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

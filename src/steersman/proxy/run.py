@@ -1,0 +1,101 @@
+"""The running proxy: informers feed it, and whenever something changed the node's rules are brought up to date.
+
+Changes that come together are applied together: a sync starts at once, and the next one not before MIN_INTERVAL_S later.
+A refused script is followed by a full one, so that a table somebody else damaged heals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from steersman.api.resources import ENDPOINT_SLICES, NODES, SERVICES
+from steersman.client.informer import Informer
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import dig, labels_of
+from steersman.proxy import rules
+from steersman.proxy.nftables import NftFault, run_script
+from steersman.proxy.rules import ProxyConfig, Table
+from steersman.proxy.services import SERVICE_NAME, NodeView, service_ports
+
+log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 0.05
+RETRY_S = 5.0
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `steersman proxy` is told. node_ips: addresses on which node ports are answered."""
+
+    node_name: str
+    node_ips: tuple[str, ...]
+    cluster_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+
+
+async def run(client: Client, options: Options, clock: Clock) -> None:
+    """Keep the node's rules current until cancelled. The rules stay when it ends: traffic goes on."""
+    await Proxy(client, options, clock).run()
+
+
+async def remove() -> None:
+    """Take the proxy's table away."""
+    await run_script(f"add table ip {rules.TABLE}\ndelete table ip {rules.TABLE}\n")
+
+
+class Proxy:
+    """One node's proxy."""
+
+    def __init__(self, client: Client, options: Options, clock: Clock) -> None:
+        self._options, self._clock = options, clock
+        self._services = Informer(client, SERVICES, clock=clock)
+        self._slices = Informer(client, ENDPOINT_SLICES, clock=clock, label_selector=SERVICE_NAME)
+        self._node = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={options.node_name}")
+        self._config = ProxyConfig(options.cluster_cidr, options.service_cidr, options.node_ips)
+        self._applied: Table | None = None
+        self._dirty = asyncio.Event()
+
+    async def run(self) -> None:
+        informers = (self._services, self._slices, self._node)
+        async with asyncio.TaskGroup() as group:
+            for informer in informers:
+                informer.add_handler(lambda _old, _new: self._dirty.set())
+                group.create_task(informer.run())
+            for informer in informers:
+                await informer.synced.wait()
+            self._dirty.set()
+            await self._follow()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            if await self.sync():
+                await self._clock.sleep(MIN_INTERVAL_S)
+            else:
+                self._dirty.set()
+                await self._clock.sleep(RETRY_S)
+
+    async def sync(self) -> bool:
+        """Apply what changed; False if nft refused."""
+        node = self._node.get("", self._options.node_name)
+        zone = labels_of(node).get(ZONE_LABEL, "") if node else ""
+        view = NodeView(self._options.node_name, zone)
+        wanted = rules.table(service_ports(self._services, self._slices, view), self._config)
+        script = rules.difference(self._applied or Table(), wanted)
+        if self._applied is None:
+            script = rules.base(self._config) + script
+        if not script:
+            return True
+        try:
+            await run_script(script)
+        except NftFault as fault:
+            log.error("service rules not applied node=%s error=%s", dig(node, "metadata", "name"), fault)
+            self._applied = None
+            return False
+        self._applied = wanted
+        return True
