@@ -41,7 +41,7 @@ class FakeClient:
         self.tables: dict[tuple[str, str], _Table] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.bodies: list[Any] = []
-        self.failures: dict[str, list[Exception]] = {}
+        self.failures: dict[str, list[Exception | None]] = {}
         self.hold_watches = asyncio.Event()
         self.hold_watches.set()
         self.oldest = 0
@@ -84,7 +84,8 @@ class FakeClient:
         for table in self.tables.values():
             table.changed.set()
 
-    def fail_next(self, verb: str, *errors: Exception) -> None:
+    def fail_next(self, verb: str, *errors: Exception | None) -> None:
+        """The outcome of the next calls of a verb; None lets one through."""
         self.failures.setdefault(verb, []).extend(errors)
 
     # --- the client's verbs ----------------------------------------------------------------------------------------
@@ -221,8 +222,9 @@ class FakeClient:
     async def _turn(self, verb: str) -> None:
         """A request takes at least one turn of the loop; and it fails if the test wants it to."""
         await asyncio.sleep(0)  # noqa: TID251
-        if self.failures.get(verb):
-            raise self.failures[verb].pop(0)
+        error = self.failures[verb].pop(0) if self.failures.get(verb) else None
+        if error is not None:
+            raise error
 
     def _record(self, verb: str, resource: Resource, name: str, body: Any, subresource: str) -> None:
         self.calls.append((verb, f"{resource.plural}/{subresource}" if subresource else resource.plural, name))

@@ -148,7 +148,8 @@ class Informer:
             except Expired:
                 log.info("watch can't be resumed, listing again resource=%s", self.resource.qualified)
                 list_at = ""
-            except StatusError as error:
+            except (StatusError, ValueError, KeyError) as error:
+                # Refused, or an answer that makes no sense (a proxy's page): only a fresh list is sure to be right.
                 log.warning("list or watch refused resource=%s error=%s", self.resource.qualified, error)
                 list_at = ""
             except ConnectionError as error:
