@@ -98,7 +98,7 @@ def unique(errors: Errors, path: str, value: Any, seen: set[Any]) -> bool:
     return True
 
 
-def labels(errors: Errors, path: str, value: dict[str, str] | None) -> None:
+def label_map(errors: Errors, path: str, value: dict[str, str] | None) -> None:
     """Label keys and values, reported on the map."""
     if not value:
         return
@@ -107,7 +107,7 @@ def labels(errors: Errors, path: str, value: dict[str, str] | None) -> None:
         complain(errors, path, item, names.label_value(item))
 
 
-def annotations(errors: Errors, path: str, value: dict[str, str] | None) -> None:
+def annotation_map(errors: Errors, path: str, value: dict[str, str] | None) -> None:
     if not value:
         return
     total = 0
@@ -124,15 +124,15 @@ def annotations(errors: Errors, path: str, value: dict[str, str] | None) -> None
 
 def template_metadata(errors: Errors, path: str, value: Obj) -> None:
     """Metadata of a template: labels and annotations."""
-    labels(errors, f"{path}.labels", value.get("labels"))
-    annotations(errors, f"{path}.annotations", value.get("annotations"))
+    label_map(errors, f"{path}.labels", value.get("labels"))
+    annotation_map(errors, f"{path}.annotations", value.get("annotations"))
 
 
 def label_selector(errors: Errors, path: str, selector: Obj | None, *, lenient_values: bool = False) -> None:
     """A metav1.LabelSelector. `lenient_values` leaves values of expressions unchecked (what was stored may stay)."""
     if not selector:
         return
-    labels(errors, child(path, "matchLabels"), selector.get("matchLabels"))
+    label_map(errors, child(path, "matchLabels"), selector.get("matchLabels"))
     for index, expression in enumerate(selector.get("matchExpressions") or ()):
         inner = f"{child(path, 'matchExpressions')}[{index}]"
         operator, values, key = expression.get("operator", ""), expression.get("values") or (), expression.get("key", "")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steersman.api.kinds import KindSpec
-from steersman.api.validation.common import Errors, annotations, complain, immutable, labels, not_negative
+from steersman.api.validation.common import Errors, annotation_map, complain, immutable, label_map, not_negative
 from steersman.machinery import names
 from steersman.machinery.fielderrors import FieldError, forbidden, invalid, required
 from steersman.machinery.gvk import split_api_version
@@ -29,8 +29,8 @@ def validate(obj: Obj, spec: KindSpec) -> list[FieldError]:
     _name(errors, meta.get("name") or "", check_name)
     _namespace(errors, meta.get("namespace") or "", spec.resource.namespaced)
     not_negative(errors, "metadata.generation", meta.get("generation"))
-    labels(errors, "metadata.labels", meta.get("labels"))
-    annotations(errors, "metadata.annotations", meta.get("annotations"))
+    label_map(errors, "metadata.labels", meta.get("labels"))
+    annotation_map(errors, "metadata.annotations", meta.get("annotations"))
     if meta.get("ownerReferences"):
         _owners(errors, meta["ownerReferences"])
     if meta.get("finalizers"):
