@@ -49,6 +49,7 @@ class World:
         self.writes: list[Action] = []
         self.fault: Fault = lambda _: None
         self.after_step: Callable[[], None] = lambda: None
+        self.pick: Callable[[int], int] = lambda _: 0
         self.grace: Callable[[Obj], bool] = lambda pod: bool((pod.get("spec") or {}).get("nodeName"))
         self._version = 0
         self._indexes: dict[str, Callable[[Obj], Iterable[str]]] = {}
@@ -138,7 +139,7 @@ class World:
         """Reconcile queued keys until none is left; timers within the same second are not run. The number of turns."""
         turns = 0
         while self._queue:
-            spec, key = self._queue.pop(0)
+            spec, key = self._queue.pop(self.pick(len(self._queue)))
             self.reconcile(spec, key)
             self.after_step()
             turns += 1
@@ -161,6 +162,12 @@ class World:
         if failed:
             self._timers.append((self.now + timedelta(seconds=1), spec, key))
         return self.writes[before:]
+
+    def make_ready(self, pod: Obj) -> None:
+        """What a kubelet reports of a pod that runs."""
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(self.now)}
+        status = {"phase": "Running", "podIP": f"10.244.0.{self._version % 250 + 1}", "conditions": [ready]}
+        self.edit(PODS, name_of(pod), lambda found: found.update(status=status), namespace_of(pod))
 
     def events(self, reason: str = "") -> Texts:
         return [event.message for event in self.emitted if not reason or event.reason == reason]
