@@ -57,6 +57,7 @@ class EventRecorder:
         # By (namespace, name): an event repeated before it was written is written once, with its newest count.
         self._pending: dict[tuple[str, str], Obj] = {}
         self._filled = asyncio.Event()
+        self._last_ns = 0
 
     def event(
         self,
@@ -76,47 +77,32 @@ class EventRecorder:
         source = (component, self._host, *regarding.values())
         if not self._allowed(source):
             return
-        now_s = self._clock.monotonic()
-        similar = _remembered(self._similar, (*source, type, reason), _Similar(at_s=now_s))
-        if now_s - similar.at_s > SIMILAR_WINDOW_S:
-            similar.messages.clear()
-        similar.at_s = now_s
-        similar.messages.add(message)
-        key = (*source, type, reason, message)
-        if len(similar.messages) > SIMILAR_LIMIT:
-            similar.messages.pop()
-            key, message = (*source, type, reason), f"(combined from similar events): {message}"
-        now = self._clock.now()
+        key, message = self._combined((*source, type, reason), message)
+        now = format_time(self._clock.now())
         written = self._known.get(key)
         if written is not None:
-            self._known.move_to_end(key)
-            written = {**written, "count": written["count"] + 1, "lastTimestamp": format_time(now), "message": message}
+            written = {**written, "count": written["count"] + 1, "lastTimestamp": now, "message": message}
         else:
-            nanoseconds = int(now.timestamp() * 1_000_000) * 1000
             written = {
                 "apiVersion": "v1",
                 "kind": "Event",
-                "metadata": {
-                    "name": _event_name(regarding.get("name", ""), nanoseconds),
-                    "namespace": regarding.get("namespace") or "default",
-                },
+                "metadata": {"name": self._name(regarding), "namespace": regarding.get("namespace") or "default"},
                 "involvedObject": regarding,
                 "reason": reason,
                 "message": message,
                 "type": type,
                 "source": {"component": component, **({"host": self._host} if self._host else {})},
-                "firstTimestamp": format_time(now),
-                "lastTimestamp": format_time(now),
+                "firstTimestamp": now,
+                "lastTimestamp": now,
                 "count": 1,
                 "eventTime": None,
                 "reportingComponent": component,
                 "reportingInstance": self._host,
+                **({"action": action} if action else {}),
+                **({"related": reference(related)} if related is not None else {}),
             }
-            if action:
-                written["action"] = action
-            if related is not None:
-                written["related"] = reference(related)
         self._known[key] = written
+        self._known.move_to_end(key)
         if len(self._known) > CACHE_LIMIT:
             self._known.popitem(last=False)
         self._put(written)
@@ -163,6 +149,26 @@ class EventRecorder:
                 log.debug("event is gone, making it anew name=%s", name)
         await self._client.create(EVENTS, event, namespace)
 
+    def _combined(self, group: tuple[str, ...], message: str) -> tuple[tuple[str, ...], str]:
+        """What makes the event the same as an earlier one, and its message: with too many messages, the group alone."""
+        now_s = self._clock.monotonic()
+        similar = _remembered(self._similar, group, _Similar(at_s=now_s))
+        if now_s - similar.at_s > SIMILAR_WINDOW_S:
+            similar.messages.clear()
+        similar.at_s = now_s
+        similar.messages.add(message)
+        if len(similar.messages) <= SIMILAR_LIMIT:
+            return (*group, message), message
+        similar.messages.pop()
+        return group, f"(combined from similar events): {message}"
+
+    def _name(self, regarding: Obj) -> str:
+        # Never the same twice: two events of one microsecond must not get one name.
+        self._last_ns = max(self._last_ns + 1, int(self._clock.now().timestamp() * 1_000_000) * 1000)
+        name = f"{regarding.get('name', '')}.{self._last_ns:x}"
+        # As upstream: names that would become too long give way altogether.
+        return name if len(name) <= 253 else new_uid()
+
     def _allowed(self, source: tuple[str, ...]) -> bool:
         now_s = self._clock.monotonic()
         bucket = _remembered(self._buckets, source, _Bucket(BURST, now_s))
@@ -188,12 +194,6 @@ def reference(obj: Obj, field_path: str = "") -> Obj:
         "fieldPath": field_path,
     }
     return {key: value for key, value in found.items() if value}
-
-
-def _event_name(name: str, nanoseconds: int) -> str:
-    suffixed = f"{name}.{nanoseconds:x}"
-    # As upstream: names that would become too long give way altogether.
-    return suffixed if len(suffixed) <= 253 else new_uid()
 
 
 def _remembered(cache: OrderedDict[tuple[str, ...], _V], key: tuple[str, ...], fresh: _V) -> _V:
