@@ -23,7 +23,7 @@ from steersman.loop.pods import (
     seconds_to_available,
 )
 from steersman.loop.spec import Action, ControllerSpec, Create, Decision, Delete, Emit, Result, Snapshot, Update, Watch
-from steersman.machinery.errors import Forbidden, StatusError
+from steersman.machinery.errors import Forbidden, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector, from_map, nothing
 from steersman.machinery.meta import (
@@ -114,7 +114,14 @@ def _delete(pod: Obj) -> Delete:
 
 
 def _done(result: Result) -> bool:
-    return result.error is None and not result.skipped
+    return not result.skipped and _error(result) is None
+
+
+def _error(result: Result) -> Exception | None:
+    """A pod that is gone already is as good as deleted."""
+    if isinstance(result.action, Delete) and isinstance(result.error, NotFound):
+        return None
+    return result.error
 
 
 def _kin_on_nodes(family: Family, snapshot: Snapshot, owner: Obj, own: Sequence[Obj]) -> Mapping[str, int]:
@@ -173,8 +180,9 @@ def _status(family: Family, owner: Obj, active: Sequence[Obj], available: int, t
 def _failure(results: Sequence[Result]) -> tuple[str, str] | None:
     """(reason, message) of the first failed creation or deletion."""
     for result in results:
-        if result.error is not None and not _namespace_terminates(result.error):
-            return ("FailedCreate" if isinstance(result.action, Create) else "FailedDelete"), str(result.error)
+        error = _error(result)
+        if error is not None and not _namespace_terminates(error):
+            return ("FailedCreate" if isinstance(result.action, Create) else "FailedDelete"), str(error)
     return None
 
 
@@ -188,14 +196,14 @@ def _events(owner: Obj, results: Sequence[Result]) -> list[Action]:
     for result in results:
         if result.skipped:
             continue
-        created = isinstance(result.action, Create)
-        if result.error is None:
+        created, error = isinstance(result.action, Create), _error(result)
+        if error is None:
             name = name_of(result.obj or {}) if created else getattr(result.action, "name", "")
             reason, text = ("SuccessfulCreate", "Created pod") if created else ("SuccessfulDelete", "Deleted pod")
             events.append(Emit(owner, "Normal", reason, f"{text}: {name}"))
-        elif not _namespace_terminates(result.error):
+        elif not _namespace_terminates(error):
             reason, text = ("FailedCreate", "Error creating") if created else ("FailedDelete", "Error deleting")
-            events.append(Emit(owner, "Warning", reason, f"{text}: {result.error}"))
+            events.append(Emit(owner, "Warning", reason, f"{text}: {error}"))
     return events
 
 

@@ -9,8 +9,8 @@ from tests.unit.controllers.world import START, World
 
 from steersman.api.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from steersman.controllers import replicaset
-from steersman.loop.spec import Action, Create
-from steersman.machinery.errors import Forbidden
+from steersman.loop.spec import Action, Create, Delete
+from steersman.machinery.errors import Forbidden, NotFound
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, format_time, name_of, owner_reference
 
@@ -192,3 +192,12 @@ def test_availability_waits_for_min_ready_seconds_and_comes_back_in_time() -> No
     w.advance(6)
     w.settle()
     assert status_of(w)["availableReplicas"] == 1
+
+
+def test_a_pod_that_was_gone_already_counts_as_deleted() -> None:
+    w = world()
+    owner = w.put(REPLICA_SETS, replica_set(0))
+    w.put(PODS, pod("a", owner))
+    w.fault = lambda action: NotFound.of("", "pods", "a") if isinstance(action, Delete) else None
+    w.reconcile(replicaset.SPECS[0], ("default", "web"))
+    assert w.events("FailedDelete") == [] and "conditions" not in status_of(w)

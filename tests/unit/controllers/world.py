@@ -49,7 +49,7 @@ class World:
         self.writes: list[Action] = []
         self.fault: Fault = lambda _: None
         self.after_step: Callable[[], None] = lambda: None
-        self.pick: Callable[[int], int] = lambda _: 0
+        self.pick: Callable[[Sequence[str]], int] = lambda _: 0
         self.grace: Callable[[Obj], bool] = lambda pod: bool((pod.get("spec") or {}).get("nodeName"))
         self._version = 0
         self._indexes: dict[str, Callable[[Obj], Iterable[str]]] = {}
@@ -139,7 +139,7 @@ class World:
         """Reconcile queued keys until none is left; timers within the same second are not run. The number of turns."""
         turns = 0
         while self._queue:
-            spec, key = self._queue.pop(self.pick(len(self._queue)))
+            spec, key = self._queue.pop(self.pick([key[1] for _, key in self._queue]))
             self.reconcile(spec, key)
             self.after_step()
             turns += 1
@@ -192,10 +192,9 @@ class World:
                     raise error
                 results.append(Result(action, self._carry_out(action)))
             except StatusError as fault:
-                if batch:
+                if batch and not _tolerated(Result(action, error=fault)):
                     broken.add(batch)
-                tolerated = isinstance(action, Delete) and isinstance(fault, NotFound)
-                results.append(Result(action, error=None if tolerated else fault))
+                results.append(Result(action, error=fault))
         return results
 
     def _carry_out(self, action: Action) -> Obj | None:

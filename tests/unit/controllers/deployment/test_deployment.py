@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -257,7 +258,8 @@ def test_no_progressing_condition_without_a_deadline() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_but_old_replica_sets_is_ever_deleted(seed: int) -> None:
     c = started(replicas=4, revisionHistoryLimit=0)
-    c.pick = random.Random(seed).randrange
+    rng = random.Random(seed)
+    c.pick = lambda names: rng.randrange(len(names))
     c.roll("v2")
     c.run()
     new = next(rs for rs in c.list(REPLICA_SETS) if replicas_of(rs) == 4)
@@ -267,7 +269,7 @@ def test_nothing_but_old_replica_sets_is_ever_deleted(seed: int) -> None:
 PERCENT = st.sampled_from(["0%", "25%", "50%", "100%", 1, 2])
 
 
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.integers(1, 8), PERCENT, PERCENT, st.randoms(use_true_random=False))
 def test_a_rolling_update_never_goes_below_availability_nor_above_the_surge(
     replicas: int, surge: int | str, unavailable: int | str, rng: random.Random
@@ -280,10 +282,17 @@ def test_a_rolling_update_never_goes_below_availability_nor_above_the_surge(
         ready = sum(is_condition_true(pod, "Ready") and not is_deleting(pod) for pod in c.list(PODS))
         assert ready >= limits.least_available
         assert sum(c.sizes().values()) <= limits.most
-        if rng.random() < 0.5 and c.list(PODS):
+        if rng.random() < 0.8 and c.list(PODS):
             c.kubelet_turn([rng.choice(c.list(PODS))])
 
-    c.pick = lambda count: rng.randrange(count)
+    lagging = name_of(c.list(REPLICA_SETS)[0])
+
+    def pick(names: Sequence[str]) -> int:
+        """Mostly not the old ReplicaSet, so that its status is often behind its spec."""
+        others = [index for index, name in enumerate(names) if name != lagging]
+        return rng.choice(others) if others and rng.random() < 0.9 else rng.randrange(len(names))
+
+    c.pick = pick
     c.after_step = look
     c.roll("v2")
     c.run()
