@@ -29,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     if args.merge is None:
         print(paths.admin_kubeconfig)
         return 0
-    from steersman.client.kubeconfig import merge
+    from steersman.client import kubeconfig
 
     target = Path(args.merge).expanduser()
-    merge(paths.admin_kubeconfig, target)
+    kubeconfig.merge_into(target, kubeconfig.read(paths.admin_kubeconfig))
     print(f"context `steersman` is in {target}")
     return 0

@@ -1,0 +1,34 @@
+"""Start the cluster in this machine's state directory, or bring it back. Running it again does no harm."""
+
+from __future__ import annotations
+
+import argparse
+
+from steersman import KUBERNETES_VERSION, __version__
+from steersman.cluster.commands.common import add_state_dir, paths_of
+from steersman.cluster.progress import Progress
+from steersman.cluster.settings import SettingsError
+from steersman.cluster.up import Choices, UpError, bring_up
+from steersman.machinery.clock import RealClock
+
+PROBLEMS = (SettingsError, UpError, OSError)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_state_dir(parser)
+    parser.add_argument("--node-name", default="", help="name of this node (default: the host name)")
+    parser.add_argument("--advertise-address", default="", help="this node's address (default: that of the default route)")
+    parser.add_argument("--secure-port", type=int, default=6443, help="port of the API server (default 6443)")
+
+
+def run(args: argparse.Namespace) -> int:
+    paths = paths_of(args)
+    clock = RealClock()
+    progress = Progress(clock)
+    progress.say(f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION}) in {paths.state}")
+    begin = clock.monotonic()
+    choices = Choices(args.node_name, args.advertise_address, args.secure_port)
+    bring_up(paths, choices, clock, progress)
+    progress.say(f"Up in {clock.monotonic() - begin:.1f} s. The kubeconfig is {paths.admin_kubeconfig}")
+    progress.say("Next:  export KUBECONFIG=$(steersman kubeconfig)   or   steersman kubectl get nodes -o wide")
+    return 0

@@ -1,0 +1,35 @@
+"""The parts that `up` keeps running, in the order in which they start."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from functools import partial
+
+from steersman.cluster.settings import ClusterSettings, Paths
+from steersman.cluster.supervisor import Part
+
+_WARM = {
+    "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.components"),
+    "control": ("steersman.scheduler.run", "steersman.controllers", "steersman.loop.runner", "steersman.client.events"),
+    "node": ("steersman.cluster.node", "steersman.kubelet.run", "steersman.proxy.run", "steersman.dns.run"),
+}
+
+
+def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
+    """API server, control plane, node."""
+    # NumPy's threads would not survive the fork, and matrices of nodes are small.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return tuple(Part(name, partial(_warm, modules), partial(_main, name, paths, settings)) for name, modules in _WARM.items())
+
+
+def _warm(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _main(name: str, paths: Paths, settings: ClusterSettings) -> None:
+    from steersman.cluster import components
+
+    body = {"apiserver": components.apiserver, "control": components.control, "node": components.node_parts}[name]
+    components.run_part(body, paths, settings)

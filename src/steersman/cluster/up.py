@@ -1,0 +1,137 @@
+"""Starting a cluster, step by step, so that a person sees what happens: settings, certificates, parts, readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from steersman.api.resources import NODES, SERVICE_ACCOUNTS
+from steersman.client.rest import RestClient
+from steersman.cluster import addons, kubeconfigs, pki, preflight, supervisor
+from steersman.cluster.components import client_for
+from steersman.cluster.progress import Progress
+from steersman.cluster.settings import (
+    ClusterSettings,
+    Paths,
+    SettingsError,
+    default_address,
+    default_node_name,
+    load,
+    save,
+)
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import is_condition_true
+
+_POLL_S = 0.02
+_API_PATIENCE_S = 30.0
+_NODE_PATIENCE_S = 60.0
+
+
+class UpError(Exception):
+    """The cluster did not come up; one sentence with what to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line may choose at the first `up`; empty = found out."""
+
+    node_name: str = ""
+    advertise_address: str = ""
+    secure_port: int = 6443
+
+
+def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
+    """The existing cluster's settings, or new ones. Raises SettingsError for a choice that cannot be honoured."""
+    found = load(paths)
+    if found is None:
+        address = choices.advertise_address or default_address()
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError:
+            raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
+        runtime = preflight.oci_runtime()
+        name = choices.node_name or default_node_name()
+        return ClusterSettings(
+            node_name=name, advertise_address=address, secure_port=choices.secure_port, oci_runtime=runtime
+        )
+    for flag, asked, is_now in (
+        ("--node-name", choices.node_name, found.node_name),
+        ("--advertise-address", choices.advertise_address, found.advertise_address),
+    ):
+        if asked and asked != is_now:
+            raise SettingsError(
+                f"{flag} is {is_now} for the cluster in {paths.state} and cannot change: "
+                f"`steersman down --delete` removes that cluster, --state-dir makes another one"
+            )
+    return found
+
+
+def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -> ClusterSettings:
+    """Start what does not run yet and wait until the node is Ready. Raises SettingsError, UpError."""
+    lacks = preflight.problems()
+    if lacks:
+        raise UpError("; ".join(lacks))
+    settings = decide_settings(paths, choices)
+    already = supervisor.running(paths)
+    if not already:
+        save(paths, settings)
+        with progress.step("certificates") as notes:
+            made = pki.ensure(paths, settings, clock)
+            kubeconfigs.ensure(paths, settings)
+            notes.append(f"{len(made)} made in {paths.pki}" if made else "kept")
+        from steersman.cluster.parts import parts
+
+        supervisor.start(paths, parts(paths, settings))
+    asyncio.run(_follow(paths, settings, clock, progress))
+    return settings
+
+
+async def _follow(paths: Paths, settings: ClusterSettings, clock: Clock, progress: Progress) -> None:
+    async with client_for(paths.admin_kubeconfig, "up") as client:
+        with progress.step("API server") as notes:
+            await _until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
+            await addons.ensure(client, settings)
+            notes.append(settings.public_server)
+        with progress.step("scheduler, controllers"):
+            log_file = paths.log_file("control")
+            await _until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
+        with progress.step("node") as notes:
+            node = settings.node_name
+            await _until(
+                lambda: _node_ready(client, node), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
+            )
+            notes.append(f"{node} Ready")
+
+
+async def _until(holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str) -> None:
+    deadline = clock.monotonic() + patience_s
+    while not await holds():
+        if clock.monotonic() > deadline:
+            raise UpError(f"waited {patience_s:.0f} s in vain for {what}")
+        await clock.sleep(_POLL_S)
+
+
+async def _ready(client: RestClient) -> bool:
+    try:
+        return bool(await client.raw("GET", "/readyz") == "ok")
+    except (StatusError, ConnectionError):
+        return False
+
+
+async def _controlled(client: RestClient) -> bool:
+    """The service account controller gives each namespace its `default` account: then the controllers work."""
+    try:
+        await client.get(SERVICE_ACCOUNTS, "default", "default")
+        return True
+    except (StatusError, ConnectionError):
+        return False
+
+
+async def _node_ready(client: RestClient, name: str) -> bool:
+    try:
+        return is_condition_true(await client.get(NODES, name), "Ready")
+    except (StatusError, ConnectionError):
+        return False
