@@ -1,0 +1,35 @@
+"""Admission: the plugins that are on, in upstream's order. All mutate first, then all validate.
+
+One file per plugin. `chain` is called once; the pipeline runs the tuple on every write.
+"""
+
+from __future__ import annotations
+
+from steersman.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from steersman.apiserver.admission.node_restriction import NodeRestriction
+from steersman.apiserver.admission.priority import Priority
+from steersman.apiserver.admission.rbac_escalation import RBACEscalation
+from steersman.apiserver.admission.service_account import ServiceAccount
+from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from steersman.apiserver.authz import Authorization
+from steersman.apiserver.contracts import AdmissionPlugin, Listers
+from steersman.apiserver.lookup import Lookup
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
+
+__all__ = ["chain"]
+
+
+def chain(listers: Listers, client: Client | None, clock: Clock, authorization: Authorization) -> tuple[AdmissionPlugin, ...]:
+    """`client`, in-process, confirms that something the watch cache lacks is not there."""
+    lookup = Lookup(listers, client)
+    return (
+        NamespaceLifecycle(lookup, clock),
+        ServiceAccount(lookup, clock),
+        NodeRestriction(lookup),
+        TaintNodesByCondition(),
+        Priority(lookup),
+        DefaultTolerationSeconds(),
+        RBACEscalation(authorization),
+    )

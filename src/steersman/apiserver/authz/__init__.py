@@ -1,0 +1,44 @@
+"""Authorisation: Node, then RBAC, with system:masters above both.
+
+`build` makes what the pipeline asks on every request; reviews and the escalation check also ask it for a user's rules.
+"""
+
+from __future__ import annotations
+
+from steersman.apiserver.authz.messages import forbidden
+from steersman.apiserver.authz.node import NodeAuthorizer
+from steersman.apiserver.authz.rbac import RBAC
+from steersman.apiserver.authz.rules import RuleSet
+from steersman.apiserver.contracts import Listers, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.hooks.rbac_policy import node_rules
+
+__all__ = ["MASTERS", "Authorization", "build", "forbidden"]
+
+MASTERS = "system:masters"
+_ALLOWED = (Verdict.ALLOW, "")
+
+
+class Authorization:
+    """The server's Authorizer: the first that allows or denies wins; if none does, their reasons are joined by newlines."""
+
+    def __init__(self, node: NodeAuthorizer, rbac: RBAC) -> None:
+        self._node, self.rbac = node, rbac
+
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
+        if MASTERS in user.groups:
+            return _ALLOWED
+        by_node = await self._node.authorize(user, info)
+        if by_node[0] is Verdict.ALLOW:
+            return by_node
+        by_rbac = await self.rbac.authorize(user, info)
+        if by_rbac[0] is Verdict.ALLOW or not by_node[1]:
+            return by_rbac
+        return Verdict.NO_OPINION, "\n".join(reason for reason in (by_node[1], by_rbac[1]) if reason)
+
+    def rules_for(self, user: UserInfo, namespace: str) -> RuleSet:
+        """What RBAC grants the user there."""
+        return self.rbac.rules_for(user, namespace)
+
+
+def build(listers: Listers) -> Authorization:
+    return Authorization(NodeAuthorizer(listers, RuleSet(node_rules(), [])), RBAC(listers))

@@ -1,0 +1,73 @@
+"""Service default/kubernetes: the API server's own address inside the cluster, with Endpoints and EndpointSlice.
+
+Source: upstream controlplane/controller/kubernetesservice and reconcilers. One server's address: several servers that publish
+theirs side by side come with high availability.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from steersman.api.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
+from steersman.apiserver.config import ServerConfig
+from steersman.apiserver.hooks.ensure import ensure as ensure_objects
+from steersman.client.interface import Client
+from steersman.machinery.meta import Obj
+
+_NAME, _NAMESPACE = "kubernetes", "default"
+_PORT = 443
+
+
+async def ensure(client: Client, config: ServerConfig) -> None:
+    await ensure_objects(client, SERVICES, [_service(config)], merge=_merge_service)
+    await ensure_objects(client, ENDPOINTS, [_endpoints(config)], merge=lambda found, wanted: _take(found, wanted, "subsets"))
+    await ensure_objects(client, ENDPOINT_SLICES, [_slice(config)], merge=_merge_slice)
+
+
+def _service(config: ServerConfig) -> Obj:
+    first = ipaddress.ip_network(config.service_cidr)[1]
+    port = {"name": "https", "port": _PORT, "protocol": "TCP", "targetPort": config.secure_port}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata({"component": "apiserver", "provider": "kubernetes"}),
+        "spec": {"type": "ClusterIP", "clusterIP": str(first), "clusterIPs": [str(first)], "ports": [port]},
+    }
+
+
+def _endpoints(config: ServerConfig) -> Obj:
+    subset = {
+        "addresses": [{"ip": config.advertise_address}],
+        "ports": [{"name": "https", "port": config.secure_port, "protocol": "TCP"}],
+    }
+    labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    return {"apiVersion": "v1", "kind": "Endpoints", "metadata": _metadata(labels), "subsets": [subset]}
+
+
+def _slice(config: ServerConfig) -> Obj:
+    return {
+        "apiVersion": ENDPOINT_SLICES.api_version,
+        "kind": "EndpointSlice",
+        "metadata": _metadata({"kubernetes.io/service-name": _NAME}),
+        "addressType": f"IPv{ipaddress.ip_address(config.advertise_address).version}",
+        "endpoints": [{"addresses": [config.advertise_address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": config.secure_port, "protocol": "TCP"}],
+    }
+
+
+def _metadata(labels: Obj) -> Obj:
+    return {"name": _NAME, "namespace": _NAMESPACE, "labels": labels}
+
+
+def _merge_service(found: Obj, wanted: Obj) -> bool:
+    return _take(found["spec"], wanted["spec"], "ports")
+
+
+def _merge_slice(found: Obj, wanted: Obj) -> bool:
+    return _take(found, wanted, "endpoints") | _take(found, wanted, "ports")
+
+
+def _take(found: Obj, wanted: Obj, key: str) -> bool:
+    changed: bool = found.get(key) != wanted[key]
+    found[key] = wanted[key]
+    return changed
