@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from steersman.cluster import addons, kubeconfigs, pki, preflight, supervisor
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
+    DEFAULT_STATE_DIR,
     ClusterSettings,
     Paths,
     SettingsError,
@@ -54,9 +56,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
         runtime = preflight.oci_runtime()
         name = choices.node_name or default_node_name()
-        return ClusterSettings(
-            node_name=name, advertise_address=address, secure_port=choices.secure_port, oci_runtime=runtime
-        )
+        return ClusterSettings(node_name=name, advertise_address=address, secure_port=choices.secure_port, oci_runtime=runtime)
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
@@ -67,6 +67,13 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
                 f"`steersman down --delete` removes that cluster, --state-dir makes another one"
             )
     return found
+
+
+def cgroup_root(paths: Paths) -> str:
+    """Cgroups are the machine's, so a cluster in a state directory of its own gets one of its own."""
+    if paths.state == DEFAULT_STATE_DIR:
+        return "steersman"
+    return f"steersman-{hashlib.sha256(str(paths.state).encode()).hexdigest()[:8]}"
 
 
 def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -> ClusterSettings:
@@ -100,9 +107,7 @@ async def _follow(paths: Paths, settings: ClusterSettings, clock: Clock, progres
             await _until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
         with progress.step("node") as notes:
             node = settings.node_name
-            await _until(
-                lambda: _node_ready(client, node), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
-            )
+            await _until(lambda: _node_ready(client, node), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}")
             notes.append(f"{node} Ready")
 
 

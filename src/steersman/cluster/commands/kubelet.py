@@ -1,0 +1,59 @@
+"""Run a kubelet with the native runtime on this machine against any API server."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from steersman.client.kubeconfig import KubeconfigError
+from steersman.cluster.commands import standalone
+from steersman.cluster.commands.common import add_state_dir, paths_of
+from steersman.cluster.components import client_for
+from steersman.cluster.settings import ClusterSettings, SettingsError, default_address, default_node_name
+from steersman.machinery.clock import Clock
+
+PROBLEMS = (KubeconfigError, SettingsError, OSError)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    standalone.add_kubeconfig(parser)
+    standalone.add_verbosity(parser)
+    add_state_dir(parser)
+    parser.add_argument("--hostname-override", default="", help="this node's name (default: the host name)")
+    parser.add_argument("--node-ip", default="", help="this node's address (default: that of the default route)")
+    parser.add_argument("--port", type=int, default=10250)
+    parser.add_argument("--tls-cert-file", type=Path, help="serving certificate; without one logs and exec do not work")
+    parser.add_argument("--tls-private-key-file", type=Path)
+    parser.add_argument("--client-ca-file", type=Path)
+    parser.add_argument("--cluster-dns", default="10.96.0.10")
+    parser.add_argument("--cluster-domain", default="cluster.local")
+    parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")
+
+
+def run(args: argparse.Namespace) -> int:
+    return standalone.serve(args, lambda clock: _main(args, clock))
+
+
+async def _main(args: argparse.Namespace, clock: Clock) -> None:
+    import dataclasses
+
+    from steersman.cluster import node
+    from steersman.kubelet import run as kubelet_run
+
+    paths = paths_of(args)
+    settings = ClusterSettings(
+        node_name=args.hostname_override or default_node_name(),
+        advertise_address=args.node_ip or default_address(),
+        kubelet_port=args.port,
+        cluster_domain=args.cluster_domain,
+        cluster_cidr=args.cluster_cidr,
+        dns_address=args.cluster_dns,
+    )
+    config = dataclasses.replace(
+        node.kubelet_config(paths, settings),
+        tls_cert_file=args.tls_cert_file,
+        tls_private_key_file=args.tls_private_key_file,
+        client_ca_file=args.client_ca_file,
+    )
+    async with client_for(args.kubeconfig, "kubelet") as client, node.runtime(paths, settings, clock) as parts:
+        await kubelet_run.run(config, client, parts.runtime, parts.images, clock)

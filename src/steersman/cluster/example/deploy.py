@@ -1,0 +1,95 @@
+"""Deploy the example and ask its Service until every pod has answered: the shortest proof that the whole path works."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from steersman.api.resources import DEPLOYMENTS, SERVICES
+from steersman.client.interface import Client
+from steersman.cluster.settings import Paths
+from steersman.machinery import yamlio
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import AlreadyExists
+from steersman.machinery.meta import dig, name_of
+
+IMAGE = "steersman.example/hello:{version}"
+_SCRIPT = """\
+mkdir -p /tmp/www
+printf 'Hello from %s, version %s\\n' "$(hostname)" "$VERSION" > /tmp/www/index.html
+exec httpd -f -p 8080 -h /tmp/www
+"""
+_PATIENCE_S = 60.0
+_POLL_S = 0.05
+
+
+class ExampleError(Exception):
+    """The example does not work; one sentence."""
+
+
+async def build_image(paths: Paths, clock: Clock, version: str = "1") -> str:
+    """Make the example image from Debian's static busybox and put it into the node's image store; its name."""
+    from steersman.cluster import node
+    from steersman.cri.native.build import ImageSpec, build_archive, busybox_tree
+
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise ExampleError("busybox is not installed: apt-get install busybox-static")
+    name = IMAGE.format(version=version)
+    images = node.images(paths, clock)
+    if await images.image_status(name) is None:
+        spec = ImageSpec(name=name, entrypoint=("/bin/sh", "-c", _SCRIPT), env={"VERSION": version, "PATH": "/bin"})
+        archive = paths.run / f"hello-{version}.tar"
+        await asyncio.to_thread(build_archive, archive, busybox_tree(Path(busybox)), spec)
+        try:
+            await images.load_archive(archive)
+        finally:
+            archive.unlink()
+    return name
+
+
+async def apply(client: Client) -> None:
+    """Create the example's objects; those that are there already are left as they are."""
+    text = resources.files(__package__).joinpath("hello.yaml").read_text()
+    for obj in yamlio.load_all(text):
+        resource = DEPLOYMENTS if obj["kind"] == "Deployment" else SERVICES
+        try:
+            await client.create(resource, obj, "default")
+        except AlreadyExists:
+            continue
+
+
+async def wait_available(client: Client, clock: Clock) -> None:
+    """Until the Deployment has all replicas available. Raises ExampleError."""
+    deadline = clock.monotonic() + _PATIENCE_S
+    while True:
+        deployment = await client.get(DEPLOYMENTS, "hello", "default")
+        if dig(deployment, "status", "availableReplicas", default=0) >= dig(deployment, "spec", "replicas", default=1):
+            return
+        if clock.monotonic() > deadline:
+            raise ExampleError(f"deployment {name_of(deployment)} has no pods after {_PATIENCE_S:.0f} s: kubectl describe pods")
+        await clock.sleep(_POLL_S)
+
+
+async def answers(address: str, port: int, count: int) -> list[str]:
+    """What `count` connections, one after the other, are answered. Raises ExampleError if one is not."""
+    found: list[str] = []
+    for _ in range(count):
+        try:
+            async with asyncio.timeout(5):
+                reader, writer = await asyncio.open_connection(address, port)
+                writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                body = (await reader.read()).decode(errors="replace")
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError) as fault:
+            raise ExampleError(f"the Service at {address}:{port} does not answer: {fault or 'timed out'}") from fault
+        found.append(body.rpartition("\r\n\r\n")[2].strip())
+    return found
+
+
+async def service_address(client: Client) -> tuple[str, int]:
+    service = await client.get(SERVICES, "hello", "default")
+    return str(dig(service, "spec", "clusterIP")), int(dig(service, "spec", "ports", 0, "nodePort"))
