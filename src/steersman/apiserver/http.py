@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
@@ -55,7 +55,8 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A whole answer (`body`), a stream (`chunks`), or a taken-over connection (`upgraded`: nothing more is sent)."""
+    """A whole answer (`body`, or `parts` that follow one another), a stream (`chunks`), or a taken-over connection
+    (`upgraded`: nothing more is sent)."""
 
     status: int = 200
     body: bytes = b""
@@ -64,6 +65,7 @@ class Response:
     warnings: list[str] = field(default_factory=list)
     chunks: AsyncIterator[bytes] | None = None
     upgraded: bool = False
+    parts: Sequence[bytes] = ()
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

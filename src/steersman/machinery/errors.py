@@ -119,9 +119,14 @@ class Conflict(StatusError):
 
 
 class Expired(StatusError):
-    """410: a resourceVersion or continue token is too old."""
+    """410: a resourceVersion or continue token is too old. `continue_` is a token to go on with, if there is one."""
 
     code, reason = 410, "Expired"
+    continue_: str = ""
+
+    def status(self) -> Obj:
+        body = super().status()
+        return {**body, "metadata": {"continue": self.continue_}} if self.continue_ else body
 
 
 class RequestEntityTooLarge(StatusError):

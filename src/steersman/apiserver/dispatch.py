@@ -1,0 +1,84 @@
+"""From an authorised resource request to the handler that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers import create, delete, patch, read, update, watch
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.http import Response
+from steersman.apiserver.registry import Served
+from steersman.apiserver.routes import NOT_FOUND
+from steersman.machinery.errors import BadRequest, MethodNotAllowed, NotFound
+
+VerbHandler = Callable[[Api, Call, Served], Awaitable[Response]]
+
+VERBS: Mapping[str, VerbHandler] = {
+    "get": read.get,
+    "list": read.list_,
+    "watch": watch.watch,
+    "create": create.create,
+    "update": update.update,
+    "patch": patch.patch,
+    "delete": delete.delete,
+    "deletecollection": delete.delete_collection,
+}
+STATUS_VERBS: Mapping[str, VerbHandler] = {verb: VERBS[verb] for verb in ("get", "update", "patch")}
+
+SUBRESOURCES: Mapping[str, Mapping[str, VerbHandler]] = {"status": STATUS_VERBS}
+"""By name, for every kind that lists the subresource. Special ones are registered with Registry.handle."""
+
+
+async def dispatch(api: Api, call: Call) -> Response:
+    """Raises NotFound for unknown resources of a known version, MethodNotAllowed for verbs that are not served."""
+    info = call.info
+    served = api.registry.lookup(info.group, info.version, info.plural)
+    if served is None:
+        if api.registry.knows_version(info.group, info.version):
+            raise _unknown()
+        return Response(404, NOT_FOUND.body, NOT_FOUND.content_type)
+    if info.subresource:
+        return await _subresource(api, call, served)
+    handler = api.registry.handler(info.group, info.plural, "", call.request.method)
+    if handler is not None:
+        return await handler(call)
+    verb = VERBS.get(info.verb)
+    if verb is None or not served.stored:
+        raise MethodNotAllowed
+    if info.name:
+        _check_name(info.name)
+    if bool(info.namespace) is not served.resource.namespaced and (info.name or not served.resource.namespaced):
+        _check_scope(call, served)
+    return await verb(api, call, served)
+
+
+async def _subresource(api: Api, call: Call, served: Served) -> Response:
+    info = call.info
+    if served.spec.subresource(info.subresource) is None:
+        raise _unknown()
+    handler = api.registry.handler(info.group, info.plural, info.subresource, call.request.method)
+    if handler is not None:
+        return await handler(call)
+    verb = SUBRESOURCES.get(info.subresource, {}).get(info.verb)
+    if verb is None:
+        raise MethodNotAllowed
+    return await verb(api, call, served)
+
+
+def _check_scope(call: Call, served: Served) -> None:
+    """A namespaced object without a namespace in the URL, or the reverse, is no path of the API."""
+    if served.resource.namespaced or (call.info.namespace and served.resource.plural != "namespaces"):
+        raise _unknown()
+
+
+def _check_name(name: str) -> None:
+    if name in (".", ".."):
+        raise BadRequest(f"Name parameter invalid: \"{name}\": may not be '{name}'")
+    for bad in "/%":
+        if bad in name:
+            raise BadRequest(f"Name parameter invalid: \"{name}\": may not contain '{bad}'")
+
+
+def _unknown() -> NotFound:
+    return NotFound("the server could not find the requested resource", details={})

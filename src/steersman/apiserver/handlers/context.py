@@ -1,0 +1,76 @@
+"""What the verbs share: the store, the caches, the registry, admission, the clock; and small steps every write takes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer
+from steersman.apiserver.registry import Registry, Served
+from steersman.apiserver.storage import Stored
+from steersman.apiserver.watchcache.feed import Feed
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import format_time
+from steersman.store.interface import Commit, Delete, Guard, Put, Store
+
+
+class Admission:
+    """The plugins in order: all mutate, then (after preparation) all validate."""
+
+    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+        self._plugins = tuple(plugins)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        for plugin in self._plugins:
+            await plugin.admit(request)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        for plugin in self._plugins:
+            await plugin.validate(request)
+
+
+@dataclass(slots=True)
+class Api:
+    """One per server."""
+
+    store: Store
+    feed: Feed
+    registry: Registry
+    admission: Admission
+    authorizer: Authorizer
+    clock: Clock
+    spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], object]]
+    """Run a helper beside a stream; returns what cancels it."""
+    rng: random.Random = field(default_factory=random.Random)
+    _second: int = 0
+    _stamp: str = ""
+
+    def timestamp(self) -> str:
+        """Now, as metav1.Time; formatted once a second."""
+        now = self.clock.now()
+        second = int(now.timestamp())
+        if second != self._second:
+            self._second, self._stamp = second, format_time(now)
+        return self._stamp
+
+    async def current(self, served: Served, namespace: str, name: str) -> Stored | None:
+        """The object as it is now: nothing committed before the call is missed."""
+        cache = served.cache
+        if not cache.loaded:
+            await cache.ready.wait()
+        await self.feed.settle()
+        return cache.find(cache.form.key(namespace, name))
+
+    async def commit(
+        self,
+        served: Served,
+        key: str,
+        value: bytes | None,
+        expected: int,
+        extra: tuple[Sequence[Guard], Sequence[Put | Delete]],
+    ) -> Commit:
+        """Write or (value None) delete one object, if its revision is still `expected` (0: does not exist)."""
+        op: Put | Delete = Delete(key) if value is None else Put(key, value, served.spec.ttl_s)
+        return await self.store.commit((Guard(key, expected), *extra[0]), (op, *extra[1]))

@@ -1,0 +1,118 @@
+"""Watch events as bytes, in the form the client asked for. Plain JSON frames are made once and shared by all watchers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import orjson
+
+from steersman.apiserver import tables
+from steersman.apiserver.negotiate import YAML, Format
+from steersman.apiserver.registry import Served
+from steersman.apiserver.storage import Stored
+from steersman.apiserver.watchcache.watcher import Item
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import NotAcceptable, StatusError
+from steersman.machinery.meta import Obj
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+class Frames(Protocol):
+    """What a watch stream needs."""
+
+    def frame(self, item: Item) -> bytes: ...
+
+    def added(self, stored: Stored) -> bytes: ...
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes: ...
+
+
+def frames_for(form: Format, served: Served, include_object: str, clock: Clock) -> Frames:
+    """Raises NotAcceptable for forms a watch cannot have."""
+    if form.media_type == YAML:
+        raise NotAcceptable("only the following media types are accepted: application/json;stream=watch")
+    if not form.transform:
+        return PlainFrames(served)
+    if form.transform == "Table":
+        return TransformedFrames(served, _table_of(served, form, include_object, clock))
+    return TransformedFrames(served, lambda stored: tables.partial(served, stored, form.version))
+
+
+def error_frame(error: StatusError) -> bytes:
+    return b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.status())
+
+
+def _bookmark_of(kind: str, api_version: str, revision: int, initial_end: bool) -> Obj:
+    metadata: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if initial_end:
+        metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+    return {"kind": kind, "apiVersion": api_version, "metadata": metadata}
+
+
+class PlainFrames:
+    """The cached bytes, framed."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._head = served.head
+
+    def frame(self, item: Item) -> bytes:
+        change = item.change
+        if change is None:
+            return self.bookmark(item.revision)
+        key = (item.type, self._head)
+        made = change.frames.get(key)
+        if made is None:
+            made = change.frames[key] = self._make(item.type, item.stored)
+        return made
+
+    def added(self, stored: Stored) -> bytes:
+        return self._make("ADDED", stored)
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        resource = self._served.resource
+        body = _bookmark_of(resource.kind, resource.api_version, revision, initial_end)
+        return b'{"type":"BOOKMARK","object":%b}\n' % orjson.dumps(body)
+
+    def _make(self, kind: str, stored: Stored) -> bytes:
+        return b'{"type":"%b","object":%b%b}\n' % (kind.encode(), self._head, self._served.tail(stored))
+
+
+class TransformedFrames:
+    """Objects as Tables or PartialObjectMetadata."""
+
+    def __init__(self, served: Served, transform: Callable[[Stored], Obj]) -> None:
+        self._plain = PlainFrames(served)
+        self._transform = transform
+
+    def frame(self, item: Item) -> bytes:
+        if item.change is None:
+            return self.bookmark(item.revision)
+        return self._make(item.type, item.stored)
+
+    def added(self, stored: Stored) -> bytes:
+        return self._make("ADDED", stored)
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        return self._plain.bookmark(revision, initial_end=initial_end)
+
+    def _make(self, kind: str, stored: Stored) -> bytes:
+        return b'{"type":"%b","object":%b}\n' % (kind.encode(), orjson.dumps(self._transform(stored)))
+
+
+def _table_of(served: Served, form: Format, include_object: str, clock: Clock) -> Callable[[Stored], Obj]:
+    """One-row Tables; only the first has the column definitions."""
+    first = True
+
+    def transform(stored: Stored) -> Obj:
+        nonlocal first
+        meta = {"resourceVersion": str(stored.revision)}
+        made = tables.table(served, [stored], meta, form.version, include_object, clock.now())
+        if not first:
+            made["columnDefinitions"] = None
+        first = False
+        return made
+
+    return transform

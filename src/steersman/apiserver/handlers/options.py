@@ -1,0 +1,221 @@
+"""Query options of writes and lists, parsed and checked (facts: Options, resourceVersion rules)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from steersman.apiserver.http import Request
+from steersman.machinery import fielderrors
+from steersman.machinery.errors import BadRequest, Invalid, StatusError
+from steersman.machinery.fielderrors import FieldError
+from steersman.machinery.meta import Obj
+
+_META = "meta.k8s.io"
+_VALIDATIONS = ("Ignore", "Warn", "Strict")
+_POLICIES = ("Background", "Foreground", "Orphan")
+_FALSE = ("false", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = "Warn"
+    force: bool = False
+
+
+_DEFAULT = WriteOptions()
+
+
+def write_options(request: Request, kind: str) -> WriteOptions:
+    """Options of create, update and patch. kind is `CreateOptions`, `UpdateOptions` or `PatchOptions`. Raises Invalid."""
+    if not request.raw_query:
+        return _DEFAULT
+    errors: list[FieldError] = []
+    dry_run = _dry_run([value for key, value in request.query_pairs if key == "dryRun"], errors)
+    manager = request.query("fieldManager")
+    if len(manager.encode()) > 128:
+        errors.append(fielderrors.too_long("fieldManager", 128))
+    elif not manager.isprintable():
+        errors.append(fielderrors.invalid("fieldManager", manager, "should only contain printable characters"))
+    validation = request.query("fieldValidation") or "Warn"
+    if validation not in _VALIDATIONS:
+        errors.append(fielderrors.not_supported("fieldValidation", validation, ["", *_VALIDATIONS]))
+    force = request.query("force")
+    if force and kind == "PatchOptions":
+        errors.append(fielderrors.forbidden("force", "may not be specified for non-apply patch"))
+    if errors:
+        raise Invalid.of(_META, kind, "", errors)
+    return WriteOptions(dry_run, manager, validation, bool(force))
+
+
+def _dry_run(values: list[str], errors: list[FieldError]) -> bool:
+    if any(value != "All" for value in values):
+        errors.append(fielderrors.not_supported("dryRun", values, ["All"]))
+    return bool(values)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """propagation: Background, Foreground, Orphan, or empty when the client did not say."""
+
+    dry_run: bool = False
+    grace_period_s: int | None = None
+    propagation: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    said_no_orphans: bool = False
+
+
+def delete_options(request: Request, body: bytes) -> DeleteOptions:
+    """Options of delete, from the body if there is one, else from the query. Raises Invalid, BadRequest."""
+    given = _from_body(body) if body.strip() else _from_query(request)
+    errors: list[FieldError] = []
+    dry_run = _dry_run(list(given.get("dryRun") or ()), errors)
+    policy = given.get("propagationPolicy") or ""
+    orphan = given.get("orphanDependents")
+    if policy and orphan is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        errors.append(fielderrors.invalid("propagationPolicy", policy, text))
+    elif policy and policy not in _POLICIES:
+        errors.append(fielderrors.not_supported("propagationPolicy", policy, ["Background", "Foreground", "Orphan", "nil"]))
+    if errors:
+        raise Invalid.of(_META, "DeleteOptions", "", errors)
+    if orphan is not None:
+        policy = "Orphan" if orphan else "Background"
+    preconditions = given.get("preconditions") or {}
+    return DeleteOptions(
+        dry_run=dry_run,
+        grace_period_s=given.get("gracePeriodSeconds"),
+        propagation=policy,
+        uid=preconditions.get("uid") or "",
+        resource_version=preconditions.get("resourceVersion") or "",
+        said_no_orphans=orphan is False,
+    )
+
+
+def _from_body(body: bytes) -> Obj:
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {fault}") from fault
+    if not isinstance(given, dict) or given.get("kind", "DeleteOptions") not in ("DeleteOptions", ""):
+        kind = given.get("kind") if isinstance(given, dict) else ""
+        version = given.get("apiVersion") if isinstance(given, dict) else ""
+        raise BadRequest(f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go"')
+    grace = given.get("gracePeriodSeconds")
+    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool)):
+        raise BadRequest("json: cannot unmarshal into Go struct field DeleteOptions.gracePeriodSeconds of type int64")
+    return given
+
+
+def _from_query(request: Request) -> Obj:
+    if not request.raw_query:
+        return {}
+    given: Obj = {"dryRun": [value for key, value in request.query_pairs if key == "dryRun"]}
+    grace = request.query("gracePeriodSeconds")
+    if grace:
+        try:
+            given["gracePeriodSeconds"] = int(grace)
+        except ValueError as fault:
+            raise BadRequest(f'strconv.ParseInt: parsing "{grace}": invalid syntax') from fault
+    given["propagationPolicy"] = request.query("propagationPolicy")
+    orphan = request.query("orphanDependents")
+    if orphan:
+        given["orphanDependents"] = orphan not in _FALSE
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """resourceVersion and continue as sent; `limit` 0 = all; initial_events None when not given."""
+
+    resource_version: str = ""
+    match: str = ""
+    limit: int = 0
+    continue_: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+    watch_bookmarks: bool = False
+    initial_events: bool | None = None
+    timeout_s: int = 0
+
+
+NO_LIST_OPTIONS = ListOptions()
+
+
+def list_options(request: Request) -> ListOptions:
+    """Raises BadRequest for numbers that are none."""
+    if not request.raw_query:
+        return NO_LIST_OPTIONS
+    first: dict[str, str] = {}
+    for key, value in request.query_pairs:
+        first.setdefault(key, value)
+    initial = first.get("sendInitialEvents", "")
+    return ListOptions(
+        resource_version=first.get("resourceVersion", ""),
+        match=first.get("resourceVersionMatch", ""),
+        limit=_number(first.get("limit", "")),
+        continue_=first.get("continue", ""),
+        label_selector=first.get("labelSelector", ""),
+        field_selector=first.get("fieldSelector", ""),
+        watch_bookmarks=first.get("allowWatchBookmarks", "") not in ("", *_FALSE),
+        initial_events=(initial not in _FALSE) if initial else None,
+        timeout_s=_number(first.get("timeoutSeconds", "")),
+    )
+
+
+def _number(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        return max(0, int(text))
+    except ValueError as fault:
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from fault
+
+
+def check_match(options: ListOptions, *, watch: bool) -> None:
+    """The combinations of resourceVersionMatch, resourceVersion, continue and sendInitialEvents. Raises Invalid."""
+    errors = _watch_match(options) if watch else _list_match(options)
+    if errors:
+        raise Invalid.of(_META, "ListOptions", "", errors)
+
+
+def _list_match(options: ListOptions) -> list[FieldError]:
+    errors: list[FieldError] = []
+    field = "resourceVersionMatch"
+    if options.match:
+        if not options.resource_version:
+            errors.append(fielderrors.forbidden(field, f"{field} is forbidden unless resourceVersion is provided"))
+        if options.continue_:
+            errors.append(fielderrors.forbidden(field, f"{field} is forbidden when continue is provided"))
+        if options.match not in ("Exact", "NotOlderThan"):
+            errors.append(fielderrors.not_supported(field, options.match, ["Exact", "NotOlderThan", ""]))
+        if options.match == "Exact" and options.resource_version == "0":
+            errors.append(fielderrors.forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"'))
+    if options.initial_events is not None:
+        errors.append(fielderrors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def _watch_match(options: ListOptions) -> list[FieldError]:
+    if options.initial_events is not None and options.match != "NotOlderThan":
+        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        return [fielderrors.forbidden("resourceVersionMatch", text)]
+    if options.initial_events is None and options.match:
+        text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        return [fielderrors.forbidden("resourceVersionMatch", text)]
+    return []
+
+
+def parse_revision(text: str) -> int:
+    """A resourceVersion; empty is 0. Raises the bare 500 that upstream answers for get and watch."""
+    if text.isascii() and text.isdigit() or not text:
+        return int(text or "0")
+    raise StatusError(revision_text(text))
+
+
+def revision_text(text: str) -> str:
+    return f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'

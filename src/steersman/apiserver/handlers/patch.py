@@ -1,0 +1,91 @@
+"""patch: JSON patch, merge patch and strategic merge patch, each applied to the object as it is when the write succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from steersman.api.decode import typecheck
+from steersman.api.schema.loader import patch_meta
+from steersman.apiserver import respond
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.options import write_options
+from steersman.apiserver.handlers.update import modify
+from steersman.apiserver.handlers.write import Write, match_url, read_body
+from steersman.apiserver.http import Response
+from steersman.apiserver.registry import Served
+from steersman.machinery import fielderrors
+from steersman.machinery.errors import BadRequest, Invalid, MethodNotAllowed, UnsupportedMediaType
+from steersman.machinery.meta import Obj
+from steersman.machinery.patch import json_patch, merge, strategic
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+Apply = Callable[[Obj], Obj]
+
+
+async def patch(api: Api, call: Call, served: Served) -> Response:
+    """PATCH on an object or its status."""
+    info = call.info
+    if info.subresource not in ("", "status") or (not info.subresource and "patch" not in served.spec.verbs):
+        raise MethodNotAllowed
+    apply = applier(call, served.spec.schema if served.bare_items else "", await read_body(call))
+    write = Write(api, call, served, write_options(call.request, "PatchOptions"), info.subresource)
+
+    async def change(current: Obj) -> Obj:
+        patched = checked(write, apply(current))
+        match_url(patched, served, info.namespace, info.name)
+        return patched
+
+    stored = await modify(write, info.namespace, info.name, change)
+    return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
+
+
+def applier(call: Call, schema: str, body: bytes) -> Apply:
+    """What applies the request's patch to an object. schema is empty for kinds without strategic merge.
+
+    Raises BadRequest, UnsupportedMediaType, RequestEntityTooLarge.
+    """
+    media_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == JSON_PATCH:
+        ops = json_patch.decode(body)
+        return lambda obj: _an_object(json_patch.apply(obj, ops))
+    if media_type == MERGE_PATCH:
+        merging = merge.decode(body)
+        return lambda obj: _an_object(merge.apply(obj, merging))
+    if media_type == STRATEGIC_PATCH and schema:
+        strategic_patch, meta = strategic.decode(body), patch_meta(schema)
+        return lambda obj: strategic.apply(obj, strategic_patch, meta)
+    raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+
+
+def _an_object(value: object) -> Obj:
+    if not isinstance(value, dict):
+        raise BadRequest("the patched object is no JSON object")
+    return value
+
+
+def checked(write: Write, patched: Obj) -> Obj:
+    """The patched object, owned, type-checked and defaulted. Raises Invalid."""
+    spec, mode = write.served.spec, write.options.field_validation
+    # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
+    obj: Obj = orjson.loads(orjson.dumps(patched))
+    found = typecheck(obj, spec)
+    if found.errors:
+        raise _undecodable(patched, found.errors[0])
+    if found.strict and mode == "Strict":
+        raise _undecodable(patched, f"strict decoding error: {', '.join(found.strict)}")
+    if mode == "Warn":
+        write.warnings += [text for text in found.strict if text not in write.warnings]
+    obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
+    spec.default(obj)
+    return obj
+
+
+def _undecodable(patched: Obj, why: str) -> Invalid:
+    shown = orjson.dumps(patched).decode()
+    return Invalid.of("", "", "", [fielderrors.invalid("patch", shown, why)])

@@ -1,0 +1,203 @@
+"""get and list: from the watch cache where it may answer, from the store where history is asked for.
+
+A read without resourceVersion is consistent: the cache first catches up with everything committed before the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import orjson
+
+from steersman.apiserver import respond
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.options import (
+    NO_LIST_OPTIONS,
+    ListOptions,
+    check_match,
+    list_options,
+    parse_revision,
+    revision_text,
+)
+from steersman.apiserver.handlers.select import selection
+from steersman.apiserver.http import Response
+from steersman.apiserver.negotiate import accepted, wants_pretty
+from steersman.apiserver.registry import Served
+from steersman.apiserver.storage import Stored
+from steersman.apiserver.watchcache.selection import Selection
+from steersman.machinery.errors import BadRequest, Expired, NotFound, Timeout
+from steersman.machinery.meta import Obj
+from steersman.store.interface import Compacted, FutureRevision
+
+_TOO_OLD = "The resourceVersion for the provided list is too old."
+_CONTINUE_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with "
+    "the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the "
+    "first chunk was returned and now may show up in the list."
+)
+_CHUNK = 512
+"""Objects joined at a time when a long list goes out: bounds the memory it takes beside the cache."""
+
+
+async def get(api: Api, call: Call, served: Served) -> Response:
+    request, info = call.request, call.info
+    cache = served.cache
+    if not cache.loaded:
+        await cache.ready.wait()
+    wanted = request.query("resourceVersion") if request.raw_query else ""
+    if not wanted:
+        await api.feed.settle()
+    elif wanted != "0":
+        await api.feed.reach(parse_revision(wanted))
+    stored = cache.find(cache.form.key(info.namespace, info.name))
+    if stored is None:
+        raise NotFound.of(served.resource.group, served.resource.plural, info.name)
+    return respond.of_stored(request, served, stored, api.clock.now())
+
+
+@dataclass(slots=True)
+class Page:
+    """What a list found. `continue_` and `remaining` are set when there is more."""
+
+    items: list[Stored]
+    revision: int
+    continue_: str = ""
+    remaining: int | None = None
+
+    def metadata(self) -> Obj:
+        meta: Obj = {"resourceVersion": str(self.revision)}
+        if self.continue_:
+            meta["continue"] = self.continue_
+        if self.remaining:
+            meta["remainingItemCount"] = self.remaining
+        return meta
+
+
+async def list_(api: Api, call: Call, served: Served) -> Response:
+    options = list_options(call.request)
+    page = await find(api, call, served, options)
+    form = accepted(call.request)
+    if form.transform:
+        body = respond.transformed(form, call.request, served, page.items, page.metadata(), api.clock.now())
+        return respond.of_bytes(call.request, orjson.dumps(body))
+    if form.plain and not wants_pretty(call.request):
+        return Response(parts=list_parts(served, page))
+    return respond.of_bytes(call.request, b"".join(list_parts(served, page)))
+
+
+def list_parts(served: Served, page: Page) -> list[bytes]:
+    """The list's JSON, in pieces that are joins of the cached bytes."""
+    lead = b'%b"metadata":%b,"items":[' % (served.list_head, orjson.dumps(page.metadata()))
+    if not page.items:
+        return [lead + b"]}"]
+    opening = b"{" if served.bare_items else served.head
+    tails = [item.tail for item in page.items] if served.convert is None else [served.tail(item) for item in page.items]
+    between = b"," + opening
+    parts = [lead + opening]
+    for start in range(0, len(tails), _CHUNK):
+        if start:
+            parts.append(between)
+        parts.append(between.join(tails[start : start + _CHUNK]))
+    parts.append(b"]}")
+    return parts
+
+
+async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Page:
+    """The objects a list asks for (facts: resourceVersion rules). Raises BadRequest, Invalid, Expired, Timeout."""
+    cache = served.cache
+    if not cache.loaded:
+        await cache.ready.wait()
+    if options is NO_LIST_OPTIONS:
+        await api.feed.settle()
+        return Page(cache.select(selection(call, served, options)), max(api.feed.revision, cache.version))
+    check_match(options, watch=False)
+    chosen = selection(call, served, options)
+    if options.continue_:
+        return await _continued(api, served, chosen, options)
+    if not options.resource_version:
+        await api.feed.settle()
+        return _from_cache(api, served, chosen, options.limit)
+    if not options.resource_version.isdigit():
+        raise BadRequest(f"invalid resource version: {revision_text(options.resource_version)}")
+    wanted = int(options.resource_version)
+    if wanted == 0:
+        return _from_cache(api, served, chosen, 0)
+    if options.match == "Exact" or (options.limit and not options.match):
+        return await _exactly(api, served, chosen, options.limit, wanted, "", _TOO_OLD)
+    await api.feed.reach(wanted)
+    return _from_cache(api, served, chosen, options.limit)
+
+
+def _from_cache(api: Api, served: Served, chosen: Selection, limit: int, start: str = "") -> Page:
+    cache = served.cache
+    revision = max(api.feed.revision, cache.version)
+    found = cache.select(chosen, start)
+    if not limit or len(found) <= limit:
+        return Page(found, revision)
+    return _cut(served, chosen, found[:limit], revision, len(found) - limit)
+
+
+def _cut(served: Served, chosen: Selection, items: list[Stored], revision: int, remaining: int) -> Page:
+    after = items[-1].key[len(_prefix(served, chosen)) :] + "\0"
+    token = {"v": "meta.k8s.io/v1", "rv": revision, "start": after}
+    encoded = base64.urlsafe_b64encode(orjson.dumps(token)).rstrip(b"=").decode()
+    return Page(items, revision, encoded, None if chosen.filters or chosen.name else remaining)
+
+
+def _prefix(served: Served, chosen: Selection) -> str:
+    prefix = served.form.prefix
+    return f"{prefix}{chosen.namespace}/" if chosen.namespace else prefix
+
+
+async def _continued(api: Api, served: Served, chosen: Selection, options: ListOptions) -> Page:
+    if options.resource_version:
+        raise BadRequest("specifying resource version is not allowed when using continue")
+    revision, after = _token(options.continue_)
+    start = _prefix(served, chosen) + after
+    if revision < 0:
+        await api.feed.settle()
+        return _from_cache(api, served, chosen, options.limit, start)
+    try:
+        return await _exactly(api, served, chosen, options.limit, revision, start, _CONTINUE_TOO_OLD)
+    except Expired as expired:
+        token = {"v": "meta.k8s.io/v1", "rv": -1, "start": after}
+        expired.continue_ = base64.urlsafe_b64encode(orjson.dumps(token)).rstrip(b"=").decode()
+        raise
+
+
+def _token(text: str) -> tuple[int, str]:
+    try:
+        token = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        version, revision, start = token["v"], int(token["rv"]), token["start"]
+    except (binascii.Error, ValueError, KeyError, TypeError) as fault:
+        raise BadRequest(f"invalid continue token: continue key is not valid: {fault}") from fault
+    if version != "meta.k8s.io/v1" or not revision or not isinstance(start, str) or not start or ".." in start.split("/"):
+        raise BadRequest("invalid continue token: continue key is not valid")
+    return revision, start
+
+
+async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revision: int, start: str, too_old: str) -> Page:
+    """The list as it was at that revision: from the cache if nothing has changed since, else from the store's history."""
+    cache = served.cache
+    if cache.version <= revision <= api.feed.revision:
+        page = _from_cache(api, served, chosen, limit, start)
+        if page.continue_:
+            return _cut(served, chosen, page.items, revision, page.remaining or 0)
+        return Page(page.items, revision)
+    try:
+        found = await api.store.range(_prefix(served, chosen), start=start, revision=revision)
+    except Compacted as fault:
+        raise Expired(too_old) from fault
+    except FutureRevision as fault:
+        raise Timeout.too_large_resource_version(revision, fault.current) from fault
+    form = served.form
+    items = [form.stored(entry.key, entry.value, entry.mod_revision) for entry in found.entries]
+    if chosen.filters or chosen.name:
+        items = [item for item in items if chosen.matches(item)]
+    if limit and len(items) > limit:
+        return _cut(served, chosen, items[:limit], revision, len(items) - limit)
+    return Page(items, revision)

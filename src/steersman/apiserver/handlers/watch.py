@@ -1,0 +1,85 @@
+"""watch: the objects as they are, if asked for, then every change, framed and streamed until time is up or the client goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.frames import Frames, error_frame, frames_for
+from steersman.apiserver.handlers.options import ListOptions, check_match, list_options, parse_revision
+from steersman.apiserver.handlers.select import selection
+from steersman.apiserver.http import Response
+from steersman.apiserver.negotiate import accepted
+from steersman.apiserver.registry import Served
+from steersman.apiserver.watchcache.cache import TooOld
+from steersman.apiserver.watchcache.selection import Selection
+from steersman.apiserver.watchcache.watcher import Watcher
+from steersman.machinery.errors import Expired, MethodNotAllowed
+
+_SHORTEST_S, _LONGEST_S = 1800.0, 3600.0
+_BOOKMARK_EVERY_S = 60.0
+_LAST_BOOKMARK_S = 2.0
+_BATCH = 256
+
+
+async def watch(api: Api, call: Call, served: Served) -> Response:
+    if "watch" not in served.spec.verbs:
+        raise MethodNotAllowed(f'watch is not supported on resources of kind "{served.resource.qualified}"')
+    options = list_options(call.request)
+    check_match(options, watch=True)
+    chosen = selection(call, served, options)
+    if not chosen.name and call.info.name:
+        # The old form /watch/.../pods/web names the object in the path.
+        chosen = Selection(chosen.namespace, call.info.name, chosen.labels, chosen.fields)
+    include = call.request.query("includeObject") or "Metadata"
+    frames = frames_for(accepted(call.request), served, include, api.clock)
+    wanted = parse_revision(options.resource_version)
+    cache = served.cache
+    if not cache.loaded:
+        await cache.ready.wait()
+    initial = options.initial_events if options.initial_events is not None else not wanted
+    if not options.resource_version:
+        await api.feed.settle()
+    elif initial:
+        await api.feed.reach(wanted)
+    return Response(chunks=_stream(api, served, chosen, options, frames, wanted, initial))
+
+
+async def _stream(
+    api: Api, served: Served, chosen: Selection, options: ListOptions, frames: Frames, after: int, initial: bool
+) -> AsyncIterator[bytes]:
+    cache = served.cache
+    now = max(api.feed.revision, cache.version)
+    # Snapshot and registration happen in one turn of the loop: nothing falls between them.
+    snapshot = cache.select(chosen) if initial else []
+    try:
+        watcher = cache.watch(chosen, now if initial or not after else after)
+    except TooOld as fault:
+        yield error_frame(Expired(str(fault)))
+        return
+    seconds = options.timeout_s or api.rng.uniform(_SHORTEST_S, _LONGEST_S)
+    cancel = api.spawn(_keep_time(api, watcher, seconds, options.watch_bookmarks))
+    try:
+        for start in range(0, len(snapshot), _BATCH):
+            yield b"".join([frames.added(stored) for stored in snapshot[start : start + _BATCH]])
+        if initial and options.watch_bookmarks:
+            yield frames.bookmark(now, initial_end=True)
+        del snapshot
+        while items := await watcher.next():
+            yield b"".join([frames.frame(item) for item in items])
+    finally:
+        cancel()
+        cache.unwatch(watcher)
+
+
+async def _keep_time(api: Api, watcher: Watcher, seconds: float, bookmarks: bool) -> None:
+    """End the watch when its time is up; until then bookmark each minute, and once more shortly before the end."""
+    left = seconds
+    while bookmarks and left > _LAST_BOOKMARK_S:
+        pause = min(_BOOKMARK_EVERY_S, left - _LAST_BOOKMARK_S)
+        await api.clock.sleep(pause)
+        left -= pause
+        watcher.bookmark(api.feed.revision)
+    await api.clock.sleep(left)
+    watcher.end()

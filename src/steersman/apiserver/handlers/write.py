@@ -1,0 +1,107 @@
+"""What create and update share: decoding a body, checking it against the URL, running admission, hooks and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from steersman.api.decode import decode
+from steersman.apiserver.contracts import AdmissionRequest, Call
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.options import WriteOptions
+from steersman.apiserver.negotiate import body_media_type
+from steersman.apiserver.registry import Served
+from steersman.apiserver.storage import Stored, encode
+from steersman.machinery.errors import BadRequest, Invalid
+from steersman.machinery.fielderrors import FieldError
+from steersman.machinery.meta import Obj, metadata
+from steersman.store.interface import Delete, Guard, Put
+
+FieldValidation = Literal["Ignore", "Warn", "Strict"]
+Extra = tuple[Sequence[Guard], Sequence[Put | Delete]]
+NOTHING: Extra = ((), ())
+
+
+@dataclass(slots=True)
+class Write:
+    """One write request on its way through the steps. `warnings` gathers texts for Warning headers."""
+
+    api: Api
+    call: Call
+    served: Served
+    options: WriteOptions
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def admission(self, operation: str, name: str, obj: Obj | None, old: Obj | None) -> AdmissionRequest:
+        return AdmissionRequest(
+            operation,
+            self.served.resource,
+            self.subresource,
+            self.call.info.namespace,
+            name,
+            obj,
+            old,
+            self.call.user,
+            self.options.dry_run,
+            self.warnings,
+        )
+
+    async def hooks(self, new: Obj | None, old: Obj | None) -> Extra:
+        """Guards and operations that join the commit."""
+        if not self.served.hooks:
+            return NOTHING
+        guards: list[Guard] = []
+        ops: list[Put | Delete] = []
+        for hook in self.served.hooks:
+            more_guards, more_ops = await hook.prepare(new, old, dry_run=self.options.dry_run)
+            guards += more_guards
+            ops += more_ops
+        return guards, ops
+
+    def refuse(self, name: str, errors: Sequence[FieldError]) -> None:
+        """Raises Invalid if there are errors."""
+        if errors:
+            raise Invalid.of(self.served.resource.group, self.served.resource.kind, name, errors)
+
+    def warn(self, new: Obj, old: Obj | None) -> None:
+        if self.served.spec.strategy.warnings is not None:
+            self.warnings += self.served.spec.strategy.warnings(new, old)
+
+    def encoded(self, obj: Obj) -> bytes:
+        return encode(self.served.to_storage(obj))
+
+    def stored(self, key: str, value: bytes, revision: int) -> Stored:
+        return self.served.form.stored(key, value, revision)
+
+
+async def read_body(call: Call) -> bytes:
+    return await call.request.read_body() if call.request.read_body is not None else b""
+
+
+def decode_body(write: Write, body: bytes) -> Obj:
+    """The object in a request body. Raises BadRequest, UnsupportedMediaType."""
+    validation = cast(FieldValidation, write.options.field_validation)
+    obj, warnings = decode(body, body_media_type(write.call.request), write.served.spec, validation)
+    write.warnings += warnings
+    return obj
+
+
+def match_url(obj: Obj, served: Served, namespace: str, name: str) -> None:
+    """Name and namespace of the URL win where the object has none. Raises BadRequest where they differ."""
+    meta = metadata(obj)
+    if served.resource.namespaced:
+        given = meta.get("namespace")
+        if not given:
+            meta["namespace"] = namespace
+        elif given != namespace:
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    elif "namespace" in meta:
+        del meta["namespace"]
+    if name:
+        given = meta.get("name")
+        if not given:
+            meta["name"] = name
+        elif given != name:
+            raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")

@@ -1,0 +1,84 @@
+"""Content negotiation: which form of an answer the Accept header asks for (facts: Content negotiation)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from steersman.apiserver.http import Request
+from steersman.machinery.errors import NotAcceptable, UnsupportedMediaType
+
+JSON, YAML = "application/json", "application/yaml"
+_PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
+_TRANSFORMS = {
+    "Table": ("v1", "v1beta1"),
+    "PartialObjectMetadata": ("v1", "v1beta1"),
+    "PartialObjectMetadataList": ("v1", "v1beta1"),
+}
+
+
+class Format(NamedTuple):
+    """media_type is JSON or YAML; transform is empty, Table, PartialObjectMetadata or PartialObjectMetadataList."""
+
+    media_type: str = JSON
+    transform: str = ""
+    version: str = ""
+
+    @property
+    def plain(self) -> bool:
+        return not self.transform and self.media_type == JSON
+
+
+PLAIN = Format()
+
+
+def accepted(request: Request) -> Format:
+    """The form to answer in. Raises NotAcceptable."""
+    accept = request.headers.get("accept", "")
+    return PLAIN if accept == JSON or not accept else _negotiate(accept)
+
+
+@lru_cache(maxsize=512)
+def _negotiate(accept: str) -> Format:
+    clauses: list[tuple[float, Format]] = []
+    for clause in accept.split(","):
+        media_type, *parameters = (part.strip() for part in clause.split(";"))
+        values = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
+        if media_type in ("*/*", "application/*"):
+            media_type = JSON
+        if media_type not in (JSON, YAML):
+            continue
+        transform = values.get("as", "")
+        if transform and (
+            values.get("v") not in _TRANSFORMS.get(transform, ()) or values.get("g", "") != "meta.k8s.io" or media_type != JSON
+        ):
+            continue
+        try:
+            quality = float(values.get("q", "1"))
+        except ValueError:
+            quality = 0.0
+        clauses.append((quality, Format(media_type, transform, values.get("v", "") if transform else "")))
+    if not clauses:
+        raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+    return max(clauses, key=lambda found: found[0])[1]
+
+
+def body_media_type(request: Request) -> str:
+    """JSON or YAML, from Content-Type. Raises UnsupportedMediaType."""
+    given = request.headers.get("content-type", JSON)
+    if given == JSON or not given:
+        return JSON
+    media_type = given.split(";", 1)[0].strip().lower()
+    if media_type in (JSON, YAML, "*/*"):
+        return YAML if media_type == YAML else JSON
+    raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
+
+
+def wants_pretty(request: Request) -> bool:
+    """`?pretty=true`, or a person with curl and no word about it."""
+    if request.raw_query:
+        asked = request.query("pretty", "?")
+        if asked != "?":
+            return asked not in ("false", "0")
+    agent = request.headers.get("user-agent", "")
+    return agent.startswith(_PRETTY_AGENTS)

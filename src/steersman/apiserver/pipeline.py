@@ -1,0 +1,131 @@
+"""The way of every request: audit id, request info, deadline, authentication, authorisation, dispatch, errors to Status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+
+from steersman.apiserver import respond
+from steersman.apiserver.authn.impersonation import impersonate
+from steersman.apiserver.authz.messages import forbidden
+from steersman.apiserver.contracts import Authenticator, Call, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.dispatch import dispatch
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.http import Handler, Request, Response
+from steersman.apiserver.metrics import Metrics
+from steersman.apiserver.requestinfo import parse
+from steersman.apiserver.routes import Routes
+from steersman.machinery import duration
+from steersman.machinery.errors import BadRequest, InternalError, ServerTimeout, StatusError, Timeout
+from steersman.store.interface import Unavailable
+
+log = logging.getLogger(__name__)
+
+DEADLINE_S = 60.0
+_LONG_RUNNING = frozenset(("proxy", "attach", "exec", "log", "portforward"))
+_PANIC = b"This request caused apiserver to panic. Look in the logs for details."
+
+
+class Pipeline:
+    """`handle` serves requests from outside, `acting_as(user)` those of the server's own parts."""
+
+    def __init__(self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics) -> None:
+        self._api = api
+        self._authenticator = authenticator
+        self._routes = routes
+        self._metrics = metrics
+        self._audit_ids = random.SystemRandom().getrandbits(128)
+        self.stopping = False
+
+    async def handle(self, request: Request) -> Response:
+        return await self._handle(request, None)
+
+    def acting_as(self, user: UserInfo) -> Handler:
+        """A Handler that takes every request as that user's."""
+
+        async def handle(request: Request) -> Response:
+            return await self._handle(request, user)
+
+        return handle
+
+    async def _handle(self, request: Request, user: UserInfo | None) -> Response:
+        clock = self._api.clock
+        started = clock.monotonic()
+        info = parse(request.method, request.path, request.query_pairs if request.raw_query else ())
+        long_running = info.verb == "watch" or info.subresource in _LONG_RUNNING
+        inflight = self._metrics.inflight(info)
+        inflight.inc()
+        try:
+            if long_running or info.verb == "get":
+                # A get is answered from memory; only a store that has stopped could keep it, and then nothing else works.
+                response = await self._serve(request, info, user)
+            else:
+                async with asyncio.timeout(_deadline(request)):
+                    response = await self._serve(request, info, user)
+        except StatusError as error:
+            response = respond.of_error(request, error)
+        except TimeoutError:
+            response = respond.of_error(request, Timeout("Timeout: request did not complete within the allotted timeout"))
+        except Unavailable as fault:
+            log.warning("store unavailable: verb=%s path=%s error=%s", info.verb, info.path, fault)
+            response = respond.of_error(request, _store_down(info))
+        except Exception:
+            log.exception("request failed: verb=%s path=%s", info.verb, info.path)
+            response = respond.of_error(request, InternalError.of(_PANIC.decode()))
+        finally:
+            inflight.dec()
+        headers = response.headers
+        headers["Audit-Id"] = request.headers.get("audit-id") or self._audit_id()
+        headers.setdefault("Cache-Control", "no-cache, private")
+        if long_running and response.chunks is not None:
+            response.chunks = self._counted(info, response.chunks)
+        else:
+            self._metrics.done(info, response.status, clock.monotonic() - started)
+        return response
+
+    async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
+        if user is None:
+            user = await self._authenticator.authenticate(request)
+            user = await impersonate(request, user, self._api.authorizer)
+        verdict, reason = await self._api.authorizer.authorize(user, info)
+        if verdict is not Verdict.ALLOW:
+            raise forbidden(user, info, reason)
+        call = Call(request, info, user)
+        return await (dispatch(self._api, call) if info.is_resource else self._routes.serve(call))
+
+    async def _counted(self, info: RequestInfo, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        gauge = self._metrics.long_running(info)
+        gauge.inc()
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            gauge.dec()
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _audit_id(self) -> str:
+        """A UUID; random at the server's start and counting from there, as it only has to be unique."""
+        self._audit_ids = (self._audit_ids + 0x9E3779B97F4A7C15F39CC0605CEDC835) & ((1 << 128) - 1)
+        text = f"{self._audit_ids:032x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+
+
+def _deadline(request: Request) -> float:
+    asked = request.query("timeout") if request.raw_query else ""
+    if not asked:
+        return DEADLINE_S
+    try:
+        seconds = duration.parse_go(asked)
+    except ValueError as fault:
+        raise BadRequest(f"invalid timeout specified in the request URL - {fault}") from fault
+    return min(seconds, DEADLINE_S) if seconds > 0 else DEADLINE_S
+
+
+def _store_down(info: RequestInfo) -> ServerTimeout:
+    resource = f"{info.plural}.{info.group}" if info.group else info.plural
+    text = f"The {info.verb} operation against {resource} could not be completed at this time, please try again."
+    return ServerTimeout(text, details={"group": info.group, "kind": info.plural}, retry_after_s=2)

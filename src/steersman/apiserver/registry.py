@@ -1,0 +1,147 @@
+"""The one registry of served kinds: built-in kinds and CRDs alike are a KindSpec installed here.
+
+Holds, per served (group, version, plural), what requests need: the spec, the bytes that frame its objects, its watch cache,
+and what others have hung on it (store hooks, handlers of virtual kinds and special subresources).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from steersman.api.kinds import KindSpec
+from steersman.apiserver.contracts import CallHandler, Lister, StoreHook
+from steersman.apiserver.storage import Form, Stored, head_of
+from steersman.apiserver.watchcache.cache import WatchCache
+from steersman.apiserver.watchcache.feed import Feed
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj
+
+
+def _same(obj: Obj) -> Obj:
+    return obj
+
+
+class Served:
+    """A served kind of one version. `cache` is shared by all versions of the kind; None for virtual kinds."""
+
+    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "convert", "hooks", "bare_items")
+
+    def __init__(self, spec: KindSpec, cache: WatchCache | None, hooks: list[StoreHook], *, bare_items: bool) -> None:
+        self.spec = spec
+        self.resource = spec.resource
+        self.head = head_of(spec.kind, spec.resource.api_version)
+        self.list_head = head_of(spec.list_kind_name, spec.resource.api_version)
+        self._cache = cache
+        self.convert: Callable[[Obj], Obj] | None = spec.conversion.from_storage if spec.conversion else None
+        self.hooks = hooks
+        self.bare_items = bare_items
+
+    @property
+    def cache(self) -> WatchCache:
+        assert self._cache is not None, f"{self.resource.qualified} is never stored"
+        return self._cache
+
+    @property
+    def stored(self) -> bool:
+        return self._cache is not None
+
+    @property
+    def form(self) -> Form:
+        return self.cache.form
+
+    def key(self, namespace: str, name: str) -> str:
+        return self.cache.form.key(namespace, name)
+
+    def tail(self, stored: Stored) -> bytes:
+        """The object's bytes in this version, after the head."""
+        return stored.tail if self.convert is None else stored.view(self.head, self.convert)
+
+    def body(self, stored: Stored) -> bytes:
+        return self.head + self.tail(stored)
+
+    def decode(self, stored: Stored) -> Obj:
+        """The object in this version: the caller's own."""
+        obj = stored.decode()
+        return obj if self.convert is None else {**self.convert(obj)}
+
+    def peek(self, stored: Stored) -> Obj:
+        """As `decode`, where the object is only read."""
+        return stored.peek() if self.convert is None else self.convert(stored.decode())
+
+    def to_storage(self, obj: Obj) -> Obj:
+        return obj if self.spec.conversion is None else self.spec.conversion.to_storage(obj)
+
+
+class Registry:
+    """What is served. `generation` grows with every change, for those who derive documents from it (discovery, OpenAPI)."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._calls: dict[tuple[str, str, str], dict[str, CallHandler]] = {}
+        self._hooks: dict[tuple[str, str], list[StoreHook]] = {}
+        self._versions: dict[tuple[str, str], int] = {}
+        self.generation = 0
+
+    def install(self, spec: KindSpec, *, builtin: bool = True) -> Served:
+        """Serve a kind from now on. Its objects are loaded in the background; requests wait for that."""
+        resource = spec.resource
+        stored_as = spec.conversion.storage if spec.conversion else resource
+        cache = None if spec.virtual else self._feed.open(Form(stored_as, {} if spec.conversion else spec.selectable))
+        if cache is not None and spec.conversion:
+            cache.form.learn(spec.selectable, spec.conversion.from_storage)
+        elif cache is not None:
+            cache.form.learn(spec.selectable, _same)
+        hooks = self._hooks.setdefault((resource.group, resource.plural), [])
+        served = Served(spec, cache, hooks, bare_items=builtin)
+        key = (resource.group, resource.version, resource.plural)
+        if key not in self._served:
+            self._versions[key[:2]] = self._versions.get(key[:2], 0) + 1
+        self._served[key] = served
+        self.generation += 1
+        return served
+
+    def uninstall(self, group: str, version: str, plural: str) -> None:
+        """Serve that kind no longer; its watches end when no other version is left."""
+        served = self._served.pop((group, version, plural), None)
+        if served is None:
+            return
+        self._versions[(group, version)] -= 1
+        if not self._versions[(group, version)]:
+            del self._versions[(group, version)]
+        if served.stored and not any(other._cache is served.cache for other in self._served.values()):
+            self._feed.close(served.cache)
+        self.generation += 1
+
+    def lookup(self, group: str, version: str, plural: str) -> Served | None:
+        return self._served.get((group, version, plural))
+
+    def knows_version(self, group: str, version: str) -> bool:
+        return (group, version) in self._versions
+
+    @property
+    def specs(self) -> tuple[KindSpec, ...]:
+        return tuple(served.spec for served in self._served.values())
+
+    @property
+    def served(self) -> Sequence[Served]:
+        return tuple(self._served.values())
+
+    def lister(self, resource: Resource) -> Lister:
+        """contracts.Listers: decoded objects of a stored resource, in its stored version."""
+        served = self._served.get((resource.group, resource.version, resource.plural))
+        if served is None:
+            raise KeyError(f"{resource.qualified} is not served")
+        return served.cache
+
+    def add_hook(self, resource: Resource, hook: StoreHook) -> None:
+        """Join every write of that resource, in all its versions."""
+        self._hooks.setdefault((resource.group, resource.plural), []).append(hook)
+
+    def handle(self, group: str, plural: str, subresource: str, method: str, handler: CallHandler) -> None:
+        """Let `handler` serve a method (`POST`, or `*`) of a virtual kind or of a subresource."""
+        self._calls.setdefault((group, plural, subresource), {})[method] = handler
+
+    def handler(self, group: str, plural: str, subresource: str, method: str) -> CallHandler | None:
+        found = self._calls.get((group, plural, subresource))
+        return found and (found.get(method) or found.get("*"))

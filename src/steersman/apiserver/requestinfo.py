@@ -1,0 +1,71 @@
+"""What a method and URL mean: RequestInfo. Parsed by hand, once per request, before anything else looks at it.
+
+Source: upstream endpoints/request/requestinfo.go (facts: URLs and verbs). What is not here: whether the resource exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from steersman.apiserver.contracts import RequestInfo
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+_NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
+_METADATA_NAME = "metadata.name="
+
+
+def parse(method: str, path: str, query: Sequence[tuple[str, str]] = ()) -> RequestInfo:
+    """The RequestInfo of a decoded URL path.
+
+    >>> parse("GET", "/api/v1/namespaces/default/pods/web/log").subresource
+    'log'
+    """
+    parts = path.split("/")
+    if parts[-1] == "" and len(parts) > 1:
+        parts.pop()
+    # parts[0] is the empty text before the leading slash.
+    if len(parts) < 4 or (parts[1] != "api" and (parts[1] != "apis" or len(parts) < 5)):
+        return RequestInfo(method.lower(), path)
+    if parts[1] == "api":
+        group, version, rest = "", parts[2], parts[3:]
+    else:
+        group, version, rest = parts[2], parts[3], parts[4:]
+    verb = _VERBS.get(method, method.lower())
+    old_watch = rest[0] == "watch" and len(rest) > 1
+    if old_watch:
+        rest = rest[1:]
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+            rest = rest[2:]
+    count = len(rest)
+    name = rest[1] if count > 1 else ""
+    if old_watch:
+        verb = "watch"
+    elif not name:
+        verb = _collection_verb(verb, query)
+    selector = ""
+    if query and not name and verb in ("list", "watch", "deletecollection"):
+        selector = next((value for key, value in query if key == "fieldSelector"), "")
+        name = _selected_name(selector) if selector else ""
+    return RequestInfo(
+        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector
+    )  # fmt: skip
+
+
+def _collection_verb(verb: str, query: Sequence[tuple[str, str]]) -> str:
+    if verb == "get":
+        for key, value in query:
+            if key == "watch":
+                return "list" if value in ("false", "0") else "watch"
+        return "list"
+    return "deletecollection" if verb == "delete" else verb
+
+
+def _selected_name(selector: str) -> str:
+    """`fieldSelector=metadata.name=web` also names the object, for authorisation."""
+    for term in selector.split(","):
+        if term.startswith(_METADATA_NAME):
+            return term[len(_METADATA_NAME) :].removeprefix("=")
+    return ""

@@ -1,0 +1,162 @@
+"""An API server, composed: store, caches, registry, the parts that decide who may do what, pipeline, HTTPS.
+
+The lowest place that knows them all. Storage is passed in (cluster/ chooses it); `Parts` can be passed in by tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from steersman.api.groups import BUILTIN
+from steersman.api.kinds import KindSpec
+from steersman.apiserver import local, version
+from steersman.apiserver.config import ServerConfig
+from steersman.apiserver.contracts import LOOPBACK, AdmissionPlugin, Authenticator, Authorizer, Listers
+from steersman.apiserver.handlers.context import Admission, Api
+from steersman.apiserver.health import Health
+from steersman.apiserver.http import Handler
+from steersman.apiserver.metrics import Metrics
+from steersman.apiserver.pipeline import Pipeline
+from steersman.apiserver.registry import Registry
+from steersman.apiserver.routes import Routes, install_basic
+from steersman.apiserver.server import HTTPServer
+from steersman.apiserver.watchcache.feed import Feed
+from steersman.client.interface import Client
+from steersman.client.rest import RestClient
+from steersman.machinery.clock import Clock
+from steersman.store.interface import Store, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Parts:
+    """Who decides: what policy makes of listers, the in-process client and the clock."""
+
+    authenticator: Authenticator
+    authorizer: Authorizer
+    admission: Sequence[AdmissionPlugin] = ()
+
+
+MakeParts = Callable[[ServerConfig, Listers, Client, Clock], Parts]
+
+
+class APIServer:
+    """`start()` and `stop()` from the same task. `handler` serves requests in process, `client` is the server's own."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: Store,
+        clock: Clock,
+        *,
+        specs: Sequence[KindSpec] = BUILTIN,
+        parts: MakeParts | None = None,
+    ) -> None:
+        self.config, self.store, self.clock = config, store, clock
+        self.feed = Feed(store, clock, config.watch_cache_events)
+        self.registry = Registry(self.feed)
+        self.health = Health()
+        self.metrics = Metrics(self.feed)
+        self.routes = Routes()
+        self._stack = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._ready = False
+        for spec in specs:
+            self.registry.install(spec)
+        # The loopback client goes through the pipeline, which needs the parts, some of which need the client.
+        self.client: Client = RestClient(local.transport(self._as_loopback), user_agent="steersman-apiserver")
+        made = (parts or default_parts)(config, self.registry.lister, self.client, clock)
+        self.api = Api(
+            store, self.feed, self.registry, Admission(made.admission), made.authorizer, clock, self._spawn
+        )  # fmt: skip
+        self.pipeline = Pipeline(self.api, made.authenticator, self.routes, self.metrics)
+        self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
+        self._http = HTTPServer(config, self.pipeline.handle)
+        self._add_checks()
+        install_basic(self.routes, self.health, self.metrics, version.body)
+
+    @property
+    def handler(self) -> Handler:
+        return self.pipeline.handle
+
+    @property
+    def port(self) -> int:
+        return self._http.port
+
+    async def _as_loopback(self, request: Any) -> Any:
+        return await self._loopback(request)
+
+    async def start(self) -> None:
+        """Load the caches, listen, be ready."""
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._running.append(self._tasks.create_task(self.feed.run()))
+        await self.feed.started.wait()
+        for served in self.registry.served:
+            if served.stored:
+                await served.cache.ready.wait()
+        await self._http.start()
+        self._ready = True
+        log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
+
+    async def serve(self) -> None:
+        """Start, and run until cancelled."""
+        await self.start()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Refuse readiness, end watches, let requests finish, stop the rest."""
+        self._ready = False
+        for cache in self.feed.caches:
+            for watcher in cache.watchers():
+                watcher.end()
+        await self._http.stop()
+        for task in self._running:
+            task.cancel()
+        await self._stack.aclose()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        assert self._tasks is not None
+        return self._tasks.create_task(work).cancel
+
+    def _add_checks(self) -> None:
+        async def fine() -> str:
+            return ""
+
+        async def store() -> str:
+            try:
+                await self.store.progress()
+            except Unavailable as fault:
+                return str(fault)
+            return ""
+
+        async def ready() -> str:
+            return "" if self._ready else "not ready"
+
+        self.health.add("ping", fine)
+        self.health.add("log", fine)
+        self.health.add("etcd", store)
+        self.health.add("etcd-readiness", store, ("readyz",))
+        self.health.add("informer-sync", ready, ("readyz",))
+        self.health.add("shutdown", ready, ("readyz",))
+
+
+def default_parts(config: ServerConfig, listers: Listers, client: Client, clock: Clock) -> Parts:
+    """Certificates and tokens, Node and RBAC, the default admission plugins."""
+    from steersman.apiserver import admission, authn, authz
+
+    authorization = authz.build(listers)
+    return Parts(
+        authn.build(config, listers, clock, client=client),
+        authorization,
+        admission.chain(listers, client, clock, authorization),
+    )

@@ -1,0 +1,71 @@
+"""The Table and PartialObjectMetadata forms of stored objects (facts: Content negotiation; printers.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from steersman.api.kinds import TableSpec
+from steersman.apiserver.registry import Served
+from steersman.apiserver.storage import Stored
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj
+
+
+def table(served: Served, items: list[Stored], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
+    """A meta.k8s.io Table. include: Metadata (PartialObjectMetadata per row), Object, or None."""
+    spec = _spec(served)
+    return {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": list_meta,
+        "columnDefinitions": [
+            {
+                "name": column.name,
+                "type": column.type,
+                "format": column.format,
+                "description": column.description,
+                "priority": column.priority,
+            }
+            for column in spec.columns
+        ],
+        "rows": [_row(served, spec, stored, version, include, now) for stored in items],
+    }
+
+
+def _spec(served: Served) -> TableSpec:
+    if served.spec.table is not None:
+        return served.spec.table
+    from steersman.api import printers
+
+    resource = served.resource
+    return printers.TABLES.get((resource.group, resource.kind)) or printers.default_table()
+
+
+def _row(served: Served, spec: TableSpec, stored: Stored, version: str, include: str, now: datetime) -> Obj:
+    obj = served.peek(stored)
+    row: Obj = {"cells": spec.cells(obj, now)}
+    conditions = spec.conditions(obj) if spec.conditions else None
+    if conditions:
+        row["conditions"] = conditions
+    if include == "Metadata":
+        row["object"] = partial(served, stored, version)
+    elif include == "Object":
+        row["object"] = obj
+    elif include != "None":
+        raise StatusError(f"unrecognized includeObject value: {include!r}".replace("'", '"'))
+    return row
+
+
+def partial(served: Served, stored: Stored, version: str) -> Obj:
+    """PartialObjectMetadata."""
+    metadata = served.peek(stored)["metadata"]
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
+
+
+def partial_list(served: Served, items: list[Stored], list_meta: Obj, version: str) -> Obj:
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": list_meta,
+        "items": [partial(served, stored, version) for stored in items],
+    }

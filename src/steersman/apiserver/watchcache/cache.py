@@ -1,0 +1,189 @@
+"""The watch cache of one resource: newest objects ordered by key, recent changes to resume from, and fan-out to watchers.
+
+Fed by feed.py, read by handlers and, as a Lister, by admission and authorisation. Everything here is synchronous: between
+two awaits a reader sees one state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+
+from steersman.apiserver.storage import Form, Stored
+from steersman.apiserver.watchcache.selection import Selection
+from steersman.apiserver.watchcache.watcher import Change, Watcher
+from steersman.machinery.meta import Obj
+from steersman.store.interface import Entry, Event
+
+
+class TooOld(Exception):
+    """A watch asks for changes before what is kept."""
+
+    def __init__(self, wanted: int, oldest: int) -> None:
+        super().__init__(f"too old resource version: {wanted} ({oldest})")
+        self.oldest = oldest
+
+
+class WatchCache:
+    """Implements contracts.Lister. `ready` is set once the objects are loaded."""
+
+    def __init__(self, form: Form, ring: int) -> None:
+        self.form = form
+        self.ready = asyncio.Event()
+        self.loaded = False
+        self._objects: dict[str, Stored] = {}
+        self._keys: list[str] = []
+        self._ring: deque[tuple[int, Stored | None, Stored | None]] = deque()
+        self._ring_limit = ring
+        self._early: list[Event] = []
+        self._floor = 0
+        self._changed = 0
+        self._watchers: dict[tuple[str, str], set[Watcher]] = {}
+        self._trigger_fields: dict[str, int] = {}
+
+    # --- reading ---
+
+    @property
+    def version(self) -> int:
+        """The revision of the last change to any object of the resource."""
+        return self._changed
+
+    @property
+    def count(self) -> int:
+        return len(self._objects)
+
+    def find(self, key: str) -> Stored | None:
+        return self._objects.get(key)
+
+    def get(self, namespace: str, name: str) -> Obj | None:
+        stored = self._objects.get(self.form.key(namespace, name))
+        return stored.shared if stored is not None else None
+
+    def list(self, namespace: str | None = None) -> list[Obj]:
+        return [stored.shared for stored in self.select(Selection(namespace or ""))]
+
+    def select(self, selection: Selection, start: str = "") -> list[Stored]:
+        """Matching objects in key order, from the key `start` on."""
+        if selection.name and (selection.namespace or not self.form.resource.namespaced):
+            found = self._objects.get(self.form.key(selection.namespace, selection.name))
+            return [found] if found is not None and found.key >= start and selection.matches(found) else []
+        objects = self._objects
+        keys = self._range(selection.namespace, start)
+        if not selection.filters and not selection.name:
+            return [objects[key] for key in keys]
+        matches = selection.matches
+        return [stored for stored in map(objects.__getitem__, keys) if matches(stored)]
+
+    def _range(self, namespace: str, start: str) -> list[str]:
+        first, last = 0, len(self._keys)
+        if namespace and self.form.resource.namespaced:
+            lead = f"{self.form.prefix}{namespace}/"
+            first, last = bisect_left(self._keys, lead), bisect_left(self._keys, lead[:-1] + "0")
+        if start:
+            first = max(first, bisect_left(self._keys, start))
+        return self._keys[first:last] if first or last != len(self._keys) else self._keys
+
+    # --- watching ---
+
+    def watch(self, selection: Selection, after: int) -> Watcher:
+        """A watcher of the changes after that revision. Raises TooOld."""
+        if after < self._floor:
+            raise TooOld(after, self._floor)
+        watcher = Watcher(selection, after)
+        if after < self._changed:
+            for revision, old, new in self._since(after):
+                watcher.offer(Change(revision, old, new))
+        trigger = selection.trigger
+        self._watchers.setdefault(trigger, set()).add(watcher)
+        self._trigger_fields[trigger[0]] = self._trigger_fields.get(trigger[0], 0) + 1
+        return watcher
+
+    def unwatch(self, watcher: Watcher) -> None:
+        trigger = watcher.selection.trigger
+        group = self._watchers.get(trigger)
+        if group is None or watcher not in group:
+            return
+        group.discard(watcher)
+        if not group:
+            del self._watchers[trigger]
+        self._trigger_fields[trigger[0]] -= 1
+        if not self._trigger_fields[trigger[0]]:
+            del self._trigger_fields[trigger[0]]
+
+    def watchers(self) -> tuple[Watcher, ...]:
+        return tuple(watcher for group in self._watchers.values() for watcher in group)
+
+    def _since(self, after: int) -> Iterator[tuple[int, Stored | None, Stored | None]]:
+        return (change for change in self._ring if change[0] > after)
+
+    # --- feeding ---
+
+    def load(self, entries: list[Entry], revision: int) -> None:
+        """Take a range read at `revision`; changes that arrived meanwhile follow."""
+        stored = self.form.stored
+        self._objects = {entry.key: stored(entry.key, entry.value, entry.mod_revision) for entry in entries}
+        self._keys = sorted(self._objects)
+        self._ring.clear()
+        self._floor = self._changed = revision
+        self.loaded = True
+        early, self._early = self._early, []
+        for event in early:
+            self.apply(event)
+        self.ready.set()
+
+    def reset(self) -> None:
+        """History was lost: end all watches, so that clients list again, and wait to be loaded anew."""
+        self.loaded = False
+        self.ready.clear()
+        for watcher in self.watchers():
+            watcher.end()
+
+    def apply(self, event: Event) -> None:
+        if not self.loaded:
+            self._early.append(event)
+            return
+        if event.revision <= self._floor and not self._ring:
+            return
+        key = event.key
+        old = self._objects.get(key)
+        new: Stored | None = None
+        if event.value is not None:
+            new = self._objects[key] = self.form.stored(key, event.value, event.revision)
+            if old is None:
+                insort(self._keys, key)
+        elif old is not None:
+            del self._objects[key]
+            del self._keys[bisect_left(self._keys, key)]
+        else:
+            return
+        self._changed = event.revision
+        if len(self._ring) >= self._ring_limit:
+            self._floor = self._ring.popleft()[0]
+        self._ring.append((event.revision, old, new))
+        if self._watchers:
+            self._fan_out(Change(event.revision, old, new))
+
+    def _fan_out(self, change: Change) -> None:
+        """Watchers are looked up by what they require, so that a thousand kubelets cost as much as one."""
+        for field in self._trigger_fields:
+            values = {_field(stored, field) for stored in (change.old, change.new) if stored is not None}
+            for value in values:
+                for watcher in self._watchers.get((field, value), ()):
+                    watcher.offer(change)
+
+    def forget_before(self, revision: int) -> None:
+        """Let go of changes up to that revision: an idle cluster need not keep old states in memory."""
+        while self._ring and self._ring[0][0] <= revision:
+            self._floor = self._ring.popleft()[0]
+
+
+def _field(stored: Stored, field: str) -> str:
+    if not field:
+        return ""
+    if field == "metadata.name":
+        return stored.name
+    if field == "metadata.namespace":
+        return stored.namespace
+    return stored.fields.get(field, "")

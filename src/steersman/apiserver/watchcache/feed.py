@@ -1,0 +1,158 @@
+"""Keeps every WatchCache current through one watch on the whole store, and tells readers when it has caught up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from steersman.apiserver.storage import ROOT, Form
+from steersman.apiserver.watchcache.cache import WatchCache
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import Timeout
+from steersman.store.interface import Compacted, Event, Store, Unavailable
+
+log = logging.getLogger(__name__)
+
+FRESHNESS_S = 3.0
+"""How long a reader waits for a revision that is not there yet."""
+_MINUTE_S = 60.0
+_KEEP_MINUTES = 5
+
+
+class Feed:
+    """`run()` follows the store until cancelled or the store closes. `revision`: all caches have every change up to it."""
+
+    def __init__(self, store: Store, clock: Clock, ring: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._ring = ring
+        self.revision = 0
+        self.started = asyncio.Event()
+        self._caches: dict[str, WatchCache] = {}
+        self._to_load: asyncio.Queue[WatchCache] = asyncio.Queue()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def open(self, form: Form) -> WatchCache:
+        """The cache of a resource; made, and loaded in the background, at the first call."""
+        short = form.prefix[len(ROOT) : -1]
+        cache = self._caches.get(short)
+        if cache is None:
+            cache = self._caches[short] = WatchCache(form, self._ring)
+            self._to_load.put_nowait(cache)
+        return cache
+
+    def close(self, cache: WatchCache) -> None:
+        """Forget a resource that is no longer served."""
+        cache.reset()
+        self._caches.pop(cache.form.prefix[len(ROOT) : -1], None)
+
+    @property
+    def caches(self) -> Iterable[WatchCache]:
+        return self._caches.values()
+
+    async def settle(self) -> None:
+        """Return when the caches have everything that was committed before the call: a consistent read."""
+        revision = await self._store.progress()
+        if revision > self.revision:
+            await self._reach(revision)
+
+    async def reach(self, revision: int) -> None:
+        """Wait for a revision a client has named. Raises Timeout if it does not come within 3 s."""
+        if revision <= self.revision:
+            return
+        assert self._tasks is not None
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((revision, waiter))
+        timer = self._tasks.create_task(self._give_up(waiter))
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+        if revision > self.revision:
+            raise Timeout.too_large_resource_version(revision, self.revision)
+
+    async def _reach(self, revision: int) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((revision, waiter))
+        await waiter
+
+    async def _give_up(self, waiter: asyncio.Future[None]) -> None:
+        await self._clock.sleep(FRESHNESS_S)
+        if not waiter.done():
+            waiter.set_result(None)
+
+    async def run(self) -> None:
+        self.revision = await self._store.progress()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            helpers = [tasks.create_task(self._load()), tasks.create_task(self._age())]
+            try:
+                await self._follow()
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with self._store.watch(ROOT, after=self.revision) as batches:
+                    self.started.set()
+                    async for events in batches:
+                        self._take(events)
+                    return
+            except Compacted:
+                log.warning("history lost, caches reload")
+                self.revision = await self._store.progress()
+                for cache in self._caches.values():
+                    cache.reset()
+                    self._to_load.put_nowait(cache)
+            except Unavailable as fault:
+                log.warning("store watch failed, will retry: error=%s", fault)
+                await self._clock.sleep(1.0)
+
+    def _take(self, events: list[Event]) -> None:
+        caches = self._caches
+        for event in events:
+            parts = event.key.split("/", 4)
+            # /registry/pods/default/web or /registry/apps/deployments/default/web: groups and core plurals never meet.
+            cache = caches.get(parts[2]) or caches.get(f"{parts[2]}/{parts[3]}")
+            if cache is not None:
+                cache.apply(event)
+        self.revision = events[-1].revision
+        if self._waiting:
+            self._release()
+
+    def _release(self) -> None:
+        still: list[tuple[int, asyncio.Future[None]]] = []
+        for revision, waiter in self._waiting:
+            if revision > self.revision and not waiter.done():
+                still.append((revision, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+        self._waiting = still
+
+    async def _load(self) -> None:
+        await self.started.wait()
+        while True:
+            cache = await self._to_load.get()
+            try:
+                found = await self._store.range(cache.form.prefix)
+            except Unavailable as fault:
+                log.warning("cache load failed, will retry: resource=%s error=%s", cache.form.resource.qualified, fault)
+                await self._clock.sleep(1.0)
+                self._to_load.put_nowait(cache)
+                continue
+            cache.load(found.entries, found.revision)
+
+    async def _age(self) -> None:
+        """Each minute drop the changes that are more than five minutes old."""
+        marks: list[int] = []
+        while True:
+            await self._clock.sleep(_MINUTE_S)
+            marks.append(self.revision)
+            if len(marks) > _KEEP_MINUTES:
+                oldest = marks.pop(0)
+                for cache in self._caches.values():
+                    cache.forget_before(oldest)
