@@ -21,6 +21,7 @@ class Lookup:
         self._client = client
 
     def cached(self, resource: Resource, namespace: str, name: str) -> Obj | None:
+        """What the watch cache has."""
         return self.listers(resource).get(namespace, name)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Obj | None:

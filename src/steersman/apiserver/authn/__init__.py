@@ -34,10 +34,11 @@ _WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."
 
 
 class Authentication:
-    """The server's Authenticator. `audiences` are those a token must have one of."""
+    """The server's Authenticator. A token must have one of the `audiences`."""
 
-    def __init__(self, tokens: ServiceAccountTokens, audiences: tuple[str, ...], clock: Clock) -> None:
-        self._tokens, self._audiences, self._clock = tokens, audiences, clock
+    def __init__(self, authority: TokenAuthority, lookup: Lookup, audiences: tuple[str, ...], clock: Clock) -> None:
+        self.authority, self.audiences = authority, audiences
+        self._tokens, self._clock = ServiceAccountTokens(authority, lookup, clock), clock
         self._by_certificate: dict[x509.Certificate, tuple[UserInfo | None, float]] = {}
         self._by_token: dict[bytes, tuple[UserInfo, float]] = {}
 
@@ -80,7 +81,7 @@ class Authentication:
         if found is not None and found[1] > now_s:
             return found[0]
         try:
-            verified = await self.review(token, self._audiences)
+            verified = await self.review(token, self.audiences)
         except InvalidToken as error:
             raise Unauthorized from error
         left_s = (verified.expires - self._clock.now()).total_seconds()
@@ -90,12 +91,9 @@ class Authentication:
         return verified.user
 
 
-def build(
-    config: ServerConfig, listers: Listers, clock: Clock, *, client: Client | None = None, authority: TokenAuthority | None = None
-) -> Authentication:
-    """`client`, in-process, confirms that something the watch cache lacks is not there. `authority` if already loaded."""
-    authority = authority or TokenAuthority.load(config)
-    return Authentication(ServiceAccountTokens(authority, Lookup(listers, client), clock), config.api_audiences, clock)
+def build(config: ServerConfig, listers: Listers, clock: Clock, *, client: Client | None = None) -> Authentication:
+    """`client`, in-process, confirms that something the watch cache lacks is not there. Reads the token key's file."""
+    return Authentication(TokenAuthority.load(config), Lookup(listers, client), config.api_audiences, clock)
 
 
 def _authenticated(user: UserInfo) -> UserInfo:

@@ -12,13 +12,15 @@ from steersman.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_B
 from steersman.apiserver.authz.rules import RuleSet
 from steersman.apiserver.contracts import Listers, RequestInfo, UserInfo, Verdict
 from steersman.machinery.gvk import Resource
-from steersman.machinery.meta import Obj, namespace_of
+from steersman.machinery.meta import Obj, name_of, namespace_of
 
 _SETS_LIMIT = 8192
 
 _Subject = tuple[str, str]
 """(User or Group, name); a service account is the user it authenticates as."""
-_Index = dict[_Subject, list[Obj]]
+_Held = tuple[Obj, Obj]
+"""(a binding, the one of its subjects that matched)"""
+_Index = dict[_Subject, list[_Held]]
 
 
 class RBAC:
@@ -64,15 +66,17 @@ class RBAC:
     def _collect(self, user: UserInfo, namespace: str) -> RuleSet:
         subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
         sources: list[Obj] = []
+        origins: list[_Held] = []
         errors: list[str] = []
         for scope in ("", namespace) if namespace else ("",):
-            for binding in _bound(self._index(scope), subjects):
-                rules = self.role_rules(binding.get("roleRef") or {}, scope)
+            for held in _bound(self._index(scope), subjects):
+                rules = self.role_rules(held[0].get("roleRef") or {}, scope)
                 if isinstance(rules, str):
                     errors.append(rules)
                 else:
                     sources += rules
-        return RuleSet(sources, errors)
+                    origins += [held] * len(rules)
+        return RuleSet(sources, errors, origins)
 
     def _index(self, namespace: str) -> _Index:
         index = self._indexes.get(namespace)
@@ -81,8 +85,20 @@ class RBAC:
             index = self._indexes[namespace] = {}
             for binding in bindings:
                 for subject in binding.get("subjects") or ():
-                    index.setdefault(_subject(subject, namespace_of(binding)), []).append(binding)
+                    index.setdefault(_subject(subject, namespace_of(binding)), []).append((binding, subject))
         return index
+
+    def explain(self, user: UserInfo, info: RequestInfo) -> str:
+        """Which binding allows it, as upstream's reason says; empty if none does."""
+        held = self.rules_for(user, info.namespace if info.is_resource else "")
+        for rule, (binding, subject) in zip(held.rules, held.origins):
+            if info.is_resource:
+                allowed = rule.matches(info.verb, info.group, info.plural, info.subresource) and rule.is_for(info.name)
+            else:
+                allowed = rule.matches_path(info.verb, info.path)
+            if allowed:
+                return f"RBAC: allowed by {_described(binding, subject)}"
+        return ""
 
     def role_rules(self, ref: Obj, namespace: str) -> list[Obj] | str:
         """The rules of the role a binding points to, or the text that says it isn't there."""
@@ -107,14 +123,25 @@ def _subject(subject: Obj, namespace: str) -> _Subject:
     return kind, name
 
 
-def _bound(index: _Index, subjects: Iterable[_Subject]) -> Iterator[Obj]:
+def _bound(index: _Index, subjects: Iterable[_Subject]) -> Iterator[_Held]:
     """The bindings of any of the subjects, each once."""
     seen: set[int] = set()
     for subject in subjects:
-        for binding in index.get(subject, ()):
-            if id(binding) not in seen:
-                seen.add(id(binding))
-                yield binding
+        for held in index.get(subject, ()):
+            if id(held[0]) not in seen:
+                seen.add(id(held[0]))
+                yield held
+
+
+def _described(binding: Obj, subject: Obj) -> str:
+    name, namespace = name_of(binding), namespace_of(binding)
+    kind = ROLE_BINDINGS.kind if namespace else CLUSTER_ROLE_BINDINGS.kind
+    ref = binding.get("roleRef") or {}
+    who = str(subject.get("name") or "")
+    if subject.get("kind") == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or namespace}"
+    what = f"{name}/{namespace}" if namespace else name
+    return f'{kind} "{what}" of {ref.get("kind")} "{ref.get("name")}" to {subject.get("kind")} "{who}"'
 
 
 def joined(texts: list[str]) -> str:

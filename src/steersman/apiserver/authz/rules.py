@@ -50,6 +50,10 @@ class Rule:
             return plural in resources
         return f"{plural}/{subresource}" in resources or f"*/{subresource}" in resources
 
+    def is_for(self, name: str) -> bool:
+        """Whether the rule is about objects of that name."""
+        return not self.names or name in self.names
+
     def matches_path(self, verb: str, path: str) -> bool:
         return (verb in self.verbs or "*" in self.verbs) and any(url_covers(url, path) for url in self.urls)
 
@@ -63,11 +67,13 @@ def url_covers(pattern: str, path: str) -> bool:
 class RuleSet:
     """All rules one user holds in one namespace (or at the cluster scope), with answers remembered.
 
-    `sources` are the PolicyRule objects as stored; `errors` what went wrong in collecting them (roles that don't exist).
+    `sources` are the PolicyRule objects as stored; `errors` what went wrong in collecting them (roles that don't exist);
+    `origins` the (binding, subject) that each rule comes from.
     """
 
     sources: list[Obj]
     errors: list[str]
+    origins: list[tuple[Obj, Obj]] = field(default_factory=list)
     rules: list[Rule] = field(init=False)
     _names: dict[tuple[str, str, str, str], frozenset[str]] = field(default_factory=dict)
     _paths: dict[tuple[str, str], bool] = field(default_factory=dict)
