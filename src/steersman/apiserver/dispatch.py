@@ -10,6 +10,7 @@ from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.routes import NOT_FOUND
+from steersman.apiserver.subresources import binding, eviction, namespaces, pods, scale
 from steersman.machinery.errors import BadRequest, MethodNotAllowed, NotFound
 
 VerbHandler = Callable[[Api, Call, Served], Awaitable[Response]]
@@ -24,9 +25,17 @@ VERBS: Mapping[str, VerbHandler] = {
     "delete": delete.delete,
     "deletecollection": delete.delete_collection,
 }
-STATUS_VERBS: Mapping[str, VerbHandler] = {verb: VERBS[verb] for verb in ("get", "update", "patch")}
+_POD_PARTS: Mapping[str, VerbHandler] = {"get": pods.get, "update": pods.update, "patch": pods.patch}
 
-SUBRESOURCES: Mapping[str, Mapping[str, VerbHandler]] = {"status": STATUS_VERBS}
+SUBRESOURCES: Mapping[str, Mapping[str, VerbHandler]] = {
+    "status": {"get": read.get, "update": update.update, "patch": patch.patch},
+    "scale": {"get": scale.get, "update": scale.update, "patch": scale.patch},
+    "finalize": {"update": namespaces.finalize},
+    "binding": {"create": binding.bind},
+    "eviction": {"create": eviction.evict},
+    "ephemeralcontainers": _POD_PARTS,
+    "resize": _POD_PARTS,
+}
 """By name, for every kind that lists the subresource. Special ones are registered with Registry.handle."""
 
 

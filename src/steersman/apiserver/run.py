@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
-from steersman.apiserver import local, version
+from steersman.apiserver import admission, authn, authz, hooks, local, reviews, version
 from steersman.apiserver.config import ServerConfig
-from steersman.apiserver.contracts import LOOPBACK, AdmissionPlugin, Authenticator, Authorizer, Listers
+from steersman.apiserver.contracts import (
+    LOOPBACK,
+    AdmissionPlugin,
+    Authenticator,
+    Authorizer,
+    CallHandler,
+    Listers,
+    StoreHook,
+)
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Handler
@@ -29,6 +37,7 @@ from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
+from steersman.machinery.gvk import Resource
 from steersman.store.interface import Store, Unavailable
 
 log = logging.getLogger(__name__)
@@ -41,9 +50,15 @@ class Parts:
     authenticator: Authenticator
     authorizer: Authorizer
     admission: Sequence[AdmissionPlugin] = ()
+    hooks: Mapping[Resource, StoreHook] = field(default_factory=dict)
+    posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
+    """(group, plural, subresource) -> what serves a POST there."""
+    paths: Mapping[str, CallHandler] = field(default_factory=dict)
+    bootstrap: Callable[[], Awaitable[None]] | None = None
+    """Makes the objects that every cluster has; run once, before the server listens."""
 
 
-MakeParts = Callable[[ServerConfig, Listers, Client, Clock], Parts]
+MakeParts = Callable[[ServerConfig, Store, Listers, Client, Clock], Parts]
 
 
 class APIServer:
@@ -72,7 +87,8 @@ class APIServer:
             self.registry.install(spec)
         # The loopback client goes through the pipeline, which needs the parts, some of which need the client.
         self.client: Client = RestClient(local.transport(self._as_loopback), user_agent="steersman-apiserver")
-        made = (parts or default_parts)(config, self.registry.lister, self.client, clock)
+        made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)
+        self._bootstrap = made.bootstrap
         self.api = Api(
             store, self.feed, self.registry, Admission(made.admission), made.authorizer, clock, self._spawn
         )  # fmt: skip
@@ -81,6 +97,12 @@ class APIServer:
         self._http = HTTPServer(config, self.pipeline.handle)
         self._add_checks()
         install_basic(self.routes, self.health, self.metrics, version.body)
+        for path, serve in made.paths.items():
+            self.routes.add(path, serve)
+        for resource, hook in made.hooks.items():
+            self.registry.add_hook(resource, hook)
+        for (group, plural, subresource), handler in made.posts.items():
+            self.registry.handle(group, plural, subresource, "POST", handler)
 
     @property
     def handler(self) -> Handler:
@@ -101,6 +123,8 @@ class APIServer:
         for served in self.registry.served:
             if served.stored:
                 await served.cache.ready.wait()
+        if self._bootstrap is not None:
+            await self._bootstrap()
         await self._http.start()
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
@@ -150,13 +174,17 @@ class APIServer:
         self.health.add("shutdown", ready, ("readyz",))
 
 
-def default_parts(config: ServerConfig, listers: Listers, client: Client, clock: Clock) -> Parts:
-    """Certificates and tokens, Node and RBAC, the default admission plugins."""
-    from steersman.apiserver import admission, authn, authz
-
+def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:
+    """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers)
+    authentication = authn.build(config, listers, clock, client=client)
+    plugins = admission.chain(listers, client, clock, authorization)
     return Parts(
-        authn.build(config, listers, clock, client=client),
+        authentication,
         authorization,
-        admission.chain(listers, client, clock, authorization),
+        plugins,
+        hooks=hooks.store_hooks(config, store),
+        posts=reviews.handlers(authentication, authorization, listers, client, clock, plugins),
+        paths=reviews.paths(authentication.authority),
+        bootstrap=lambda: hooks.bootstrap(client, config, clock),
     )

@@ -71,7 +71,11 @@ class DeleteOptions:
 
 def delete_options(request: Request, body: bytes) -> DeleteOptions:
     """Options of delete, from the body if there is one, else from the query. Raises Invalid, BadRequest."""
-    given = _from_body(body) if body.strip() else _from_query(request)
+    return parse_delete_options(_from_body(body) if body.strip() else _from_query(request))
+
+
+def parse_delete_options(given: Obj) -> DeleteOptions:
+    """Options from a DeleteOptions object. Raises Invalid."""
     errors: list[FieldError] = []
     dry_run = _dry_run(list(given.get("dryRun") or ()), errors)
     policy = given.get("propagationPolicy") or ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import orjson
 
@@ -23,6 +24,7 @@ from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
 from steersman.machinery import fielderrors
 from steersman.machinery.errors import Conflict, Forbidden, MethodNotAllowed, NotFound
+from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, metadata, name_of
 from steersman.store.interface import Commit
 
@@ -31,6 +33,25 @@ _KEPT = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
 
 Change = Callable[[Obj], Awaitable[Obj]]
 """From the object as it is (the caller's own copy, in the served version) to the wanted one."""
+
+
+class Steps(NamedTuple):
+    """What a subresource does in place of the strategy's update: prepare(new, old) in place, validate(new, old) -> errors."""
+
+    prepare: Callable[[Obj, Obj], None]
+    validate: Callable[[Obj, Obj], list[FieldError]]
+
+
+def _as_is(_new: Obj, _old: Obj) -> None:
+    return None
+
+
+def _no_errors(_new: Obj, _old: Obj) -> list[FieldError]:
+    return []
+
+
+AS_IS = Steps(_as_is, _no_errors)
+"""For subresources whose change is already all that may happen."""
 
 
 async def update(api: Api, call: Call, served: Served) -> Response:
@@ -87,11 +108,12 @@ async def modify(
     change: Change,
     *,
     asked: int = 0,
+    steps: Steps | None = None,
     skip_admission: bool = False,
 ) -> Stored:
     """Guaranteed update. asked: a resourceVersion that must still be the current one (else Conflict).
 
-    Raises NotFound, Conflict, Invalid, and whatever admission and `change` raise.
+    steps: in place of the strategy's. Raises NotFound, Conflict, Invalid, and whatever admission and `change` raise.
     """
     api, served = write.api, write.served
     key = served.key(namespace, name)
@@ -106,7 +128,7 @@ async def modify(
         insisted = str(metadata(new).get("resourceVersion") or "")
         if insisted and insisted != "0" and insisted != str(current.revision):
             raise Conflict.of(served.resource.group, served.resource.plural, name)
-        extra = await prepare(write, new, old, name, skip_admission=skip_admission)
+        extra = await prepare(write, new, old, name, steps or _steps(write), skip_admission=skip_admission)
         if write.options.dry_run:
             return write.stored(key, write.encoded(new), current.revision)
         if life.finished(new):
@@ -130,9 +152,16 @@ def from_commit(served: Served, key: str, commit: Commit) -> Stored | None:
     return served.form.stored(key, entry.value, entry.mod_revision) if entry is not None else None
 
 
-async def prepare(write: Write, new: Obj, old: Obj, name: str, *, skip_admission: bool = False) -> Extra:
+def _steps(write: Write) -> Steps:
+    strategy = write.served.spec.strategy
+    if write.subresource == "status":
+        return Steps(strategy.prepare_status_update, strategy.validate_status_update)
+    return Steps(strategy.prepare_update, strategy.validate_update)
+
+
+async def prepare(write: Write, new: Obj, old: Obj, name: str, steps: Steps, *, skip_admission: bool = False) -> Extra:
     """Take a new state through admission, hooks, strategy and validation. `new` is changed in place."""
-    api, strategy = write.api, write.served.spec.strategy
+    api = write.api
     meta, old_meta = metadata(new), metadata(old)
     if (uid := meta.get("uid")) and uid != old_meta.get("uid"):
         text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old_meta.get('uid')}"
@@ -146,18 +175,12 @@ async def prepare(write: Write, new: Obj, old: Obj, name: str, *, skip_admission
     if not skip_admission:
         await api.admission.admit(write.admission("UPDATE", name, new, old))
     # Hooks come after the strategy: a status update has the old spec only from then on, and addresses follow the spec.
-    if write.subresource == "status":
-        strategy.prepare_status_update(new, old)
-        extra = await write.hooks(new, old)
-        errors = strategy.validate_status_update(new, old)
-    else:
-        strategy.prepare_update(new, old)
-        extra = await write.hooks(new, old)
-        errors = strategy.validate_update(new, old)
+    steps.prepare(new, old)
+    extra = await write.hooks(new, old)
     for key in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if key in old_meta:
             meta[key] = old_meta[key]
-    write.refuse(name, errors)
+    write.refuse(name, steps.validate(new, old))
     write.warn(new, old)
     if not skip_admission:
         await api.admission.validate(write.admission("UPDATE", name, new, old))

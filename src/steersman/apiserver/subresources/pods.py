@@ -1,0 +1,134 @@
+"""pods/ephemeralcontainers and pods/resize: updates that take only their own part of the spec (facts: core-v1 3.5)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from steersman.apiserver import respond
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers import read
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.options import write_options
+from steersman.apiserver.handlers.patch import applier, checked
+from steersman.apiserver.handlers.update import Steps, check_version, modify
+from steersman.apiserver.handlers.write import Write, decode_body, match_url, read_body
+from steersman.apiserver.http import Response
+from steersman.apiserver.registry import Served
+from steersman.machinery import fielderrors
+from steersman.machinery.fielderrors import FieldError
+from steersman.machinery.meta import Obj, metadata
+
+_MIRROR = "kubernetes.io/config.mirror"
+
+get = read.get
+
+
+async def update(api: Api, call: Call, served: Served) -> Response:
+    write = Write(api, call, served, write_options(call.request, "UpdateOptions"), call.info.subresource)
+    sent = decode_body(write, await read_body(call))
+    match_url(sent, served, call.info.namespace, call.info.name)
+
+    async def change(_: Obj) -> Obj:
+        return copy.deepcopy(sent)
+
+    stored = await modify(
+        write, call.info.namespace, call.info.name, change, asked=check_version(write, sent), steps=STEPS[write.subresource]
+    )
+    return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
+
+
+async def patch(api: Api, call: Call, served: Served) -> Response:
+    apply = applier(call, served.spec.schema, await read_body(call))
+    write = Write(api, call, served, write_options(call.request, "PatchOptions"), call.info.subresource)
+
+    async def change(current: Obj) -> Obj:
+        patched = checked(write, apply(current))
+        match_url(patched, served, call.info.namespace, call.info.name)
+        return patched
+
+    stored = await modify(write, call.info.namespace, call.info.name, change, steps=STEPS[write.subresource])
+    return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
+
+
+def _taking(take: Callable[[Obj, Obj], None]) -> Callable[[Obj, Obj], None]:
+    """prepare: everything as stored but what `take(spec, new spec)` brings over; generation counts a change."""
+
+    def prepare(new: Obj, old: Obj) -> None:
+        sent = new.get("spec") or {}
+        spec = copy.deepcopy(old["spec"])
+        take(spec, sent)
+        meta = copy.deepcopy(old["metadata"])
+        meta["resourceVersion"] = metadata(new).get("resourceVersion") or meta.get("resourceVersion")
+        if spec != old["spec"]:
+            meta["generation"] = (meta.get("generation") or 0) + 1
+        kept = {key: value for key, value in old.items() if key not in ("metadata", "spec")}
+        new.clear()
+        new.update(kept, metadata=meta, spec=spec)
+
+    return prepare
+
+
+def _take_ephemeral(spec: Obj, sent: Obj) -> None:
+    if sent.get("ephemeralContainers"):
+        spec["ephemeralContainers"] = sent["ephemeralContainers"]
+    else:
+        spec.pop("ephemeralContainers", None)
+
+
+def _check_ephemeral(new: Obj, old: Obj) -> list[FieldError]:
+    if _MIRROR in (metadata(old).get("annotations") or {}):
+        return [fielderrors.forbidden("", "static pods do not support ephemeral containers")]
+    path = "spec.ephemeralContainers"
+    now = {item.get("name"): item for item in new["spec"].get("ephemeralContainers") or ()}
+    errors: list[FieldError] = []
+    for before in old["spec"].get("ephemeralContainers") or ():
+        name = before.get("name")
+        if name not in now:
+            errors.append(fielderrors.forbidden(path, f'existing ephemeral containers "{name}" may not be removed\n'))
+        elif now[name] != before:
+            errors.append(fielderrors.forbidden(path, f'existing ephemeral containers "{name}" may not be changed\n'))
+    taken = {item.get("name") for key in ("containers", "initContainers") for item in new["spec"].get(key) or ()}
+    for index, item in enumerate(new["spec"].get("ephemeralContainers") or ()):
+        if not item.get("name"):
+            errors.append(fielderrors.required(f"{path}[{index}].name"))
+        elif item["name"] in taken:
+            errors.append(fielderrors.duplicate(f"{path}[{index}].name", item["name"]))
+        if not item.get("image"):
+            errors.append(fielderrors.required(f"{path}[{index}].image"))
+    return errors
+
+
+def _take_resources(spec: Obj, sent: Obj) -> None:
+    for key in ("containers", "initContainers"):
+        wanted = {item.get("name"): item for item in sent.get(key) or ()}
+        for item in spec.get(key) or ():
+            other = wanted.get(item.get("name"))
+            for part in ("resources", "resizePolicy"):
+                if other is not None and part in other:
+                    item[part] = other[part]
+    if sent.get("resources"):
+        spec["resources"] = sent["resources"]
+
+
+def _check_resources(new: Obj, old: Obj) -> list[FieldError]:
+    if _MIRROR in (metadata(old).get("annotations") or {}):
+        return [fielderrors.forbidden("", "static pods cannot be resized")]
+    errors: list[FieldError] = []
+    for key in ("containers", "initContainers"):
+        for index, (now, before) in enumerate(zip(new["spec"].get(key) or (), old["spec"].get(key) or (), strict=True)):
+            path = f"spec.{key}[{index}].resources"
+            for part in ("requests", "limits"):
+                amounts = (now.get("resources") or {}).get(part) or {}
+                known = (before.get("resources") or {}).get(part) or {}
+                if known.keys() - amounts.keys():
+                    errors.append(fielderrors.forbidden(f"{path}.{part}", f"resource {part} cannot be removed"))
+                if any(amounts.get(name) != known.get(name) for name in amounts.keys() - {"cpu", "memory"}):
+                    errors.append(fielderrors.forbidden(path, "only cpu and memory resources are mutable"))
+    return errors
+
+
+STEPS = {
+    "ephemeralcontainers": Steps(_taking(_take_ephemeral), _check_ephemeral),
+    "resize": Steps(_taking(_take_resources), _check_resources),
+}

@@ -1,0 +1,100 @@
+"""scale: an autoscaling/v1 Scale in front of spec.replicas, for the workload kinds that have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from steersman.api.decode import decode, typecheck
+from steersman.api.groups.bodies import SCALE
+from steersman.apiserver import respond
+from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers.context import Api
+from steersman.apiserver.handlers.options import write_options
+from steersman.apiserver.handlers.patch import applier
+from steersman.apiserver.handlers.update import modify
+from steersman.apiserver.handlers.write import Write, match_url, read_body
+from steersman.apiserver.http import Response
+from steersman.apiserver.negotiate import body_media_type
+from steersman.apiserver.registry import Served
+from steersman.machinery import fielderrors, labels
+from steersman.machinery.errors import BadRequest, Conflict, Invalid, NotFound
+from steersman.machinery.meta import Obj, dig, metadata
+
+
+async def get(api: Api, call: Call, served: Served) -> Response:
+    stored = await api.current(served, call.info.namespace, call.info.name)
+    if stored is None:
+        raise NotFound.of(served.resource.group, served.resource.plural, call.info.name)
+    return respond.of_obj(call.request, scale_of(served.peek(stored)))
+
+
+async def update(api: Api, call: Call, served: Served) -> Response:
+    write = Write(api, call, served, write_options(call.request, "UpdateOptions"), "scale")
+    scale, warnings = decode(await read_body(call), body_media_type(call.request), SCALE)
+    write.warnings += warnings
+    match_url(scale, served, call.info.namespace, call.info.name)
+    return await _set(write, lambda _: scale)
+
+
+async def patch(api: Api, call: Call, served: Served) -> Response:
+    apply = applier(call, SCALE.schema, await read_body(call))
+    write = Write(api, call, served, write_options(call.request, "PatchOptions"), "scale")
+
+    def patched(current: Obj) -> Obj:
+        obj: Obj = orjson.loads(orjson.dumps(apply(current)))
+        found = typecheck(obj, SCALE)
+        if found.errors:
+            raise BadRequest(found.errors[0])
+        match_url(obj, served, call.info.namespace, call.info.name)
+        return obj
+
+    return await _set(write, patched)
+
+
+async def _set(write: Write, wanted: Callable[[Obj], Obj]) -> Response:
+    """Bring the Scale that `wanted` makes of the current one into the object."""
+    info = write.call.info
+
+    async def change(current: Obj) -> Obj:
+        scale = wanted(scale_of(current))
+        version = metadata(scale).get("resourceVersion")
+        if version and version != current["metadata"]["resourceVersion"]:
+            raise Conflict.of(write.served.resource.group, write.served.resource.plural, info.name)
+        replicas = dig(scale, "spec", "replicas", default=0)
+        if replicas < 0:
+            text = "must be greater than or equal to 0"
+            raise Invalid.of("autoscaling", "Scale", info.name, [fielderrors.invalid("spec.replicas", replicas, text)])
+        current["spec"]["replicas"] = replicas
+        return current
+
+    stored = await modify(write, info.namespace, info.name, change)
+    return respond.of_obj(write.call.request, scale_of(write.served.peek(stored)), warnings=write.warnings)
+
+
+def scale_of(obj: Obj) -> Obj:
+    """The Scale of a workload. Replica counts of 0 are left out, as upstream's encoding does."""
+    meta = obj["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    replicas = dig(obj, "spec", "replicas", default=0)
+    status: Obj = {"replicas": dig(obj, "status", "replicas", default=0)}
+    selector = _selector_text(dig(obj, "spec", "selector"))
+    if selector:
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: meta[key] for key in kept if key in meta},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def _selector_text(selector: Obj | None) -> str:
+    """ReplicationControllers select by a plain map, the others by a LabelSelector."""
+    if not selector:
+        return ""
+    if "matchLabels" in selector or "matchExpressions" in selector:
+        return str(labels.from_label_selector(selector))
+    return str(labels.from_map(selector))
