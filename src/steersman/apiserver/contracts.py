@@ -104,6 +104,9 @@ class Lister(Protocol):
 
     def list(self, namespace: str | None = None) -> list[Obj]: ...
 
+    async def settle(self) -> None:
+        """Return when everything that was committed before the call is here. Absence means something only after it."""
+
 
 class Listers(Protocol):
     def __call__(self, resource: Resource) -> Lister: ...

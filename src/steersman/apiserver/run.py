@@ -177,14 +177,14 @@ class APIServer:
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:
     """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers)
-    authentication = authn.build(config, listers, clock, client=client)
-    plugins = admission.chain(listers, client, clock, authorization)
+    authentication = authn.build(config, listers, clock)
+    plugins = admission.chain(listers, clock, authorization)
     return Parts(
         authentication,
         authorization,
         plugins,
         hooks=hooks.store_hooks(config, store),
-        posts=reviews.handlers(authentication, authorization, listers, client, clock, plugins),
+        posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),
         bootstrap=lambda: hooks.bootstrap(client, config, clock),
     )

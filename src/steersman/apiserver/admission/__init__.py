@@ -15,15 +15,14 @@ from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByC
 from steersman.apiserver.authz import Authorization
 from steersman.apiserver.contracts import AdmissionPlugin, Listers
 from steersman.apiserver.lookup import Lookup
-from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 
 __all__ = ["chain"]
 
 
-def chain(listers: Listers, client: Client | None, clock: Clock, authorization: Authorization) -> tuple[AdmissionPlugin, ...]:
-    """`client`, in-process, confirms that something the watch cache lacks is not there."""
-    lookup = Lookup(listers, client)
+def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple[AdmissionPlugin, ...]:
+    """The plugins, made once per server."""
+    lookup = Lookup(listers)
     return (
         NamespaceLifecycle(lookup, clock),
         ServiceAccount(lookup, clock),

@@ -40,7 +40,7 @@ async def check_token(lookup: Lookup, node: str, request: AdmissionRequest) -> N
         raise refused(request, "node requested token not bound to a pod")
     if not ref.get("uid"):
         raise refused(request, "node requested token with a pod binding without a uid")
-    pod = await lookup.get(PODS, request.namespace, ref["name"])
+    pod = await lookup.live(PODS, request.namespace, ref["name"])
     if pod is None:
         raise NotFound.of("", PODS.plural, ref["name"])
     if uid_of(pod) != ref["uid"]:

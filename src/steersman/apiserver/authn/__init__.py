@@ -21,7 +21,6 @@ from steersman.apiserver.contracts import ANONYMOUS, Listers, UserInfo
 from steersman.apiserver.http import Request
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.tokens import InvalidToken, TokenAuthority
-from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
 
@@ -91,9 +90,9 @@ class Authentication:
         return verified.user
 
 
-def build(config: ServerConfig, listers: Listers, clock: Clock, *, client: Client | None = None) -> Authentication:
-    """`client`, in-process, confirms that something the watch cache lacks is not there. Reads the token key's file."""
-    return Authentication(TokenAuthority.load(config), Lookup(listers, client), config.api_audiences, clock)
+def build(config: ServerConfig, listers: Listers, clock: Clock) -> Authentication:
+    """Reads the token key's file."""
+    return Authentication(TokenAuthority.load(config), Lookup(listers), config.api_audiences, clock)
 
 
 def _authenticated(user: UserInfo) -> UserInfo:

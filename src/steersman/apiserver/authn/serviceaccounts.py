@@ -63,7 +63,7 @@ class ServiceAccountTokens:
         if secret:
             await self._bound(SECRETS, namespace, secret, "secret", now)
         ref = private.get("serviceaccount") or {}
-        account = await self._lookup.get(SERVICE_ACCOUNTS, namespace, ref.get("name") or "")
+        account = await self._lookup.live(SERVICE_ACCOUNTS, namespace, ref.get("name") or "")
         if account is None:
             raise InvalidToken(f'serviceaccounts "{ref.get("name")}" not found')
         if _past(account, now):
@@ -77,10 +77,7 @@ class ServiceAccountTokens:
             await self._bound(NODES, "", node, "node", now)
 
     async def _bound(self, resource: Resource, namespace: str, ref: Obj, what: str, now: datetime) -> None:
-        found = await self._lookup.get(resource, namespace, ref.get("name") or "")
-        if found is not None and uid_of(found) != ref.get("uid"):
-            # The cache may still hold an older object of the same name.
-            found = await self._lookup.live(resource, namespace, ref.get("name") or "")
+        found = await self._lookup.live(resource, namespace, ref.get("name") or "")
         if found is None or _past(found, now):
             raise InvalidToken(_GONE)
         if uid_of(found) != ref.get("uid"):

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from steersman.api.resources import PODS
 from steersman.apiserver.authz.messages import forbidden
 from steersman.apiserver.authz.node import NodeAuthorizer
 from steersman.apiserver.authz.rbac import RBAC
 from steersman.apiserver.authz.rules import RuleSet
-from steersman.apiserver.contracts import Listers, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.contracts import Lister, Listers, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.hooks.rbac_policy import node_rules
 
 __all__ = ["MASTERS", "Authorization", "build", "forbidden"]
@@ -21,12 +22,21 @@ _ALLOWED = (Verdict.ALLOW, "")
 class Authorization:
     """The server's Authorizer: the first that allows or denies wins; if none does, their reasons are joined by newlines."""
 
-    def __init__(self, node: NodeAuthorizer, rbac: RBAC) -> None:
-        self._node, self.rbac = node, rbac
+    def __init__(self, node: NodeAuthorizer, rbac: RBAC, pods: Lister) -> None:
+        self._node, self.rbac, self._pods = node, rbac, pods
 
     async def authorize(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
         if MASTERS in user.groups:
             return _ALLOWED
+        answer = await self._ask(user, info)
+        if answer[0] is not Verdict.ALLOW:
+            # The binding, or the pod that a node asks for, may have been written a moment ago: a refusal is only given
+            # when the caches are level with the store.
+            await self._pods.settle()
+            answer = await self._ask(user, info)
+        return answer
+
+    async def _ask(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
         by_node = await self._node.authorize(user, info)
         if by_node[0] is Verdict.ALLOW:
             return by_node
@@ -45,4 +55,4 @@ class Authorization:
 
 
 def build(listers: Listers) -> Authorization:
-    return Authorization(NodeAuthorizer(listers, RuleSet(node_rules(), [])), RBAC(listers))
+    return Authorization(NodeAuthorizer(listers, RuleSet(node_rules(), [])), RBAC(listers), listers(PODS))

@@ -16,7 +16,6 @@ from steersman.apiserver.reviews.access import Access
 from steersman.apiserver.reviews.identity import Identity
 from steersman.apiserver.reviews.tokenrequest import TokenRequests
 from steersman.apiserver.tokens import CONFIGURATION_PATH, JWKS_PATH, TokenAuthority
-from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import MethodNotAllowed
 
@@ -27,13 +26,12 @@ def handlers(
     authentication: Authentication,
     authorization: Authorization,
     listers: Listers,
-    client: Client | None,
     clock: Clock,
     admission: Sequence[AdmissionPlugin],
 ) -> Mapping[tuple[str, str, str], CallHandler]:
     """(group, plural, subresource) -> what serves a POST there."""
     identity, access = Identity(authentication, clock), Access(authorization)
-    tokens = TokenRequests(authentication.authority, Lookup(listers, client), clock, admission)
+    tokens = TokenRequests(authentication.authority, Lookup(listers), clock, admission)
     return {
         _key(kinds.TOKEN_REVIEWS): identity.token_review,
         _key(kinds.SELF_SUBJECT_REVIEWS): identity.self_subject_review,

@@ -38,7 +38,7 @@ class TokenRequests:
     async def create(self, call: Call) -> Response:
         request, warnings = await body.read(call, TOKEN_REQUEST)
         namespace, name = call.info.namespace, call.info.name
-        account = await self._lookup.get(SERVICE_ACCOUNTS, namespace, name)
+        account = await self._lookup.live(SERVICE_ACCOUNTS, namespace, name)
         if account is None:
             raise NotFound.of("", SERVICE_ACCOUNTS.plural, name)
         await self._admit(call, request, warnings)
@@ -105,10 +105,7 @@ class TokenRequests:
         if resource is None or group:
             raise BadRequest(f"cannot bind token to object of type {group}/{version}, Kind={kind}")
         namespace = namespace_of(account) if resource.namespaced else ""
-        found = await self._lookup.get(resource, namespace, name)
-        if found is not None and ref.get("uid") and uid_of(found) != ref["uid"]:
-            # The cache may still hold an older object of the same name.
-            found = await self._lookup.live(resource, namespace, name)
+        found = await self._lookup.live(resource, namespace, name)
         if found is None:
             raise NotFound.of("", resource.plural, name)
         if ref.get("uid") and uid_of(found) != ref["uid"]:
@@ -122,7 +119,7 @@ class TokenRequests:
             )
         node = dig(found, "spec", "nodeName", default="")
         if node:
-            machine = await self._lookup.get(NODES, "", node)
+            machine = await self._lookup.live(NODES, "", node)
             private["node"] = _ref(machine) if machine is not None else {"name": node}
 
 

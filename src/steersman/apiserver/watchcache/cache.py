@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from steersman.apiserver.storage import Form, Stored
 from steersman.apiserver.watchcache.selection import Selection
@@ -29,8 +29,9 @@ class TooOld(Exception):
 class WatchCache:
     """Implements contracts.Lister. `ready` is set once the objects are loaded."""
 
-    def __init__(self, form: Form, ring: int) -> None:
+    def __init__(self, form: Form, ring: int, settle: Callable[[], Awaitable[None]]) -> None:
         self.form = form
+        self.settle = settle
         self.ready = asyncio.Event()
         self.loaded = False
         self._objects: dict[str, Stored] = {}

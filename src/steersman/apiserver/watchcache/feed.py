@@ -39,7 +39,7 @@ class Feed:
         short = form.prefix[len(ROOT) : -1]
         cache = self._caches.get(short)
         if cache is None:
-            cache = self._caches[short] = WatchCache(form, self._ring)
+            cache = self._caches[short] = WatchCache(form, self._ring, self.settle)
             self._to_load.put_nowait(cache)
         return cache
 
