@@ -31,7 +31,7 @@ class WatchCache:
 
     def __init__(self, form: Form, ring: int, settle: Callable[[], Awaitable[None]]) -> None:
         self.form = form
-        self.settle = settle
+        self._settle = settle
         self.ready = asyncio.Event()
         self.loaded = False
         self._objects: dict[str, Stored] = {}
@@ -54,6 +54,10 @@ class WatchCache:
     @property
     def count(self) -> int:
         return len(self._objects)
+
+    async def settle(self) -> None:
+        """Return when everything that was committed before the call is here."""
+        await self._settle()
 
     def find(self, key: str) -> Stored | None:
         return self._objects.get(key)
