@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steersman.api import resources as r
+from steersman.api.defaults import apps as defaults
 from steersman.api.groups.common import SCALE
 from steersman.api.kinds import STATUS, KindSpec
 from steersman.api.strategies import apps
@@ -14,6 +15,7 @@ DEPLOYMENTS = KindSpec(
     short_names=("deploy",),
     categories=("all",),
     schema=SCHEMA + "Deployment",
+    default=defaults.deployment,
     strategy=apps.DEPLOYMENT,
     subresources=(SCALE, STATUS),
 )
@@ -23,6 +25,7 @@ REPLICA_SETS = KindSpec(
     short_names=("rs",),
     categories=("all",),
     schema=SCHEMA + "ReplicaSet",
+    default=defaults.replica_set,
     strategy=apps.REPLICA_SET,
     subresources=(SCALE, STATUS),
 )
@@ -32,6 +35,7 @@ STATEFUL_SETS = KindSpec(
     short_names=("sts",),
     categories=("all",),
     schema=SCHEMA + "StatefulSet",
+    default=defaults.stateful_set,
     strategy=apps.STATEFUL_SET,
     subresources=(SCALE, STATUS),
 )
@@ -41,6 +45,7 @@ DAEMON_SETS = KindSpec(
     short_names=("ds",),
     categories=("all",),
     schema=SCHEMA + "DaemonSet",
+    default=defaults.daemon_set,
     strategy=apps.DAEMON_SET,
     subresources=(STATUS,),
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from steersman.api import resources as r
+from steersman.api.defaults import core as defaults
+from steersman.api.defaults import pod as pod_defaults
+from steersman.api.defaults import service as service_defaults
 from steersman.api.groups.common import CONNECT, GET_PATCH_UPDATE, PROXY, SCALE, selectable
 from steersman.api.kinds import ALL_VERBS, STATUS, KindSpec, Subresource
 from steersman.api.strategies import core, event
@@ -15,6 +18,7 @@ PODS = KindSpec(
     short_names=("po",),
     categories=("all",),
     schema=SCHEMA + "Pod",
+    default=pod_defaults.pod,
     strategy=core.POD,
     subresources=(
         Subresource("attach", CONNECT, "PodAttachOptions"),
@@ -42,6 +46,7 @@ SERVICES = KindSpec(
     short_names=("svc",),
     categories=("all",),
     schema=SCHEMA + "Service",
+    default=service_defaults.service,
     strategy=core.SERVICE,
     subresources=(Subresource("proxy", PROXY, "ServiceProxyOptions"), STATUS),
     selectable=selectable("spec.clusterIP", "spec.type"),
@@ -53,6 +58,7 @@ NODES = KindSpec(
     resource=r.NODES,
     short_names=("no",),
     schema=SCHEMA + "Node",
+    default=defaults.node,
     strategy=core.NODE,
     subresources=(Subresource("proxy", PROXY, "NodeProxyOptions"), STATUS),
     selectable=selectable("spec.unschedulable", false_fields=("spec.unschedulable",)),
@@ -64,6 +70,7 @@ NAMESPACES = KindSpec(
     short_names=("ns",),
     verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
     schema=SCHEMA + "Namespace",
+    default=defaults.namespace,
     strategy=core.NAMESPACE,
     subresources=(Subresource("finalize", ("update",)), STATUS),
     selectable=selectable("status.phase"),
@@ -74,6 +81,7 @@ NAMESPACES = KindSpec(
 SECRETS = KindSpec(
     resource=r.SECRETS,
     schema=SCHEMA + "Secret",
+    default=defaults.secret,
     strategy=core.SECRET,
     selectable=selectable("type"),
     strict_field_message=True,
@@ -85,6 +93,7 @@ SERVICE_ACCOUNTS = KindSpec(
     resource=r.SERVICE_ACCOUNTS,
     short_names=("sa",),
     schema=SCHEMA + "ServiceAccount",
+    default=defaults.service_account,
     strategy=core.SERVICE_ACCOUNT,
     subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
     delete_returns_object=True,
@@ -94,6 +103,7 @@ PERSISTENT_VOLUMES = KindSpec(
     resource=r.PERSISTENT_VOLUMES,
     short_names=("pv",),
     schema=SCHEMA + "PersistentVolume",
+    default=defaults.persistent_volume,
     strategy=core.PERSISTENT_VOLUME,
     subresources=(STATUS,),
     delete_returns_object=True,
@@ -103,6 +113,7 @@ PERSISTENT_VOLUME_CLAIMS = KindSpec(
     resource=r.PERSISTENT_VOLUME_CLAIMS,
     short_names=("pvc",),
     schema=SCHEMA + "PersistentVolumeClaim",
+    default=defaults.persistent_volume_claim,
     strategy=core.PERSISTENT_VOLUME_CLAIM,
     subresources=(STATUS,),
     delete_returns_object=True,
@@ -121,6 +132,7 @@ LIMIT_RANGES = KindSpec(
     resource=Resource("", "v1", "limitranges", kind="LimitRange"),
     short_names=("limits",),
     schema=SCHEMA + "LimitRange",
+    default=defaults.limit_range,
     strategy=core.LIMIT_RANGE,
 )
 
@@ -129,17 +141,21 @@ REPLICATION_CONTROLLERS = KindSpec(
     short_names=("rc",),
     categories=("all",),
     schema=SCHEMA + "ReplicationController",
+    default=defaults.replication_controller,
     strategy=core.REPLICATION_CONTROLLER,
     subresources=(SCALE, STATUS),
     selectable=selectable("status.replicas", zero_fields=("status.replicas",)),
     strict_field_message=True,
 )
 
-ENDPOINTS = KindSpec(resource=r.ENDPOINTS, short_names=("ep",), schema=SCHEMA + "Endpoints", strategy=core.ENDPOINTS)
+ENDPOINTS = KindSpec(
+    resource=r.ENDPOINTS, short_names=("ep",), schema=SCHEMA + "Endpoints", default=defaults.endpoints, strategy=core.ENDPOINTS
+)
 
 POD_TEMPLATES = KindSpec(
     resource=Resource("", "v1", "podtemplates", kind="PodTemplate"),
     schema=SCHEMA + "PodTemplate",
+    default=defaults.pod_template,
     strategy=core.POD_TEMPLATE,
     delete_returns_object=True,
 )
