@@ -1,0 +1,113 @@
+"""The cgroups above containers: node, QoS class, pod. The runtime makes those of containers below them.
+
+Works on v1 (also the hybrid form) and v2. Failures are logged, not raised: a pod runs without its limits rather than not at all,
+as on machines where a controller is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from steersman.cri.interface import Resources
+from steersman.kubelet.resources import cpu_weight
+
+log = logging.getLogger(__name__)
+
+_V1 = ("cpu", "memory", "pids")
+_V2 = ("cpuset", "cpu", "memory", "pids", "hugetlb")
+
+
+class Cgroups:
+    """`root`: the node's cgroup, like `/kubepods`. `active` False: does nothing."""
+
+    def __init__(self, mount: Path, root: str, *, active: bool = True) -> None:
+        self._mount, self._root = mount, root.strip("/")
+        self._active = active and mount.is_dir()
+        self._unified = (mount / "cgroup.controllers").exists()
+
+    def set_up(self) -> None:
+        """Make the node's and the QoS classes' cgroups."""
+        for below, shares in (("", None), ("burstable", None), ("besteffort", 2)):
+            self.apply(f"{self._root}/{below}".rstrip("/"), Resources(cpu_shares=shares or 0))
+
+    def _places(self, cgroup: str) -> list[tuple[str, Path]]:
+        if self._unified:
+            return [("", self._mount / cgroup)]
+        return [(name, self._mount / name / cgroup) for name in _V1 if (self._mount / name).is_dir()]
+
+    def apply(self, cgroup: str, resources: Resources) -> None:
+        """Make the cgroup and set its limits."""
+        if not self._active:
+            return
+        cgroup = cgroup.strip("/")
+        for controller, path in self._places(cgroup):
+            try:
+                if not path.is_dir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    if self._unified:
+                        self._delegate(path)
+                for name, value in _settings(controller, resources):
+                    (path / name).write_text(value)
+            except OSError as error:
+                log.warning("cgroup not set up path=%s error=%s", path, error)
+
+    def _delegate(self, path: Path) -> None:
+        """v2: children may use the controllers that the parents have."""
+        chain = [path, *path.parents]
+        for folder in reversed(chain[: chain.index(self._mount) + 1]):
+            have = (folder / "cgroup.controllers").read_text().split()
+            wanted = " ".join(f"+{name}" for name in _V2 if name in have)
+            (folder / "cgroup.subtree_control").write_text(wanted)
+
+    def remove(self, cgroup: str) -> None:
+        """Remove the cgroup from every controller, below too. What is still in use stays."""
+        if not self._active:
+            return
+        tops = [self._mount] if self._unified else [self._mount / name for name in os.listdir(self._mount)]
+        for top in tops:
+            path = top / cgroup.strip("/")
+            if not path.is_dir():
+                continue
+            for folder, _, _ in os.walk(path, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError as error:
+                    log.info("cgroup not removed path=%s error=%s", folder, error)
+                    break
+
+    def pods(self) -> dict[str, str]:
+        """Pod UID -> cgroup, of the pod cgroups that exist."""
+        if not self._active:
+            return {}
+        found = {}
+        top = self._mount if self._unified else self._mount / "memory"
+        for below in ("", "burstable", "besteffort"):
+            folder = top / self._root / below
+            for name in os.listdir(folder) if folder.is_dir() else ():
+                if name.startswith("pod"):
+                    found[name.removeprefix("pod")] = f"/{self._root}/{below}/{name}".replace("//", "/")
+        return found
+
+
+def _settings(controller: str, resources: Resources) -> list[tuple[str, str]]:
+    """(file, value) pairs for one controller; '' is v2."""
+    made: list[tuple[str, str]] = []
+    if controller == "":
+        if resources.cpu_shares:
+            made.append(("cpu.weight", str(cpu_weight(resources.cpu_shares))))
+        if resources.cpu_quota:
+            made.append(("cpu.max", f"{resources.cpu_quota} {resources.cpu_period}"))
+        if resources.memory_limit:
+            made.append(("memory.max", str(resources.memory_limit)))
+    elif controller == "cpu":
+        if resources.cpu_shares:
+            made.append(("cpu.shares", str(resources.cpu_shares)))
+        if resources.cpu_quota:
+            made += [("cpu.cfs_period_us", str(resources.cpu_period)), ("cpu.cfs_quota_us", str(resources.cpu_quota))]
+    elif controller == "memory" and resources.memory_limit:
+        made.append(("memory.limit_in_bytes", str(resources.memory_limit)))
+    if controller in ("", "pids") and resources.pids_limit:
+        made.append(("pids.max", str(resources.pids_limit)))
+    return made

@@ -1,0 +1,250 @@
+"""Starts containers: image, configuration, create, start, postStart hook, with upstream's events and reasons.
+
+workers.py says which; stopping is terminating.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from steersman.api.resources import CONFIG_MAPS, SECRETS
+from steersman.cri.interface import (
+    ContainerConfig,
+    Image,
+    Mount,
+    Propagation,
+    Runtime,
+    RuntimeFault,
+    SandboxConfig,
+)  # fmt: skip
+from steersman.kubelet import env, naming, pods, resources, security
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.decide import Start
+from steersman.kubelet.expansion import expand
+from steersman.kubelet.images import ImageManager
+from steersman.kubelet.kit import NodeFacts, Recorder, ServiceLister, field_path, seccomp_dir
+from steersman.kubelet.lifecycle import HookFailed, run_hook
+from steersman.kubelet.objects import ObjectCache
+from steersman.kubelet.sandboxes import pod_labels
+from steersman.kubelet.view import (
+    CONTAINER_LABEL,
+    HASH_ANNOTATION,
+    MESSAGE_FILE_ANNOTATION,
+    MESSAGE_PATH_ANNOTATION,
+    MESSAGE_POLICY_ANNOTATION,
+    RESTART_ANNOTATION,
+    PodView,
+)  # fmt: skip
+from steersman.kubelet.volumes import subpath
+from steersman.kubelet.volumes.base import VolumeFault
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
+
+log = logging.getLogger(__name__)
+
+_PROPAGATION = {
+    "HostToContainer": Propagation.HOST_TO_CONTAINER,
+    "Bidirectional": Propagation.BIDIRECTIONAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a container starts: its pod, sandbox, addresses, volumes, pull secrets."""
+
+    pod: Obj
+    view: PodView
+    sandbox_id: str
+    sandbox: SandboxConfig
+    pod_ips: Sequence[str]
+    volumes: Mapping[str, Path]
+    pull_secrets: Sequence[Obj]
+
+
+@dataclass(slots=True)
+class ContainerStarter:
+    config: KubeletConfig
+    runtime: Runtime
+    images: ImageManager
+    objects: ObjectCache
+    recorder: Recorder
+    clock: Clock
+    node: NodeFacts
+    services: ServiceLister
+
+    async def start(self, place: Place, start: Start) -> None:
+        """Make and start one container. Raises RuntimeFault whose reason is the container's waiting reason."""
+        pod, spec = place.pod, start.spec
+        try:
+            image = await self.images.ensure(pod, spec, place.pull_secrets)
+        except RuntimeFault as error:
+            where = field_path(pod, spec["name"])
+            self.recorder.event(pod, "Warning", "Failed", f"Error: {error.reason}", field_path=where)
+            raise
+        made = await self._config(place, start, image)
+        try:
+            container_id = await self.runtime.create_container(place.sandbox_id, made, place.sandbox)
+        except RuntimeFault as error:
+            raise self._failed(pod, spec, error, "CreateContainerError") from None
+        where = field_path(pod, spec["name"])
+        self.recorder.event(pod, "Normal", "Created", "Container created", field_path=where)
+        try:
+            await self.runtime.start_container(container_id)
+        except RuntimeFault as error:
+            raise self._failed(pod, spec, error, "RunContainerError") from None
+        self.recorder.event(pod, "Normal", "Started", "Container started", field_path=where)
+        self._link_log(pod, spec["name"], container_id, place.sandbox.log_directory, made.log_path)
+        hook = dig(spec, "lifecycle", "postStart", default=None)
+        if hook:
+            await self._post_start(place, spec, hook, container_id)
+
+    def _failed(self, pod: Obj, spec: Obj, error: RuntimeFault, reason: str) -> RuntimeFault:
+        where = field_path(pod, spec["name"])
+        self.recorder.event(pod, "Warning", "Failed", f"Error: {error}", field_path=where)
+        return RuntimeFault(str(error), reason=error.reason if error.reason.startswith("CreateContainer") else reason)
+
+    async def _post_start(self, place: Place, spec: Obj, hook: Obj, container_id: str) -> None:
+        ip = place.pod_ips[0] if place.pod_ips else ""
+        try:
+            await run_hook(self.runtime, self.clock, place.pod, spec, hook, container_id, ip)
+        except HookFailed as error:
+            where = field_path(place.pod, spec["name"])
+            self.recorder.event(place.pod, "Warning", "FailedPostStartHook", "PostStartHook failed", field_path=where)
+            grace_s = float(dig(place.pod, "spec", "terminationGracePeriodSeconds", default=30))
+            await self.runtime.stop_container(container_id, max(grace_s, 2))
+            raise RuntimeFault(str(error), reason="PostStartHookError") from None
+
+    async def _config(self, place: Place, start: Start, image: Image) -> ContainerConfig:
+        """Everything the runtime must know. Raises RuntimeFault(CreateContainerConfigError)."""
+        pod, spec = place.pod, start.spec
+        try:
+            security.verify_non_root(pod, spec, image)
+            variables = await self._environment(place, spec)
+            mounts, message_file = self._mounts(place, spec, variables)
+        except RuntimeFault as error:
+            raise self._failed(pod, spec, error, "CreateContainerConfigError") from None
+        except (StatusError, ConnectionError, OSError, VolumeFault) as error:
+            raise self._failed(pod, spec, RuntimeFault(str(error)), "CreateContainerConfigError") from None
+        target = spec.get("targetContainerName")
+        target_id = found.id if target and (found := place.view.newest(target)) is not None else ""
+        policy = spec.get("terminationMessagePolicy") or "File"
+        annotations = {
+            HASH_ANNOTATION: pods.container_hash(spec),
+            RESTART_ANNOTATION: str(start.attempt),
+            MESSAGE_PATH_ANNOTATION: spec.get("terminationMessagePath") or "/dev/termination-log",
+            MESSAGE_POLICY_ANNOTATION: policy,
+            MESSAGE_FILE_ANNOTATION: message_file,
+        }
+        log_path = f"{spec['name']}/{start.attempt}.log"
+        os.makedirs(os.path.join(place.sandbox.log_directory, spec["name"]), 0o755, exist_ok=True)
+        return ContainerConfig(
+            name=spec["name"],
+            image=image.id,
+            attempt=start.attempt,
+            image_user_spec=spec.get("image") or "",
+            command=tuple(expand(word, variables) for word in spec.get("command") or ()),
+            args=tuple(expand(word, variables) for word in spec.get("args") or ()),
+            working_dir=spec.get("workingDir") or "",
+            envs=tuple(variables.items()),
+            mounts=mounts,
+            labels={**pod_labels(pod), CONTAINER_LABEL: spec["name"]},
+            annotations=annotations,
+            log_path=log_path,
+            stdin=bool(spec.get("stdin")),
+            stdin_once=bool(spec.get("stdinOnce")),
+            tty=bool(spec.get("tty")),
+            resources=resources.container_resources(pod, spec, self.node.memory_capacity),
+            security=security.container_security(pod, spec, seccomp_dir(self.config), target_id),
+            stop_signal=dig(spec, "lifecycle", "stopSignal", default=""),
+        )
+
+    async def _environment(self, place: Place, spec: Obj) -> dict[str, str]:
+        """Read what the environment refers to, then compute it."""
+        pod = place.pod
+        maps: dict[str, Obj | None] = {}
+        secrets: dict[str, Obj | None] = {}
+        refs = [(source.get("configMapRef"), source.get("secretRef")) for source in spec.get("envFrom") or ()]
+        for variable in spec.get("env") or ():
+            source = variable.get("valueFrom") or {}
+            refs.append((source.get("configMapKeyRef"), source.get("secretKeyRef")))
+        for map_ref, secret_ref in refs:
+            for ref, into, resource in ((map_ref, maps, CONFIG_MAPS), (secret_ref, secrets, SECRETS)):
+                if ref and ref["name"] not in into:
+                    into[ref["name"]] = await self.objects.get(resource, namespace_of(pod), ref["name"], uid_of(pod))
+        sources = env.Sources(maps.get, secrets.get, self.services(), self.node.allocatable, self.node.host_ips, place.pod_ips)
+        return env.environment(pod, spec, sources)
+
+    def _mounts(self, place: Place, spec: Obj, variables: Mapping[str, str]) -> tuple[tuple[Mount, ...], str]:
+        """(mounts in order, host file of the termination message)."""
+        pod, made = place.pod, []
+        pod_dir = self.config.pod_dir(uid_of(pod))
+        for index, wanted in enumerate(spec.get("volumeMounts") or ()):
+            path = place.volumes.get(wanted["name"])
+            if path is None:
+                raise RuntimeFault(f'cannot find volume "{wanted["name"]}" to mount into container "{spec["name"]}"')
+            below = _sub_path(wanted, variables)
+            if below:
+                target = pod_dir / "volume-subpaths" / wanted["name"] / spec["name"] / str(index)
+                try:
+                    path = subpath.bind(path, below, target)
+                except VolumeFault as error:
+                    log.warning("subPath failed pod=%s error=%s", pods.full_name(pod), error)
+                    text = f'failed to prepare subPath for volumeMount "{wanted["name"]}" of container "{spec["name"]}"'
+                    raise RuntimeFault(text) from None
+            readonly = bool(wanted.get("readOnly"))
+            recursive = readonly and wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+            propagation = _PROPAGATION.get(wanted.get("mountPropagation") or "", Propagation.PRIVATE)
+            made.append(Mount(wanted["mountPath"], str(path), readonly, propagation, recursive))
+        taken = {mount.container_path.rstrip("/") for mount in made}
+        if "/etc/hosts" not in taken:
+            made.append(Mount("/etc/hosts", str(self._hosts(pod, place.pod_ips, pod_dir))))
+        message_path = spec.get("terminationMessagePath") or "/dev/termination-log"
+        message_file = self._message_file(pod_dir, spec["name"])
+        made.append(Mount(message_path, str(message_file)))
+        return tuple(made), str(message_file)
+
+    def _hosts(self, pod: Obj, pod_ips: Sequence[str], pod_dir: Path) -> Path:
+        node_hosts = Path("/etc/hosts").read_text() if pods.is_host_network(pod) else ""
+        path = pod_dir / "etc-hosts"
+        text = naming.hosts_file(pod, pod_ips, self.config.cluster_domain, node_hosts)
+        # Running containers have it mounted: written in place, and only when it differs.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o644)
+        return path
+
+    @staticmethod
+    def _message_file(pod_dir: Path, container: str) -> Path:
+        path = pod_dir / "containers" / container / uuid.uuid4().hex[:8]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(0o666)
+        return path
+
+    def _link_log(self, pod: Obj, container: str, container_id: str, log_directory: str, log_path: str) -> None:
+        """`/var/log/containers/...`: where log collectors look."""
+        if self.config.container_logs_dir is None:
+            return
+        stem = f"{name_of(pod)}_{namespace_of(pod)}_{container}-{container_id}"[: 255 - len(".log")]
+        try:
+            self.config.container_logs_dir.mkdir(parents=True, exist_ok=True)
+            os.symlink(os.path.join(log_directory, log_path), self.config.container_logs_dir / f"{stem}.log")
+        except OSError as error:
+            log.warning("log link not made pod=%s error=%s", pods.full_name(pod), error)
+
+
+def _sub_path(mount: Obj, variables: Mapping[str, str]) -> str:
+    """The subPath, expanded. Raises RuntimeFault when a name in subPathExpr is unknown."""
+    if not mount.get("subPathExpr"):
+        return str(mount.get("subPath") or "")
+    missing: list[str] = []
+    text = expand(mount["subPathExpr"], variables, missing)
+    if missing:
+        raise RuntimeFault(f"missing value for {', '.join(missing)}")
+    return text

@@ -1,0 +1,180 @@
+"""Images for containers: pull policies, credentials, one pull at a time per image, back-off, events.
+
+Source: upstream pkg/kubelet/images/image_manager.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
+from steersman.kubelet.backoff import Backoff
+from steersman.kubelet.kit import Recorder, field_path
+from steersman.machinery import duration
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj, uid_of
+
+log = logging.getLogger(__name__)
+
+_DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
+
+def with_default_tag(image: str) -> str:
+    """Neither tag nor digest: `:latest`. Raises ValueError for what can't be an image name."""
+    if not image or image != image.strip() or any(letter.isspace() for letter in image):
+        raise ValueError(f'couldn\'t parse image name "{image}": invalid reference format')
+    name = image.rpartition("/")[2]
+    if name != name.lower() and "@" not in name and ":" not in name:
+        raise ValueError(f'couldn\'t parse image name "{image}": invalid reference format: repository name must be lowercase')
+    return image if "@" in image or ":" in name else f"{image}:latest"
+
+
+def pull_policy(spec: Obj, image: str) -> str:
+    """The container's imagePullPolicy, or upstream's default."""
+    chosen = spec.get("imagePullPolicy")
+    return str(chosen) if chosen else ("Always" if image.endswith(":latest") else "IfNotPresent")
+
+
+def _registry(image: str) -> str:
+    host, slash, _ = image.partition("/")
+    return host if slash and ("." in host or ":" in host or host == "localhost") else "docker.io"
+
+
+def _auth(entry: Obj) -> RegistryAuth:
+    user, password = entry.get("username") or "", entry.get("password") or ""
+    if entry.get("auth"):
+        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    return RegistryAuth(user, password, entry.get("identitytoken") or "", entry.get("registrytoken") or "")
+
+
+def credentials(image: str, secrets: Sequence[Obj]) -> list[RegistryAuth]:
+    """Those of the pull secrets that are for the image's registry, the longest matching path first."""
+    registry = _registry(image)
+    path = image if image.startswith(registry) else f"{registry}/{image}"
+    found: list[tuple[int, RegistryAuth]] = []
+    for secret in secrets:
+        data = secret.get("data") or {}
+        try:
+            if ".dockerconfigjson" in data:
+                auths = json.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
+            elif ".dockercfg" in data:
+                auths = json.loads(base64.b64decode(data[".dockercfg"]))
+            else:
+                continue
+            for key, entry in auths.items():
+                place = key.partition("://")[2] or key
+                place = place.removesuffix("/v1/").removesuffix("/v2/").rstrip("/")
+                host = place.partition("/")[0]
+                same = host == registry or (registry == "docker.io" and host in _DOCKER_HUB)
+                if same and (place == host or path.startswith(place)):
+                    found.append((len(place), _auth(entry)))
+        except (ValueError, AttributeError) as error:
+            log.warning("image pull secret is malformed error=%s", type(error).__name__)
+    return [auth for _, auth in sorted(found, key=lambda each: -each[0])]
+
+
+@dataclass(slots=True)
+class _Failure:
+    at: datetime
+    reason: str
+    message: str
+
+
+class ImageManager:
+    """`ensure` gives the image a container starts from."""
+
+    def __init__(self, images: ImageService, recorder: Recorder, clock: Clock) -> None:
+        self._images, self._recorder, self._clock = images, recorder, clock
+        self._backoff = Backoff(10.0, 300.0)
+        self._failures: dict[str, _Failure] = {}
+        self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
+
+    async def ensure(self, pod: Obj, spec: Obj, secrets: Sequence[Obj]) -> Image:
+        """The image, pulled if policy says so. Raises RuntimeFault whose reason is the container's waiting reason."""
+        where = field_path(pod, spec["name"])
+        try:
+            image = with_default_tag(spec.get("image") or "")
+        except ValueError as error:
+            text = f'Failed to apply default image tag "{spec.get("image")}": {error}'
+            self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
+            raise RuntimeFault(text, reason="InvalidImageName") from None
+        policy = pull_policy(spec, image)
+        present = await self._inspect(pod, image, where)
+        if present is not None and policy != "Always":
+            text = f'Container image "{image}" already present on machine and can be accessed by the pod'
+            self._recorder.event(pod, "Normal", "Pulled", text, field_path=where)
+            return present
+        if policy == "Never":
+            text = f'Container image "{image}" is not present with pull policy of Never'
+            self._recorder.event(pod, "Warning", "ErrImageNeverPull", text, field_path=where)
+            raise RuntimeFault(text, reason="ErrImageNeverPull")
+        return await self._pull(pod, image, credentials(image, secrets), where)
+
+    def retry_in(self, pod: Obj, image: str) -> float:
+        """Seconds until a failed pull may be tried again."""
+        key = f"{uid_of(pod)}_{image}"
+        failure = self._failures.get(key)
+        return self._backoff.remaining(key, failure.at, self._clock.now()) if failure else 0.0
+
+    async def _inspect(self, pod: Obj, image: str, where: str) -> Image | None:
+        try:
+            return await self._images.image_status(image)
+        except RuntimeFault as error:
+            text = f'Failed to inspect image "{image}": {error}'
+            self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
+            raise RuntimeFault(text, reason=error.reason or "ImageInspectError") from None
+
+    async def _pull(self, pod: Obj, image: str, auths: Sequence[RegistryAuth], where: str) -> Image:
+        key = f"{uid_of(pod)}_{image}"
+        failure = self._failures.get(key)
+        if failure is not None and self._backoff.remaining(key, failure.at, self._clock.now()) > 0:
+            text = f'Back-off pulling image "{image}"'
+            self._recorder.event(pod, "Normal", "BackOff", text, field_path=where)
+            raise RuntimeFault(f"{text}: {failure.reason}: {failure.message}", reason="ImagePullBackOff")
+        self._recorder.event(pod, "Normal", "Pulling", f'Pulling image "{image}"', field_path=where)
+        asked_s = self._clock.monotonic()
+        try:
+            pulled, took_s = await self._pull_with(image, auths)
+        except RuntimeFault as error:
+            self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{image}": {error}', field_path=where)
+            now = self._clock.now()
+            reason = error.reason or "ErrImagePull"
+            self._backoff.next(key, now, now)
+            self._failures[key] = _Failure(now, reason, str(error))
+            raise RuntimeFault(str(error), reason=reason) from None
+        self._failures.pop(key, None)
+        whole = duration.format_go(round(self._clock.monotonic() - asked_s, 3))
+        text = f'Successfully pulled image "{image}" in {duration.format_go(round(took_s, 3))} ({whole} including waiting).'
+        text += f" Image size: {pulled.size_bytes} bytes."
+        self._recorder.event(pod, "Normal", "Pulled", text, field_path=where)
+        return pulled
+
+    async def _pull_with(self, image: str, auths: Sequence[RegistryAuth]) -> tuple[Image, float]:
+        """(the image, seconds the pull took). The same image with the same credentials is pulled once for all who wait."""
+        choices: Sequence[RegistryAuth | None] = auths or (None,)
+        for index, auth in enumerate(choices):
+            lock = self._locks.setdefault((image, auth), asyncio.Lock())
+            async with lock:
+                started_s = self._clock.monotonic()
+                try:
+                    ref = await self._images.pull_image(image, auth)
+                except RuntimeFault:
+                    if index + 1 == len(choices):
+                        raise
+                    continue
+                found = await self._images.image_status(ref) or await self._images.image_status(image)
+                if found is None:
+                    raise RuntimeFault(f'image "{image}" is not there after its pull', reason="ErrImagePull")
+                return found, self._clock.monotonic() - started_s
+        raise AssertionError("there is always one choice")
+
+    def forget(self, pod_uid: str) -> None:
+        self._backoff.forget(f"{pod_uid}_")
+        for key in [key for key in self._failures if key.startswith(f"{pod_uid}_")]:
+            del self._failures[key]

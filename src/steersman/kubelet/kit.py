@@ -1,0 +1,48 @@
+"""What the kubelet's parts share: the services they call and the facts of the node. Filled once by run.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.naming import ResolvConf
+from steersman.machinery.meta import Obj
+
+
+class Recorder(Protocol):
+    """Records events: client.events.EventRecorder, or a list in tests."""
+
+    def event(self, about: Obj, type: str, reason: str, message: str, *, field_path: str = "") -> None: ...
+
+
+@dataclass(slots=True)
+class NodeFacts:
+    """What the pods' side needs to know of the node. node.py keeps it current."""
+
+    runtime_name: str = "steersman"
+    host_ips: tuple[str, ...] = ()
+    memory_capacity: int = 0
+    capacity: Mapping[str, int] = field(default_factory=dict)
+    allocatable: Mapping[str, int] = field(default_factory=dict)
+    node: Obj | None = None
+    resolv_conf: ResolvConf = field(default_factory=ResolvConf)
+    network_fault: str = ""
+    """Why pods can't have a network now, or ''."""
+
+
+ServiceLister = Callable[[], Iterable[Obj] | None]
+"""All services, None until they have been read once."""
+
+
+def field_path(pod: Obj, name: str) -> str:
+    """How events point at one container: `spec.containers{web}`."""
+    for key in ("containers", "initContainers", "ephemeralContainers"):
+        if any(item["name"] == name for item in (pod.get("spec") or {}).get(key) or ()):
+            return f"spec.{key}{{{name}}}"
+    return ""
+
+
+def seccomp_dir(config: KubeletConfig) -> str:
+    return str(config.root_dir / "seccomp")

@@ -1,0 +1,44 @@
+"""postStart and preStop hooks: exec, httpGet, sleep (upstream pkg/kubelet/lifecycle/handlers.go)."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.kubelet import httpcheck
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj, name_of
+
+
+class HookFailed(Exception):
+    """What goes into the FailedPostStartHook or FailedPreStopHook log and the waiting message."""
+
+
+async def run_hook(runtime: Runtime, clock: Clock, pod: Obj, spec: Obj, hook: Obj, container_id: str, pod_ip: str) -> None:
+    """Run one hook to its end. Raises HookFailed."""
+    who = f'for Container "{spec["name"]}" in Pod "{name_of(pod)}" failed - error: '
+    if action := hook.get("exec"):
+        command = action.get("command") or []
+        lead = f"Exec lifecycle hook ({' '.join(command)}) {who}"
+        try:
+            done = await runtime.exec_sync(container_id, command, 0)
+        except RuntimeFault as error:
+            raise HookFailed(f'{lead}{error}, message: ""') from None
+        if done.exit_code != 0:
+            output = json.dumps((done.stdout + done.stderr).decode("utf-8", "replace"), ensure_ascii=False)
+            words = f"command '{' '.join(command)}' exited with {done.exit_code}: "
+            raise HookFailed(f"{lead}{words}{(done.stderr or done.stdout).decode('utf-8', 'replace')}, message: {output}")
+    elif action := hook.get("httpGet"):
+        lead = f"HTTP lifecycle hook ({action.get('path') or '/'}) {who}"
+        try:
+            url = httpcheck.url_of(action, spec, pod_ip)
+            reply = await httpcheck.get(url, httpcheck.headers_of(action, httpcheck.LIFECYCLE_AGENT))
+        except (ValueError, OSError, aiohttp.ClientError) as error:
+            raise HookFailed(f'{lead}{error}, message: ""') from None
+        if reply.status >= 400:
+            body = json.dumps(reply.body, ensure_ascii=False)
+            raise HookFailed(f"{lead}HTTP probe failed with statuscode: {reply.status}, message: {body}")
+    elif action := hook.get("sleep"):
+        await clock.sleep(float(action.get("seconds") or 0))

@@ -1,0 +1,298 @@
+"""The Node object: registration, status, lease, and what the node learns back (podCIDR).
+
+Source: upstream pkg/kubelet/kubelet_node_status.go, nodestatus/setters.go; component-helpers lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from steersman.api.resources import NODES
+from steersman.client.informer import Informer
+from steersman.client.interface import Client
+from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.kubelet import nodeinfo
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.kit import NodeFacts, Recorder
+from steersman.kubelet.lease import renew_forever
+from steersman.kubelet.resources import amounts
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import AlreadyExists, NotFound, StatusError
+from steersman.machinery.meta import Obj, condition, dig, format_time, labels_of
+from steersman.machinery.waiting import Backoff
+
+log = logging.getLogger(__name__)
+
+MAX_IMAGES, MAX_IMAGE_NAMES = 50, 5
+RUNTIME_DOWN_AFTER_S = 30.0
+_ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
+_HEALTHY = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+
+
+class NodeAgent:
+    """Keeps the Node object and `facts` current. `changed` is called when pods may do better now (network came up)."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        runtime: Runtime,
+        images: ImageService,
+        clock: Clock,
+        recorder: Recorder,
+        facts: NodeFacts,
+        rng: random.Random,
+        port: int,
+    ) -> None:
+        self._config, self._client, self._runtime, self._images = config, client, runtime, images
+        self._clock, self._recorder, self._facts, self._rng, self._port = clock, recorder, facts, rng, port
+        self._runtime_version = ("", "")
+        self._runtime_good_s = clock.monotonic()
+        self._reported_s = float("-inf")
+        self._reported: Obj = {}
+        self.ready = asyncio.Event()
+        """Set once the Node shows Ready."""
+
+    # --- registration ----------------------------------------------------------------------------------------------
+
+    async def learn(self) -> None:
+        """Fill the facts from the machine and the runtime; waits for the runtime to answer."""
+        config, facts = self._config, self._facts
+        while True:
+            try:
+                self._runtime_version = await self._runtime.version()
+                break
+            except RuntimeFault as error:
+                log.warning("container runtime does not answer error=%s", error)
+                await self._clock.sleep(1)
+        capacity = nodeinfo.capacity(config)
+        facts.runtime_name = self._runtime_version[0]
+        facts.host_ips = (nodeinfo.node_ip(config),)
+        facts.capacity = amounts(capacity)
+        facts.allocatable = amounts(nodeinfo.allocatable(config, capacity))
+        facts.memory_capacity = facts.capacity["memory"]
+        await self._check_runtime()
+
+    async def register(self) -> None:
+        """Create the Node, or bring an existing one's labels and annotations into line. Tries until it works."""
+        backoff = Backoff(0.1, 7.0, rng=self._rng)
+        while True:
+            try:
+                await self._register_once()
+                return
+            except (StatusError, ConnectionError) as error:
+                log.warning("node not registered, will retry node=%s error=%s", self._config.node_name, error)
+                await self._clock.sleep(backoff.next())
+
+    async def _register_once(self) -> None:
+        wanted = await self._wanted()
+        try:
+            self._facts.node = await self._client.create(NODES, wanted)
+            self._reported = self._facts.node.get("status") or {}
+            return
+        except AlreadyExists:
+            found = await self._client.get(NODES, self._config.node_name)
+        labels, annotations = wanted["metadata"]["labels"], wanted["metadata"]["annotations"]
+        have = dig(found, "metadata", "annotations", default=None) or {}
+        if any(labels_of(found).get(key) != value for key, value in labels.items()) or _ATTACH_ANNOTATION not in have:
+            patch = {"metadata": {"labels": labels, "annotations": annotations}}
+            found = await self._client.patch(NODES, self._config.node_name, patch)
+        if dig(found, "status", "nodeInfo", "bootID") not in (None, "", nodeinfo.system_info(("", ""))["bootID"]):
+            boot = nodeinfo.system_info(("", ""))["bootID"]
+            text = f"Node {self._config.node_name} has been rebooted, boot id: {boot}"
+            self._recorder.event(found, "Warning", "Rebooted", text)
+        self._facts.node = found
+        self._reported = found.get("status") or {}
+
+    async def _wanted(self) -> Obj:
+        config = self._config
+        labels = {
+            "kubernetes.io/hostname": config.node_name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": nodeinfo.architecture(),
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": nodeinfo.architecture(),
+            **config.node_labels,
+        }
+        node: Obj = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": config.node_name, "labels": labels, "annotations": {_ATTACH_ANNOTATION: "true"}},
+            "spec": {},
+            "status": await self._status({}),
+        }
+        if config.register_with_taints:
+            node["spec"]["taints"] = list(config.register_with_taints)
+        return node
+
+    # --- status ----------------------------------------------------------------------------------------------------
+
+    async def _check_runtime(self) -> list[str]:
+        """Why the node is not ready, if it is not. Keeps facts.network_fault."""
+        problems = []
+        try:
+            runtime_fault, network_fault = await self._runtime.status()
+        except RuntimeFault as error:
+            runtime_fault, network_fault = str(error), self._facts.network_fault
+        now_s = self._clock.monotonic()
+        if not runtime_fault:
+            self._runtime_good_s = now_s
+        elif now_s - self._runtime_good_s >= RUNTIME_DOWN_AFTER_S or not self.ready.is_set():
+            problems.append("container runtime is down")
+        self._facts.network_fault = network_fault
+        if network_fault:
+            problems.append(f"container runtime network not ready: {network_fault}")
+        return problems
+
+    async def _status(self, old: Obj) -> Obj:
+        config, now = self._config, self._clock.now()
+        capacity = nodeinfo.capacity(config)
+        addresses = [{"type": "InternalIP", "address": ip} for ip in self._facts.host_ips]
+        addresses.append({"type": "Hostname", "address": config.node_name})
+        conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
+        for kind, reason, message in _HEALTHY:
+            conditions.append(_condition(old, kind, "False", reason, message, format_time(now)))
+        problems = await self._check_runtime()
+        if problems:
+            text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+            conditions.append(_condition(old, "Ready", "False", "KubeletNotReady", text, format_time(now)))
+        else:
+            text = "kubelet is posting ready status"
+            conditions.append(_condition(old, "Ready", "True", "KubeletReady", text, format_time(now)))
+        return {
+            "capacity": capacity,
+            "allocatable": nodeinfo.allocatable(config, capacity),
+            "addresses": addresses,
+            "conditions": conditions,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
+            "nodeInfo": nodeinfo.system_info(self._runtime_version),
+            "images": await self._image_list(),
+            "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}],
+            "features": {"supplementalGroupsPolicy": False},
+        }
+
+    async def _image_list(self) -> list[Obj]:
+        try:
+            found = await self._images.list_images()
+        except RuntimeFault as error:
+            log.warning("images not listed error=%s", error)
+            return []
+        largest = sorted(found, key=lambda image: (-image.size_bytes, image.id))[:MAX_IMAGES]
+        return [
+            {"names": list(image.repo_digests + image.repo_tags)[:MAX_IMAGE_NAMES], "sizeBytes": image.size_bytes}
+            for image in largest
+            if image.repo_digests or image.repo_tags
+        ]
+
+    async def _report(self) -> None:
+        """Send the status if it changed or is due. Raises StatusError, ConnectionError."""
+        old = self._reported
+        status = await self._status(old)
+        due_s = self._config.node_status_report_frequency_s * self._rng.uniform(0.5, 1.5)
+        now_s = self._clock.monotonic()
+        if _without_heartbeats(status) == _without_heartbeats(old) and now_s - self._reported_s < due_s:
+            return
+        patch = {key: value for key, value in status.items() if key not in ("conditions", "addresses")}
+        if status["addresses"] != old.get("addresses"):
+            patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
+        patch["conditions"] = [item for item in status["conditions"] if item["type"] in _OWN]
+        patch = {key: value for key, value in patch.items() if key == "conditions" or value != old.get(key)}
+        name = self._config.node_name
+        answer = await self._client.patch(NODES, name, {"status": patch}, kind="strategic", subresource="status")
+        self._reported, self._reported_s = answer.get("status") or {}, now_s
+        self._note_changes(answer, old)
+
+    def _note_changes(self, node: Obj, old: Obj) -> None:
+        """Events for conditions that flipped."""
+        ready = condition(node, "Ready")
+        before = condition(old.get("conditions"), "Ready")
+        if ready is None:
+            return
+        if ready["status"] == "True":
+            self.ready.set()
+        if before is None or before["status"] != ready["status"]:
+            reason = "NodeReady" if ready["status"] == "True" else "NodeNotReady"
+            self._recorder.event(node, "Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
+
+    async def run(self) -> None:
+        """Registration is done; keep status and lease until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_forever())
+            group.create_task(renew_forever(self._client, self._clock, self._config, self._facts))
+
+    async def _report_forever(self) -> None:
+        if self._facts.node is not None:
+            self._recorder.event(self._facts.node, "Normal", "Starting", "Starting kubelet.")
+        while True:
+            try:
+                await self._report()
+            except NotFound:
+                log.info("node was deleted, registering it again node=%s", self._config.node_name)
+                await self.register()
+            except (StatusError, ConnectionError) as error:
+                log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
+            every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else 0.1
+            await self._clock.sleep(every_s * (1 + 0.04 * self._rng.random()))
+
+    # --- what the cluster tells the node ---------------------------------------------------------------------------
+
+    def follow(self, informer: Informer, group: asyncio.TaskGroup) -> None:
+        """React to changes of the own Node: its pod range goes to the runtime."""
+        given = ""
+
+        def changed(_: Obj | None, node: Obj | None) -> None:
+            nonlocal given
+            if node is None:
+                return
+            self._facts.node = node
+            cidr = dig(node, "spec", "podCIDR", default="")
+            if cidr and cidr != given:
+                given = cidr
+                group.create_task(self._give_range(cidr))
+
+        informer.add_handler(changed)
+
+    async def _give_range(self, cidr: str) -> None:
+        while True:
+            try:
+                await self._runtime.update_runtime_config(cidr)
+                break
+            except RuntimeFault as error:
+                log.warning("runtime did not take the pod range cidr=%s error=%s", cidr, error)
+                await self._clock.sleep(1)
+        try:
+            await self._report()
+        except (StatusError, ConnectionError) as error:
+            log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
+
+
+_OWN = frozenset(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"))
+
+
+def _condition(old: Obj, kind: str, status: str, reason: str, message: str, now: str) -> Obj:
+    found = condition(old.get("conditions"), kind)
+    moved = found["lastTransitionTime"] if found is not None and found["status"] == status else now
+    return {
+        "type": kind,
+        "status": status,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": moved,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _without_heartbeats(status: Obj) -> Obj:
+    conditions = [
+        {key: value for key, value in item.items() if key != "lastHeartbeatTime"}
+        for item in status.get("conditions") or ()
+        if item["type"] in _OWN
+    ]
+    known = ("capacity", "allocatable", "addresses", "daemonEndpoints", "nodeInfo", "images")
+    return {"conditions": conditions, **{key: status.get(key) for key in known}}

@@ -1,0 +1,112 @@
+"""ConfigMaps, Secrets and service account tokens that pods of this node use: read when needed, kept while in use.
+
+A pod must see what was there when it came to the node, so an object is read anew if the copy was asked for earlier than
+that; pods that come at the same time share one read. After that a copy is good for a minute (upstream's ttl manager).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from steersman.api.resources import SERVICE_ACCOUNTS
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import NotFound
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj, name_of, namespace_of, parse_time, uid_of
+
+TTL_S = 60.0
+_NEVER = float("-inf")
+
+
+@dataclass(slots=True)
+class _Entry:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    obj: Obj | None = None
+    read_at_s: float = _NEVER
+    users: set[str] = field(default_factory=set)
+
+
+class ObjectCache:
+    """Reads by (resource, namespace, name)."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self._entries: dict[tuple[Resource, str, str], _Entry] = {}
+        self._arrived: dict[str, float] = {}
+
+    def register(self, pod_uid: str) -> None:
+        """A pod came to the node: from now on it sees nothing older."""
+        self._arrived.setdefault(pod_uid, self._clock.monotonic())
+
+    def release(self, pod_uid: str) -> None:
+        """The pod is gone; drop what only it used."""
+        self._arrived.pop(pod_uid, None)
+        for key, entry in list(self._entries.items()):
+            entry.users.discard(pod_uid)
+            if not entry.users:
+                del self._entries[key]
+
+    async def get(self, resource: Resource, namespace: str, name: str, pod_uid: str) -> Obj | None:
+        """The object, None if there is none. Shared: never change it. Raises StatusError, ConnectionError."""
+        entry = self._entries.setdefault((resource, namespace, name), _Entry())
+        entry.users.add(pod_uid)
+        needed_s = max(self._arrived.get(pod_uid, _NEVER), self._clock.monotonic() - TTL_S)
+        if entry.obj is not None and entry.obj.get("immutable"):
+            return entry.obj
+        if entry.read_at_s < needed_s:
+            async with entry.lock:
+                if entry.read_at_s < needed_s:
+                    started_s = self._clock.monotonic()
+                    try:
+                        entry.obj = await self._client.get(resource, name, namespace)
+                    except NotFound:
+                        entry.obj = None
+                    # A missing object is asked for again by every try: the pod waits for it.
+                    entry.read_at_s = started_s if entry.obj is not None else _NEVER
+        return entry.obj
+
+
+@dataclass(slots=True)
+class _Token:
+    token: str
+    refresh_at: datetime
+
+
+class TokenCache:
+    """Bound service account tokens, one per pod and projection, renewed at 80 % of their life or after a day."""
+
+    def __init__(self, client: Client, clock: Clock, rng: random.Random) -> None:
+        self._client, self._clock, self._rng = client, clock, rng
+        self._tokens: dict[str, dict[tuple[Sequence[str], int], _Token]] = {}
+
+    def release(self, pod_uid: str) -> None:
+        self._tokens.pop(pod_uid, None)
+
+    async def get(self, pod: Obj, audiences: Sequence[str], expiration_s: int) -> str:
+        """The token. Raises StatusError, ConnectionError when a new one is needed and can't be had."""
+        tokens = self._tokens.setdefault(uid_of(pod), {})
+        key = (tuple(audiences), expiration_s)
+        found = tokens.get(key)
+        if found is not None and self._clock.now() < found.refresh_at:
+            return found.token
+        account = (pod.get("spec") or {}).get("serviceAccountName") or "default"
+        ref = {"kind": "Pod", "apiVersion": "v1", "name": name_of(pod), "uid": uid_of(pod)}
+        wanted: Obj = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "metadata": {"name": account, "namespace": namespace_of(pod)},
+            "spec": {"audiences": list(audiences), "expirationSeconds": expiration_s, "boundObjectRef": ref},
+        }
+        now = self._clock.now()
+        answer = await self._client.create(SERVICE_ACCOUNTS, wanted, namespace_of(pod), name=account, subresource="token")
+        status = answer["status"]
+        expires = parse_time(status.get("expirationTimestamp")) or now + timedelta(seconds=expiration_s)
+        life_s = min((expires - now).total_seconds() * 0.8, 86400.0)
+        refresh_at = now + timedelta(seconds=life_s - self._rng.uniform(0, 10))
+        tokens[key] = _Token(str(status["token"]), refresh_at)
+        return tokens[key].token

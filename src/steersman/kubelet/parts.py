@@ -1,0 +1,47 @@
+"""The services a pod worker calls, in one bundle. run.py makes it; tests make it from fakes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from steersman.cri.interface import Runtime
+from steersman.kubelet.backoff import Backoff
+from steersman.kubelet.cgroups import Cgroups
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.images import ImageManager
+from steersman.kubelet.kit import NodeFacts, Recorder
+from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.pleg import Pleg
+from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.statuswriter import StatusWriter
+from steersman.kubelet.terminating import Stopper
+from steersman.kubelet.volumes.manager import VolumeManager
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj
+
+
+@dataclass(slots=True)
+class Parts:
+    """active_pods(uid): pods that hold resources, without that one."""
+
+    config: KubeletConfig
+    runtime: Runtime
+    clock: Clock
+    rng: random.Random
+    recorder: Recorder
+    node: NodeFacts
+    pleg: Pleg
+    statuses: StatusWriter
+    objects: ObjectCache
+    tokens: TokenCache
+    images: ImageManager
+    volumes: VolumeManager
+    probes: ProbeManager
+    cgroups: Cgroups
+    starter: ContainerStarter
+    stopper: Stopper
+    backoff: Backoff
+    active_pods: Callable[[str], Iterable[Obj]]

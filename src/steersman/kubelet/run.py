@@ -1,0 +1,147 @@
+"""The kubelet put together: everything it does runs in one task group here; on cancellation containers go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from steersman.api.resources import NODES, PODS, SERVICES
+from steersman.client.events import EventRecorder
+from steersman.client.informer import Informer
+from steersman.client.interface import Client
+from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.kubelet.backoff import Backoff
+from steersman.kubelet.cgroups import Cgroups
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.images import ImageManager
+from steersman.kubelet.kit import NodeFacts
+from steersman.kubelet.naming import parse_resolv_conf
+from steersman.kubelet.node import NodeAgent
+from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.parts import Parts
+from steersman.kubelet.pleg import Pleg
+from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.statuswriter import StatusWriter
+from steersman.kubelet.terminating import Stopper
+from steersman.kubelet.volumes.manager import VolumeManager
+from steersman.kubelet.workers import PodWorkers
+from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj
+
+log = logging.getLogger(__name__)
+
+
+async def run(
+    config: KubeletConfig,
+    client: Client,
+    runtime: Runtime,
+    images: ImageService,
+    clock: Clock,
+    *,
+    rng: random.Random | None = None,
+    ready: asyncio.Event | None = None,
+) -> None:
+    """Be the kubelet of one node until cancelled. `ready` is set once the Node shows Ready."""
+    rng = rng or random.Random()
+    recorder = EventRecorder(client, "kubelet", config.node_name, clock)
+    facts = NodeFacts()
+    async with asyncio.TaskGroup() as group:
+        kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, group)
+        await kubelet.run(ready)
+
+
+def _assemble(
+    config: KubeletConfig,
+    client: Client,
+    runtime: Runtime,
+    images: ImageService,
+    clock: Clock,
+    rng: random.Random,
+    recorder: EventRecorder,
+    facts: NodeFacts,
+    group: asyncio.TaskGroup,
+) -> Kubelet:
+    workers = PodWorkers(group)
+    services = Informer(client, SERVICES, clock=clock)
+    objects, tokens = ObjectCache(client, clock), TokenCache(client, clock, rng)
+    image_manager = ImageManager(images, recorder, clock)
+    pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
+
+    def all_services() -> Iterable[Obj] | None:
+        return services if services.synced.is_set() else None
+
+    parts = Parts(
+        config=config,
+        runtime=runtime,
+        clock=clock,
+        rng=rng,
+        recorder=recorder,
+        node=facts,
+        pleg=pleg,
+        statuses=StatusWriter(client, clock, group),
+        objects=objects,
+        tokens=tokens,
+        images=image_manager,
+        volumes=VolumeManager(config, objects, tokens, clock, lambda: facts.allocatable),
+        probes=ProbeManager(runtime, clock, recorder, group, workers.poke, rng),
+        cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
+        starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services),
+        stopper=Stopper(runtime, recorder, clock),
+        backoff=Backoff(10.0, config.max_crash_loop_backoff_s),
+        active_pods=workers.active,
+    )
+    workers.parts = parts
+    agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, rng, config.port)
+    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group)
+
+
+@dataclass(slots=True)
+class Kubelet:
+    """The assembled kubelet."""
+
+    config: KubeletConfig
+    client: Client
+    clock: Clock
+    parts: Parts
+    workers: PodWorkers
+    services: Informer
+    agent: NodeAgent
+    recorder: EventRecorder
+    group: asyncio.TaskGroup
+
+    async def run(self, ready: asyncio.Event | None) -> None:
+        """Start in order: facts, Node, watches, pods. Returns at once after starting; the group keeps it alive."""
+        parts, group, name = self.parts, self.group, self.config.node_name
+        try:
+            parts.node.resolv_conf = parse_resolv_conf(self.config.resolv_conf.read_text())
+        except OSError as error:
+            log.warning("resolv.conf not read path=%s error=%s", self.config.resolv_conf, error)
+        group.create_task(self.recorder.run())
+        await self.agent.learn()
+        parts.cgroups.set_up()
+        await self.agent.register()
+        nodes = Informer(self.client, NODES, clock=self.clock, field_selector=f"metadata.name={name}")
+        self.agent.follow(nodes, group)
+        pod_informer = Informer(self.client, PODS, clock=self.clock, field_selector=f"spec.nodeName={name}")
+        for informer in (nodes, self.services, pod_informer):
+            group.create_task(informer.run())
+        group.create_task(self.agent.run())
+        await self.services.synced.wait()
+        pod_informer.add_handler(self.workers.handle)
+        await pod_informer.synced.wait()
+        self.workers.synced = True
+        group.create_task(parts.pleg.run(self._sweep))
+        if ready is not None:
+            await self.agent.ready.wait()
+            ready.set()
+
+    async def _sweep(self) -> None:
+        """After each relist: nothing may run that the API does not know."""
+        try:
+            await self.workers.sweep(self.parts.pleg.views)
+        except RuntimeFault as error:
+            log.warning("sweep failed error=%s", error)

@@ -1,0 +1,146 @@
+"""Writes pod statuses to the API: at once, one request per pod at a time, only what differs; then the final deletion.
+
+status.py makes statuses, workers hand them over here and go on: nothing waits for the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from steersman.api.resources import PODS
+from steersman.client.interface import Client
+from steersman.kubelet import pods
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import Conflict, NotFound, StatusError
+from steersman.machinery.meta import Obj, is_deleting, name_of, namespace_of, resource_version_of, uid_of
+from steersman.machinery.waiting import Backoff
+
+log = logging.getLogger(__name__)
+
+_MERGED_BY_IP = ("podIPs", "hostIPs")
+
+
+def status_patch(base: Obj, wanted: Obj) -> Obj:
+    """The strategic merge patch of `status` from base to wanted; empty if they agree. Others' conditions are left alone."""
+    patch: Obj = {}
+    for key, value in wanted.items():
+        if key == "conditions":
+            known = {item["type"]: item for item in base.get("conditions") or ()}
+            changed = [item for item in value if not _same(known.get(item["type"]), item)]
+            if changed:
+                patch["conditions"] = changed
+        elif not _same(base.get(key), value):
+            patch[key] = [{"$patch": "replace"}, *value] if key in _MERGED_BY_IP and base.get(key) else value
+    for key in ("reason", "message"):
+        if key in base and key not in wanted:
+            patch[key] = None
+    return patch
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Equality as the API sees it: null, empty and absent are one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(_same(old.get(key), new.get(key)) for key in old.keys() | new.keys())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    return old == new or (not old and not new and not isinstance(old, bool | int) and not isinstance(new, bool | int))
+
+
+@dataclass(slots=True)
+class _Entry:
+    pod: Obj
+    wanted: Obj | None = None
+    known: Obj | None = None
+    known_version: int = 0
+    finished: bool = False
+    gone: bool = False
+    dirty: bool = False
+    busy: bool = False
+
+
+class StatusWriter:
+    """`group`: where requests run; cancelled with the kubelet."""
+
+    def __init__(self, client: Client, clock: Clock, group: asyncio.TaskGroup) -> None:
+        self._client, self._clock, self._group = client, clock, group
+        self._entries: dict[str, _Entry] = {}
+
+    def observe(self, pod: Obj) -> None:
+        """The API shows this pod now."""
+        entry = self._entries.setdefault(uid_of(pod), _Entry(pod))
+        entry.pod = pod
+        version = resource_version_of(pod)
+        if version >= entry.known_version:
+            entry.known, entry.known_version = pod.get("status") or {}, version
+        if entry.finished and is_deleting(pod):
+            self._kick(entry)
+
+    def set(self, uid: str, status: Obj, *, recheck: bool = False) -> None:
+        """Show this status. recheck: compare with what the API shows even if it is the one sent last."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.gone or (status == entry.wanted and not recheck):
+            return
+        entry.wanted = status
+        self._kick(entry)
+
+    def finish(self, uid: str) -> None:
+        """Nothing of the pod runs any more: when its terminal status is in and it is marked for deletion, delete it."""
+        entry = self._entries.get(uid)
+        if entry is not None:
+            entry.finished = True
+            self._kick(entry)
+
+    def forget(self, uid: str) -> None:
+        entry = self._entries.pop(uid, None)
+        if entry is not None:
+            entry.gone = True
+
+    def _kick(self, entry: _Entry) -> None:
+        entry.dirty = True
+        if not entry.busy:
+            entry.busy = True
+            self._group.create_task(self._drain(entry))
+
+    async def _drain(self, entry: _Entry) -> None:
+        backoff = Backoff(0.2, 10.0)
+        try:
+            while entry.dirty and not entry.gone:
+                entry.dirty = False
+                try:
+                    await self._write(entry)
+                except NotFound:
+                    entry.gone = True
+                except Conflict as error:
+                    # Another pod of that name by now: the precondition on the UID failed.
+                    log.info("status not written pod=%s/%s error=%s", *_key(entry.pod), error)
+                    entry.gone = True
+                except (StatusError, ConnectionError) as error:
+                    log.warning("status not written, will retry pod=%s/%s error=%s", *_key(entry.pod), error)
+                    entry.dirty = True
+                    await self._clock.sleep(backoff.next())
+        finally:
+            entry.busy = False
+
+    async def _write(self, entry: _Entry) -> None:
+        if pods.is_mirror(entry.pod):
+            return
+        namespace, name = _key(entry.pod)
+        if entry.wanted is not None:
+            patch = status_patch(entry.known or {}, entry.wanted)
+            if patch:
+                body = {"metadata": {"uid": uid_of(entry.pod)}, "status": patch}
+                answer = await self._client.patch(PODS, name, body, namespace, kind="strategic", subresource="status")
+                if uid_of(answer) == uid_of(entry.pod) and resource_version_of(answer) >= entry.known_version:
+                    entry.known, entry.known_version = answer.get("status") or {}, resource_version_of(answer)
+        if entry.dirty or not entry.finished or not is_deleting(entry.pod):
+            return
+        if pods.is_terminal_phase((entry.known or {}).get("phase") or ""):
+            await self._client.delete(PODS, name, namespace, grace_period_s=0, uid=uid_of(entry.pod))
+            entry.gone = True
+
+
+def _key(pod: Obj) -> tuple[str, str]:
+    return namespace_of(pod), name_of(pod)

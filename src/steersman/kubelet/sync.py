@@ -1,0 +1,276 @@
+"""Carrying out what decide.py planned for one pod: volumes, sandbox, kills, starts; and undoing it at the end.
+
+worker.py owns the state and the status; this owns the reasons why containers wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from steersman.api.resources import SECRETS
+from steersman.cri.interface import ContainerState, NotThere, RuntimeFault, SandboxConfig
+from steersman.kubelet import naming, pods, resources
+from steersman.kubelet.containers import Place
+from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
+from steersman.kubelet.images import with_default_tag
+from steersman.kubelet.parts import Parts
+from steersman.kubelet.sandboxes import sandbox_config
+from steersman.kubelet.terminating import probe_grace
+from steersman.kubelet.view import PodView
+from steersman.kubelet.volumes.manager import MountFailed
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, dig, name_of, namespace_of
+
+log = logging.getLogger(__name__)
+
+FIRST_PULL_RETRY_S = 5.0
+START_RETRY_S = 10.0
+NETWORK_RETRY_S = 1.0
+
+
+class SyncFailed(Exception):
+    """The turn could not be finished; events have been recorded. retry_s None: the usual pause after errors."""
+
+    def __init__(self, message: str, retry_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
+
+
+class PodSync:
+    """reasons: container -> (waiting reason, message). holds: container -> monotonic time before which it isn't tried again."""
+
+    def __init__(self, parts: Parts, uid: str) -> None:
+        self.reasons: dict[str, tuple[str, str]] = {}
+        self.holds: dict[str, float] = {}
+        self._parts, self._uid = parts, uid
+        self._prepared = False
+        self._refreshed_s = float("-inf")
+        self._volumes: Mapping[str, Path] = {}
+        self._released = False
+
+    async def turn(self, pod: Obj, view: PodView) -> float | None:
+        """One round. Seconds until the next is due (None: no special time), 0 when something was done. Raises SyncFailed."""
+        parts = self._parts
+        parts.probes.sync(pod, view, _pod_ip(view, parts.node.host_ips))
+        plan = decide(pod, view, parts.clock.now(), parts.backoff, parts.probes.results)
+        self._drop_held(plan)
+        self._note_waiting(pod, plan)
+        if plan.create_sandbox is not None and parts.node.network_fault and not pods.is_host_network(pod):
+            text = f"network is not ready: {parts.node.network_fault}"
+            parts.recorder.event(pod, "Warning", "NetworkNotReady", text)
+            raise SyncFailed(text, NETWORK_RETRY_S)
+        self._prepare(pod)
+        await self._mount(pod)
+        if plan.empty:
+            await self._collect(view)
+            return plan.again_after_s
+        await self._perform(pod, view, plan)
+        return 0.0
+
+    def _drop_held(self, plan: Plan) -> None:
+        now_s = self._parts.clock.monotonic()
+        for start in list(plan.starts):
+            left_s = self.holds.get(start.spec["name"], 0.0) - now_s
+            if left_s > 0:
+                plan.starts.remove(start)
+                plan.kills = [kill for kill in plan.kills if kill.container.name != start.spec["name"]]
+                plan.later(left_s)
+
+    def _note_waiting(self, pod: Obj, plan: Plan) -> None:
+        for name, (reason, message) in plan.waiting.items():
+            if self.reasons.get(name, ("",))[0] != reason:
+                text = f"Back-off restarting failed container {name} in pod {pods.full_name(pod)}"
+                self._parts.recorder.event(pod, "Warning", "BackOff", text)
+            self.reasons[name] = (reason, message)
+
+    def _prepare(self, pod: Obj) -> None:
+        """The pod's cgroup and folders: once."""
+        if self._prepared:
+            return
+        parts = self._parts
+        parts.objects.register(self._uid)
+        parts.cgroups.apply(resources.cgroup_parent(pod, parts.config.cgroup_root), resources.pod_resources(pod))
+        pod_dir = parts.config.pod_dir(self._uid)
+        for folder in (pod_dir, pod_dir / "volumes", pod_dir / "plugins"):
+            folder.mkdir(0o750, parents=True, exist_ok=True)
+        parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid).mkdir(0o755, parents=True, exist_ok=True)
+        self._prepared = True
+
+    async def _mount(self, pod: Obj) -> None:
+        """Volumes, at first and then once per sync period."""
+        parts = self._parts
+        now_s = parts.clock.monotonic()
+        if now_s - self._refreshed_s < parts.config.sync_frequency_s:
+            return
+        try:
+            self._volumes = await parts.volumes.set_up(pod)
+        except MountFailed as error:
+            for message in error.messages:
+                parts.recorder.event(pod, "Warning", "FailedMount", message)
+            raise SyncFailed(str(error), 2.0) from None
+        self._refreshed_s = now_s
+
+    # --- acting ----------------------------------------------------------------------------------------------------
+
+    async def _perform(self, pod: Obj, view: PodView, plan: Plan) -> None:
+        parts = self._parts
+        if plan.sandbox_changed and plan.create_sandbox is not None:
+            text = "Pod sandbox changed, it will be killed and re-created."
+            parts.recorder.event(pod, "Normal", "SandboxChanged", text)
+        if plan.kill_pod:
+            grace_s = float(dig(pod, "spec", "terminationGracePeriodSeconds", default=30))
+            await parts.stopper.stop_pod(pod, view, grace_s)
+            if plan.create_sandbox is None:
+                return
+        async with asyncio.TaskGroup() as group:
+            for kill in plan.kills:
+                group.create_task(self._kill(pod, view, kill))
+        if plan.create_sandbox is None and not plan.starts:
+            return
+        place = await self._place(pod, view, plan)
+        for start in plan.starts:
+            if not await self._start(place, start) and start.blocking:
+                break
+
+    async def _kill(self, pod: Obj, view: PodView, kill: Kill) -> None:
+        container, parts = kill.container, self._parts
+        if container.state is not ContainerState.RUNNING:
+            await parts.runtime.remove_container(container.id)
+            return
+        grace_s = probe_grace(pod, pods.find_container(pod, container.name), kill.cause)
+        ip = _pod_ip(view, parts.node.host_ips)
+        await parts.stopper.stop_container(pod, container, grace_s, kill.why, ip)
+        parts.probes.results.forget(container.id)
+
+    async def _place(self, pod: Obj, view: PodView, plan: Plan) -> Place:
+        """The sandbox, made if need be, and all else that starts need. Raises SyncFailed."""
+        parts = self._parts
+        attempt = plan.create_sandbox
+        config = self._sandbox_config(pod, attempt if attempt is not None else view.sandboxes[0].attempt)
+        if attempt is not None:
+            try:
+                sandbox_id = await parts.runtime.run_pod_sandbox(config)
+                ips: Sequence[str] = (await parts.runtime.pod_sandbox_status(sandbox_id)).ips
+            except RuntimeFault as error:
+                text = f"Failed to create pod sandbox: {error}"
+                parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", text)
+                raise SyncFailed(text) from None
+        else:
+            sandbox_id, ips = view.sandboxes[0].id, view.sandboxes[0].ips
+        if pods.is_host_network(pod):
+            ips = parts.node.host_ips
+        return Place(pod, view, sandbox_id, config, ips, self._volumes, await self._pull_secrets(pod))
+
+    def _sandbox_config(self, pod: Obj, attempt: int) -> SandboxConfig:
+        parts = self._parts
+        dns, warnings = naming.dns_config(pod, parts.node.resolv_conf, parts.config.cluster_dns, parts.config.cluster_domain)
+        for reason, message in warnings:
+            parts.recorder.event(pod, "Warning", reason, message)
+        try:
+            return sandbox_config(pod, attempt, parts.config, dns)
+        except ValueError as error:
+            parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            raise SyncFailed(str(error)) from None
+
+    async def _pull_secrets(self, pod: Obj) -> list[Obj]:
+        found, missing = [], []
+        for ref in dig(pod, "spec", "imagePullSecrets", default=None) or ():
+            try:
+                secret = await self._parts.objects.get(SECRETS, namespace_of(pod), ref["name"], self._uid)
+            except (StatusError, ConnectionError):
+                secret = None
+            if secret is None:
+                missing.append(ref["name"])
+            else:
+                found.append(secret)
+        if missing:
+            text = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+            text += "attempting to pull the image may not succeed."
+            self._parts.recorder.event(pod, "Warning", "FailedToRetrieveImagePullSecret", text)
+        return found
+
+    async def _start(self, place: Place, start: Start) -> bool:
+        """True if it runs. A failure becomes its waiting reason and a pause before the next try."""
+        parts, name = self._parts, start.spec["name"]
+        try:
+            await parts.starter.start(place, start)
+        except RuntimeFault as error:
+            reason = error.reason or "CreateContainerError"
+            log.info("container not started pod=%s container=%s reason=%s", pods.full_name(place.pod), name, reason)
+            self.reasons[name] = (reason, str(error))
+            self.holds[name] = parts.clock.monotonic() + self._retry_in(place.pod, start, reason)
+            return False
+        self.reasons.pop(name, None)
+        self.holds.pop(name, None)
+        if start.ended is not None:
+            parts.backoff.next(backoff_key(place.pod, start.spec), start.ended, parts.clock.now())
+        return True
+
+    def _retry_in(self, pod: Obj, start: Start, reason: str) -> float:
+        if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"):
+            left_s = self._parts.images.retry_in(pod, with_default_tag(start.spec["image"]))
+            return left_s if reason == "ImagePullBackOff" else min(left_s, FIRST_PULL_RETRY_S)
+        return START_RETRY_S
+
+    # --- cleaning --------------------------------------------------------------------------------------------------
+
+    async def _collect(self, view: PodView) -> None:
+        """Keep one dead instance per container and the newest sandbox."""
+        for name in {item.name for item in view.containers}:
+            dead = [item for item in view.history(name) if item.state is ContainerState.EXITED]
+            for item in dead[1:]:
+                await self._parts.runtime.remove_container(item.id)
+                _remove_file(item.log_path)
+        for sandbox in view.sandboxes[1:]:
+            if not any(item.sandbox_id == sandbox.id for item in view.containers):
+                await self._parts.runtime.remove_pod_sandbox(sandbox.id)
+
+    async def release(self, pod: Obj) -> None:
+        """The pod has ended: give back volumes, cgroup, caches. Raises OSError."""
+        if self._released:
+            return
+        parts = self._parts
+        await parts.volumes.tear_down(self._uid)
+        parts.cgroups.remove(resources.cgroup_parent(pod, parts.config.cgroup_root))
+        parts.objects.release(self._uid)
+        parts.tokens.release(self._uid)
+        parts.images.forget(self._uid)
+        parts.backoff.forget(f"{self._uid}/")
+        self._released = True
+
+    async def remove(self, pod: Obj, view: PodView) -> None:
+        """The pod is gone from the API: remove what was kept for reading. Raises RuntimeFault."""
+        parts = self._parts
+        for sandbox in view.sandboxes:
+            try:
+                await parts.runtime.remove_pod_sandbox(sandbox.id)
+            except NotThere:
+                continue
+        for container in view.containers:
+            parts.probes.results.forget(container.id)
+        parts.volumes.remove_pod_dir(self._uid)
+        logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid)
+        shutil.rmtree(logs, ignore_errors=True)
+        if parts.config.container_logs_dir is not None:
+            for item in view.containers:
+                stem = f"{name_of(pod)}_{namespace_of(pod)}_{item.name}-{item.id}"[: 255 - len(".log")]
+                _remove_file(str(parts.config.container_logs_dir / f"{stem}.log"))
+
+
+def _remove_file(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        log.debug("file was gone path=%s", path)
+
+
+def _pod_ip(view: PodView, host_ips: Sequence[str]) -> str:
+    sandbox = view.sandbox
+    if sandbox is None:
+        return ""
+    return sandbox.ips[0] if sandbox.ips else (host_ips[0] if host_ips else "")

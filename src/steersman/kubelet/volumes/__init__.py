@@ -1,0 +1,1 @@
+"""Volumes: one module per type, behind base.VolumePlugin; manager.py chooses."""

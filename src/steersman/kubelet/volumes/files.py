@@ -1,0 +1,80 @@
+"""The volumes that are written by the kubelet: configMap, secret, downwardAPI, projected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from steersman.kubelet.volumes import atomic, payload
+from steersman.kubelet.volumes.base import Request, VolumeFault
+from steersman.machinery.meta import Obj
+
+_DEFAULT_MODE = 0o644
+
+
+class _Written:
+    """What the four have in common: collect files, write them atomically."""
+
+    source: str
+    name: str
+    refreshes = True
+
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
+        raise NotImplementedError
+
+    async def set_up(self, request: Request) -> Path:
+        source = request.volume[self.source]
+        mode = source.get("defaultMode")
+        files = await self.files(request, source, _DEFAULT_MODE if mode is None else mode)
+        if not request.directory.is_dir():
+            request.directory.mkdir(parents=True)
+            os.chmod(request.directory, 0o777)
+            if request.fs_group is not None:
+                os.chown(request.directory, -1, request.fs_group)
+                os.chmod(request.directory, 0o2777)
+        atomic.write(request.directory, files, request.now, request.fs_group)
+        return request.directory
+
+    async def tear_down(self, directory: Path) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class ConfigMapVolume(_Written):
+    source, name = "configMap", "kubernetes.io~configmap"
+
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
+        return await payload.config_map_files(request, source["name"], source, mode)
+
+
+class SecretVolume(_Written):
+    source, name = "secret", "kubernetes.io~secret"
+
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
+        return await payload.secret_files(request, source["secretName"], source, mode)
+
+
+class DownwardAPIVolume(_Written):
+    source, name = "downwardAPI", "kubernetes.io~downward-api"
+
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
+        return payload.downward_files(request, source.get("items") or (), mode)
+
+
+class ProjectedVolume(_Written):
+    source, name = "projected", "kubernetes.io~projected"
+
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
+        files: dict[str, atomic.File] = {}
+        for part in source.get("sources") or ():
+            if ref := part.get("configMap"):
+                files |= await payload.config_map_files(request, ref["name"], ref, mode)
+            elif ref := part.get("secret"):
+                files |= await payload.secret_files(request, ref["name"], ref, mode)
+            elif ref := part.get("downwardAPI"):
+                files |= payload.downward_files(request, ref.get("items") or (), mode)
+            elif ref := part.get("serviceAccountToken"):
+                files |= await payload.token_files(request, ref, mode)
+            else:
+                raise VolumeFault(f"unsupported projected volume source: {', '.join(part)}")
+        return files

@@ -1,0 +1,105 @@
+"""Chooses the plugin for each volume of a pod, sets volumes up and tears them down."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.volumes import mounts
+from steersman.kubelet.volumes.base import Request, VolumeFault, VolumePlugin
+from steersman.kubelet.volumes.emptydir import EmptyDirVolume
+from steersman.kubelet.volumes.files import ConfigMapVolume, DownwardAPIVolume, ProjectedVolume, SecretVolume
+from steersman.kubelet.volumes.hostpath import HostPathVolume
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, dig, uid_of
+
+log = logging.getLogger(__name__)
+
+PLUGINS: tuple[VolumePlugin, ...] = (
+    EmptyDirVolume(),
+    ConfigMapVolume(),
+    SecretVolume(),
+    DownwardAPIVolume(),
+    ProjectedVolume(),
+    HostPathVolume(),
+)
+
+
+class MountFailed(Exception):
+    """One sentence per volume that could not be set up, as in FailedMount events."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
+
+
+class VolumeManager:
+    def __init__(
+        self,
+        config: KubeletConfig,
+        objects: ObjectCache,
+        tokens: TokenCache,
+        clock: Clock,
+        allocatable: Callable[[], Mapping[str, int]],
+        plugins: tuple[VolumePlugin, ...] = PLUGINS,
+    ) -> None:
+        self._config, self._objects, self._tokens, self._clock = config, objects, tokens, clock
+        self._allocatable = allocatable
+        self._plugins = {plugin.source: plugin for plugin in plugins}
+        self._by_name = {plugin.name: plugin for plugin in plugins}
+        self._paths: dict[str, dict[str, Path]] = {}
+
+    async def set_up(self, pod: Obj) -> Mapping[str, Path]:
+        """All volumes of the pod, by name. Called on every sync: content is refreshed. Raises MountFailed."""
+        ready = self._paths.setdefault(uid_of(pod), {})
+        failures = []
+        for volume in dig(pod, "spec", "volumes", default=None) or ():
+            plugin = next((self._plugins[key] for key in volume if key in self._plugins), None)
+            name = volume["name"]
+            if plugin is not None and name in ready and not plugin.refreshes:
+                continue
+            try:
+                if plugin is None:
+                    raise VolumeFault(f"no volume plugin matched name: {next((k for k in volume if k != 'name'), '')}")
+                ready[name] = await plugin.set_up(self._request(pod, volume, plugin))
+            except (VolumeFault, StatusError, ConnectionError, OSError) as error:
+                failures.append(f'MountVolume.SetUp failed for volume "{name}" : {error}')
+        if failures:
+            raise MountFailed(failures)
+        return ready
+
+    def _request(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> Request:
+        directory = self._config.pod_dir(uid_of(pod)) / "volumes" / plugin.name / volume["name"]
+        return Request(pod, volume, directory, self._objects, self._tokens, self._clock.now(), self._allocatable())
+
+    async def tear_down(self, pod_uid: str) -> None:
+        """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""
+        self._paths.pop(pod_uid, None)
+        pod_dir = self._config.pod_dir(pod_uid)
+        if not pod_dir.is_dir():
+            return
+        mounts.unmount_below(pod_dir / "volume-subpaths")
+        for folder in _folders(pod_dir / "volumes"):
+            plugin = self._by_name.get(folder.name)
+            for directory in _folders(folder):
+                if plugin is not None:
+                    await plugin.tear_down(directory)
+
+    def remove_pod_dir(self, pod_uid: str) -> None:
+        """Remove the pod's folder; only when nothing is mounted below it: a volume's data must not be deleted through it."""
+        pod_dir = self._config.pod_dir(pod_uid)
+        if not pod_dir.is_dir():
+            return
+        if left := mounts.mounts_below(pod_dir):
+            log.warning("pod folder kept, something is still mounted pod=%s mounts=%s", pod_uid, left)
+            return
+        shutil.rmtree(pod_dir, ignore_errors=True)
+
+
+def _folders(path: Path) -> list[Path]:
+    return [each for each in path.iterdir() if each.is_dir()] if path.is_dir() else []

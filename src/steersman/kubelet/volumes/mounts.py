@@ -1,0 +1,53 @@
+"""mount(2) and umount2(2), straight from libc: no process per call."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+from pathlib import Path
+
+MS_BIND = 4096
+MS_REC = 16384
+_UMOUNT_NOFOLLOW = 8
+_MNT_DETACH = 2
+
+
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, path: Path | str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(path))
+
+
+def mount(source: str, target: Path, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Raises OSError."""
+    arguments = [source.encode(), os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None]
+    _check(_libc().mount(*arguments), target)
+
+
+def unmount(target: Path) -> None:
+    """Detach whatever is mounted there; nothing if nothing is. Raises OSError."""
+    while os.path.ismount(target):
+        _check(_libc().umount2(os.fsencode(target), _MNT_DETACH | _UMOUNT_NOFOLLOW), target)
+
+
+def mounts_below(root: Path) -> list[Path]:
+    """Mount points at or below a folder, deepest first."""
+    lead = str(root)
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = line.split(" ", 5)[4].encode().decode("unicode_escape")
+        if point == lead or point.startswith(lead + "/"):
+            found.append(Path(point))
+    return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def unmount_below(root: Path) -> None:
+    """Detach all mounts at or below a folder."""
+    for path in mounts_below(root):
+        _check(_libc().umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW), path)

@@ -1,0 +1,77 @@
+"""subPath mounts: a part of a volume, opened without following links out of it and bound to a place of our own.
+
+Binding the opened folder, and not its name, closes the race with a container that swaps a folder for a link.
+Source: upstream pkg/volume/util/subpath.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from steersman.kubelet.volumes import mounts
+from steersman.kubelet.volumes.base import VolumeFault
+
+
+def _open_inside(root: Path, relative: str) -> int:
+    """A file descriptor of root/relative, no component a link."""
+    current = os.open(root, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        for part in Path(relative).parts:
+            following = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = following
+            if stat.S_ISLNK(os.fstat(current).st_mode):
+                raise OSError(f"{part} became a link")
+    except OSError:
+        os.close(current)
+        raise
+    return current
+
+
+def _resolved(root: Path, relative: str) -> Path:
+    """The real path, inside the volume. Missing folders are made."""
+    wanted = Path(os.path.realpath(root / relative))
+    real_root = Path(os.path.realpath(root))
+    if wanted != real_root and real_root not in wanted.parents:
+        raise VolumeFault(f"subpath {relative!r} not within volume path {str(real_root)!r}")
+    if not wanted.exists():
+        mode = real_root.stat().st_mode & 0o7777
+        folder = real_root
+        for part in wanted.relative_to(real_root).parts:
+            folder = folder / part
+            if not folder.exists():
+                folder.mkdir()
+                os.chmod(folder, mode)
+    return wanted
+
+
+def bind(root: Path, relative: str, target: Path) -> Path:
+    """Bind root/relative at `target`; the target. Raises VolumeFault."""
+    if os.path.isabs(relative) or ".." in relative.split("/"):
+        raise VolumeFault(f"subPath must be relative and not contain '..': {relative}")
+    try:
+        wanted = _resolved(root, relative)
+        if root.is_file():
+            return root
+        opened = _open_inside(Path(os.path.realpath(root)), str(wanted.relative_to(os.path.realpath(root))))
+        try:
+            _place(wanted, target)
+            mounts.mount(f"/proc/self/fd/{opened}", target, "", mounts.MS_BIND | mounts.MS_REC)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise VolumeFault(str(error)) from None
+    return target
+
+
+def _place(wanted: Path, target: Path) -> None:
+    """An empty folder or file to mount over."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.ismount(target):
+        mounts.unmount(target)
+    if wanted.is_dir():
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()

@@ -1,0 +1,255 @@
+"""One pod's worker: brings the pod to what its spec says, then to its end.
+
+Life: sync -> terminating -> terminated, never back. It works in turns: read the state, publish the status, decide, act; turns
+follow each other until nothing is left to do, then it sleeps until something wakes it. workers.py feeds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from enum import Enum
+
+from steersman.cri.interface import RuntimeFault
+from steersman.kubelet import pods
+from steersman.kubelet.admission import admit
+from steersman.kubelet.parts import Parts
+from steersman.kubelet.probes.manager import KINDS
+from steersman.kubelet.status import Ending, Situation, generate
+from steersman.kubelet.sync import PodSync, SyncFailed
+from steersman.kubelet.terminating import grace_period
+from steersman.kubelet.view import PodView
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, dig, is_deleting, parse_time, uid_of
+from steersman.machinery.waiting import within
+
+log = logging.getLogger(__name__)
+
+ERROR_PAUSE_S, ERROR_JITTER = 10.0, 0.5
+_OWN_CONDITIONS_FROM_US = frozenset(
+    ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "AllContainersRestarting")
+)
+
+
+class State(Enum):
+    SYNC = "sync"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+
+
+class PodWorker:
+    """`pod` is the newest version seen; shared, never changed."""
+
+    def __init__(self, parts: Parts, pod: Obj) -> None:
+        self.pod, self.uid = pod, uid_of(pod)
+        self.state = State.SYNC
+        self.admitted = False
+        self.status: Obj = dict(pod.get("status") or {})
+        self._parts = parts
+        self._sync = PodSync(parts, self.uid)
+        self._wake = asyncio.Event()
+        self._turn: asyncio.Task[None] | None = None
+        self._pause_s: float | None = 0.0
+        self._grace_s: int | None = None
+        self._ending: Ending | None = None
+        self._removed = False
+        self._over = False
+        self._view = PodView(self.uid)
+        self._checked_s = parts.clock.monotonic()
+        if is_deleting(pod) or pods.is_terminal_phase(self.status.get("phase") or ""):
+            self._terminate()
+
+    # --- what happens to it ----------------------------------------------------------------------------------------
+
+    def poke(self) -> None:
+        """Something may have changed: look."""
+        self._wake.set()
+
+    def update(self, pod: Obj) -> None:
+        """The API shows a newer version."""
+        changed_spec = dig(pod, "metadata", "generation") != dig(self.pod, "metadata", "generation")
+        self.pod = pod
+        if changed_spec:
+            self._sync.holds.clear()
+        if is_deleting(pod) or pods.is_terminal_phase(dig(pod, "status", "phase", default="")):
+            self._terminate()
+        self._wake.set()
+
+    def remove(self) -> None:
+        """The API has it no longer."""
+        self._removed = True
+        self._terminate()
+        self._wake.set()
+
+    def kill(self, ending: Ending, grace_s: int | None = None) -> None:
+        """End it for a reason of the kubelet's own (eviction, deadline ...)."""
+        self._ending = self._ending or ending
+        self._terminate(grace_s)
+        self._wake.set()
+
+    def kill_orphan(self) -> None:
+        """It runs, but the API never had it."""
+        self._removed = True
+        self._terminate(1)
+
+    def _terminate(self, override_s: int | None = None) -> None:
+        """Enter or hasten termination; what the current turn does is broken off if that changes anything."""
+        if self.state is State.TERMINATED:
+            return
+        grace_s = grace_period(self.pod, self._grace_s, override_s)
+        if self.state is State.SYNC or self._grace_s is None or grace_s < self._grace_s:
+            self.state, self._grace_s = State.TERMINATING, grace_s
+            if self._turn is not None and self._turn is not asyncio.current_task():
+                self._turn.cancel()
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the pod is gone from the API and everything of it is cleaned up."""
+        while not self._over:
+            self._wake.clear()
+            self._pause_s = 0.0
+            async with asyncio.TaskGroup() as group:
+                self._turn = group.create_task(self._guarded())
+            self._turn = None
+            if self._over or self._pause_s == 0.0:
+                continue
+            if self._pause_s is None:
+                await self._wake.wait()
+            else:
+                await within(self._parts.clock, self._pause_s, self._wake.wait)
+
+    async def _guarded(self) -> None:
+        try:
+            if self.state is State.SYNC:
+                self._pause_s = await self._sync_turn()
+            elif self.state is State.TERMINATING:
+                await self._terminating_turn()
+            elif not self._removed:
+                await self._terminated_turn()
+            else:
+                await self._clean_up()
+        except SyncFailed as failure:
+            self._pause_s = failure.retry_s if failure.retry_s is not None else self._error_pause()
+        except Exception as error:
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        """The boundary of a pod: whatever goes wrong is recorded and tried again later."""
+        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        expected = all(isinstance(each, RuntimeFault | StatusError | OSError) for each in causes)
+        text = "; ".join(map(str, causes))
+        log.warning(
+            "pod turn failed pod=%s state=%s error=%s", pods.full_name(self.pod), self.state.value, text,
+            exc_info=None if expected else error,
+        )  # fmt: skip
+        reason, lead = (
+            ("FailedKillPod", "error killing pod") if self.state is State.TERMINATING else ("FailedSync", "error syncing pod")
+        )
+        self._parts.recorder.event(self.pod, "Warning", reason, f"{lead}: {text}")
+        self._pause_s = self._error_pause()
+
+    def _error_pause(self) -> float:
+        return ERROR_PAUSE_S * (1 + ERROR_JITTER * self._parts.rng.random())
+
+    async def _sync_turn(self) -> float | None:
+        """Seconds until the next one; 0 to go on at once."""
+        parts = self._parts
+        view = self._view = await parts.pleg.view(self.uid)
+        if not self._admit(view):
+            return 0.0
+        self.publish(view)
+        if pods.is_terminal_phase(self.status["phase"]):
+            self._terminate()
+            return 0.0
+        deadline_s = self._deadline()
+        if deadline_s is not None and deadline_s <= 0:
+            text = "Pod was active on the node longer than the specified deadline"
+            self.kill(Ending("DeadlineExceeded", text))
+            return 0.0
+        try:
+            pause_s = await self._sync.turn(self.pod, view)
+        except BaseException:
+            # Also when broken off: what is known by now (reasons) belongs into the status.
+            self.publish(self._view)
+            raise
+        if pause_s == 0.0:
+            return 0.0
+        self.publish(view)
+        resync_s = parts.config.sync_frequency_s * (1 + 0.5 * parts.rng.random())
+        return min(each for each in (pause_s, deadline_s, resync_s) if each is not None)
+
+    def _deadline(self) -> float | None:
+        limit_s, started = dig(self.pod, "spec", "activeDeadlineSeconds"), parse_time(self.status.get("startTime"))
+        if limit_s is None or started is None:
+            return None
+        return (started + timedelta(seconds=limit_s) - self._parts.clock.now()).total_seconds()
+
+    def _admit(self, view: PodView) -> bool:
+        """Once, unless the pod was here before this kubelet started."""
+        if self.admitted or view.sandboxes or self.status.get("startTime"):
+            self.admitted = True
+            return True
+        node = self._parts.node
+        refused = admit(self.pod, node.node, node.allocatable, self._parts.active_pods(self.uid))
+        if refused is None:
+            self.admitted = True
+            return True
+        self._parts.recorder.event(self.pod, "Warning", refused.reason, refused.message)
+        self.kill(Ending(refused.reason, f"Pod was rejected: {refused.message}"))
+        return False
+
+    async def _terminating_turn(self) -> None:
+        parts = self._parts
+        view = self._view = await parts.pleg.view(self.uid)
+        self.publish(view)
+        parts.probes.stop(self.uid, ("livenessProbe", "startupProbe"))
+        if view.may_run:
+            await parts.stopper.stop_pod(self.pod, view, float(self._grace_s or 1))
+            view = self._view = await parts.pleg.view(self.uid)
+        parts.probes.stop(self.uid, KINDS)
+        if view.may_run:
+            raise RuntimeFault("containers are still running after they were stopped")
+        self.state = State.TERMINATED
+        self.publish(view, stopped=True)
+        self._pause_s = 0.0
+
+    async def _terminated_turn(self) -> None:
+        await self._sync.release(self.pod)
+        self._parts.statuses.finish(self.uid)
+        self._pause_s = None
+
+    async def _clean_up(self) -> None:
+        await self._sync.release(self.pod)
+        await self._sync.remove(self.pod, await self._parts.pleg.view(self.uid))
+        self._parts.statuses.forget(self.uid)
+        self._over = True
+
+    # --- status ----------------------------------------------------------------------------------------------------
+
+    def publish(self, view: PodView, *, stopped: bool = False) -> None:
+        """Make the status from what is known and hand it on."""
+        parts = self._parts
+        stopping = self.state is not State.SYNC
+        situation = Situation(
+            parts.node.runtime_name,
+            parts.node.host_ips,
+            self._sync.reasons,
+            terminating=stopping,
+            stopped=stopped,
+            ending=self._ending,
+        )
+        self.status = generate(self.pod, view, parts.probes.results, self._old(), parts.clock.now(), situation)
+        now_s = parts.clock.monotonic()
+        recheck = now_s - self._checked_s >= parts.config.sync_frequency_s
+        if recheck:
+            self._checked_s = now_s
+        parts.statuses.set(self.uid, self.status, recheck=recheck)
+
+    def _old(self) -> Obj:
+        """Our last status with others' conditions as the API shows them now."""
+        shown = dig(self.pod, "status", "conditions", default=None) or []
+        ours = [item for item in self.status.get("conditions") or shown if item["type"] in _OWN_CONDITIONS_FROM_US]
+        others = [item for item in shown if item["type"] not in _OWN_CONDITIONS_FROM_US]
+        return {**self.status, "conditions": others + ours}

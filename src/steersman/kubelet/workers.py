@@ -1,0 +1,124 @@
+"""All pod workers of the node: made for pods the API shows, fed with their changes, swept of what nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+
+from steersman.kubelet import pods
+from steersman.kubelet.parts import Parts
+from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, PodView
+from steersman.kubelet.worker import PodWorker, State
+from steersman.machinery.meta import Obj, name_of, namespace_of, uid_of
+
+log = logging.getLogger(__name__)
+
+SWEEP_FOLDERS_EVERY_S = 120.0
+
+
+class PodWorkers:
+    """`group`: where workers run. `parts` is set by run.py before the first pod arrives."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self.by_uid: dict[str, PodWorker] = {}
+        self.parts: Parts | None = None
+        self.synced = False
+        self._group = group
+        self._swept_s = float("-inf")
+
+    def __iter__(self) -> Iterator[PodWorker]:
+        return iter(list(self.by_uid.values()))
+
+    def find(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of the pod with that name: the newest, if one of the same name is still going."""
+        found = [each for each in self if name_of(each.pod) == name and namespace_of(each.pod) == namespace]
+        return found[-1] if found else None
+
+    def handle(self, old: Obj | None, new: Obj | None) -> None:
+        """An informer's change of a pod bound to this node."""
+        if new is None:
+            worker = self.by_uid.get(uid_of(old or {}))
+            if worker is not None:
+                worker.remove()
+            return
+        parts = self._ready()
+        parts.statuses.observe(new)
+        worker = self.by_uid.get(uid_of(new))
+        if worker is not None:
+            worker.update(new)
+        else:
+            self._begin(PodWorker(parts, new))
+
+    def poke(self, uid: str) -> None:
+        worker = self.by_uid.get(uid)
+        if worker is not None:
+            worker.poke()
+
+    def poke_all(self) -> None:
+        for worker in self:
+            worker.poke()
+
+    def active(self, without: str) -> Iterator[Obj]:
+        """Pods that hold resources of the node."""
+        for worker in self:
+            holds = worker.admitted and worker.state is not State.TERMINATED
+            if worker.uid != without and holds and not pods.is_terminal_phase(worker.status.get("phase") or ""):
+                yield worker.pod
+
+    def _ready(self) -> Parts:
+        if self.parts is None:
+            raise RuntimeError("pod workers are fed before the kubelet is put together")
+        return self.parts
+
+    def _begin(self, worker: PodWorker) -> None:
+        self.by_uid[worker.uid] = worker
+        self._group.create_task(self._run(worker))
+
+    async def _run(self, worker: PodWorker) -> None:
+        try:
+            await worker.run()
+        finally:
+            self.by_uid.pop(worker.uid, None)
+
+    # --- what nobody knows -----------------------------------------------------------------------------------------
+
+    async def sweep(self, views: Mapping[str, PodView]) -> None:
+        """Stop pods that run but are not in the API; remove folders and cgroups of pods that are gone."""
+        if not self.synced:
+            return
+        parts = self._ready()
+        for uid, view in views.items():
+            if uid not in self.by_uid:
+                log.info("pod runs but is not known, stopping it pod=%s", uid)
+                orphan = PodWorker(parts, _pod_from(view))
+                orphan.kill_orphan()
+                self._begin(orphan)
+        if parts.clock.monotonic() - self._swept_s >= SWEEP_FOLDERS_EVERY_S:
+            self._swept_s = parts.clock.monotonic()
+            await self._sweep_folders(parts, views)
+
+    async def _sweep_folders(self, parts: Parts, views: Mapping[str, PodView]) -> None:
+        folder = parts.config.root_dir / "pods"
+        for uid in [path.name for path in folder.iterdir()] if folder.is_dir() else ():
+            if uid not in self.by_uid and uid not in views:
+                try:
+                    await parts.volumes.tear_down(uid)
+                    parts.volumes.remove_pod_dir(uid)
+                except OSError as error:
+                    log.warning("orphaned pod folder not removed pod=%s error=%s", uid, error)
+        for uid, cgroup in parts.cgroups.pods().items():
+            if uid not in self.by_uid and uid not in views:
+                parts.cgroups.remove(cgroup)
+
+
+def _pod_from(view: PodView) -> Obj:
+    """What can be known of a pod from its runtime objects: enough to stop it and to find its files."""
+    labels = view.sandbox.labels if view.sandbox is not None else view.containers[0].labels
+    name, namespace = labels.get(NAME_LABEL, ""), labels.get(NAMESPACE_LABEL, "")
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "uid": view.uid},
+        "spec": {"containers": []},
+    }

@@ -1,0 +1,55 @@
+"""A kubelet with fakes around it: pods from creation to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from steersman.machinery.meta import Obj, condition
+
+if TYPE_CHECKING:
+    from tests.unit.kubelet.conftest import World
+
+
+def phase(world: World) -> str:
+    return str(world.api.pod()["status"]["phase"])
+
+
+def state(world: World, index: int = 0, kind: str = "containerStatuses") -> Obj:
+    found: Obj = world.api.pod()["status"][kind][index]
+    return found
+
+
+def test_a_pod_comes_up_without_any_time_passing(world: World) -> None:
+    async def scenario() -> None:
+        async with world.kubelet():
+            world.create()
+            before = world.clock.monotonic()
+            await world.until(lambda: phase(world) == "Running")
+            assert world.clock.monotonic() == before
+            status = world.api.pod()["status"]
+            assert status["podIP"].startswith("10.244.0.")
+            assert status["hostIPs"] == [{"ip": "192.168.0.5"}]
+            assert status["containerStatuses"][0]["ready"] is True
+            ready = condition(status["conditions"], "Ready")
+            assert ready is not None and ready["status"] == "True"
+            await world.settle()
+            reasons = [line.partition(":")[0] for line in world.api.events()]
+            assert reasons[-3:] == ["Pulled", "Created", "Started"]
+
+    asyncio.run(scenario())
+
+
+def test_a_deleted_pod_is_stopped_then_removed_from_the_api_then_from_the_node(world: World) -> None:
+    async def scenario() -> None:
+        async with world.kubelet():
+            world.create()
+            await world.until(lambda: phase(world) == "Running")
+            world.delete(grace_s=5)
+            await world.until(lambda: ("default", "web") not in world.api.objects["pods"])
+            await world.until(lambda: not world.runtime.sandboxes)
+            assert "stop app 5" in world.runtime.log
+            assert not world.config.pod_dir("u1").exists()
+            assert "Killing: Stopping container app" in world.api.events()
+
+    asyncio.run(scenario())
