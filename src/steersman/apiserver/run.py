@@ -29,6 +29,7 @@ from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Handler
 from steersman.apiserver.metrics import Metrics
+from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
@@ -104,6 +105,9 @@ class APIServer:
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
 
+        self._node_proxy = NodeProxy(config, self.registry, self.api.rng)
+        self._node_proxy.install()
+
     @property
     def handler(self) -> Handler:
         return self.pipeline.handle
@@ -144,6 +148,7 @@ class APIServer:
             for watcher in cache.watchers():
                 watcher.end()
         await self._http.stop()
+        await self._node_proxy.close()
         for task in self._running:
             task.cancel()
         await self._stack.aclose()

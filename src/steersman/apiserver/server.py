@@ -71,9 +71,10 @@ class _Whole(web.StreamResponse):
         keep_alive = request.keep_alive
         self._keep_alive = keep_alive
         lines = [_STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Unknown\r\n"]
-        if answer.status != 304 or answer.content_type:
+        if answer.content_type:
             lines.append(f"Content-Type: {answer.content_type}\r\n")
-        lines.append(f"Content-Length: {length}\r\n")
+        if answer.status not in (204, 304):
+            lines.append(f"Content-Length: {length}\r\n")
         lines += [f"{name}: {value}\r\n" for name, value in answer.headers.items()]
         if answer.warnings:
             lines += [f"Warning: {value}\r\n" for value in warning_headers(answer.warnings)]

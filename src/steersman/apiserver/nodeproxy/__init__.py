@@ -1,0 +1,1 @@
+"""Requests that the API server passes on: to kubelets (log, exec, attach, port-forward), pods, services and nodes (proxy)."""
