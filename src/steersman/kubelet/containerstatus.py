@@ -58,15 +58,12 @@ def _entry(facts: Facts, spec: Obj, default: str, kind: str) -> Obj:
     _pending_restart(facts, spec, entry, kind)
     if facts.closed:
         _close(facts, entry)
-    if history and "running" in entry["state"]:
-        started = facts.results.started(spec, history[0])
-        ready = facts.results.ready(spec, history[0])
-    else:
-        started = False
-        ended = entry["state"].get("terminated")
-        ready = kind == "init" and not pods.is_sidecar(spec) and ended is not None and ended["exitCode"] == 0
+    running = history[0] if history and "running" in entry["state"] else None
+    started, ready = facts.results.started(spec, running), facts.results.ready(spec, running)
     if kind == "init" and not pods.is_sidecar(spec):
-        started = "running" in entry["state"]
+        # Probes are not for plain init containers: ready means done.
+        started = running is not None
+        ready = dig(entry, "state", "terminated", "exitCode") == 0
     entry["ready"], entry["started"] = ready, started
     return entry
 

@@ -159,6 +159,7 @@ class PodWorker:
         view = self._view = await parts.pleg.view(self.uid)
         if not self._admit(view):
             return 0.0
+        parts.probes.adopt(self.pod, view)
         self.publish(view)
         if pods.is_terminal_phase(self.status["phase"]):
             self._terminate()

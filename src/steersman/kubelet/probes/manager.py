@@ -62,7 +62,6 @@ class ProbeManager:
             if container is None or container.state is not ContainerState.RUNNING:
                 continue
             alive.add(container.id)
-            self._adopt(pod, spec, container)
             for kind in KINDS:
                 if spec.get(kind):
                     self._ensure(pod, spec, kind, container, pod_ip)
@@ -74,8 +73,14 @@ class ProbeManager:
                 self.results.forget(container.id)
                 self._adopted.discard(container.id)
 
+    def adopt(self, pod: Obj, view: PodView) -> None:
+        """Containers that ran before this kubelet keep the readiness the API shows for them: a restart disturbs nobody."""
+        for spec in pods.all_containers(pod):
+            container = view.newest(spec["name"])
+            if container is not None and container.state is ContainerState.RUNNING:
+                self._adopt(pod, spec, container)
+
     def _adopt(self, pod: Obj, spec: Obj, container: Container) -> None:
-        """A container that ran before this kubelet keeps the readiness the API shows for it: a restart disturbs nobody."""
         if container.id in self._adopted:
             return
         self._adopted.add(container.id)
