@@ -45,6 +45,7 @@ class World:
         self.now = START
         self.specs = specs
         self.objects: dict[Resource, dict[Key, Obj]] = {}
+        self.served: tuple[Resource, ...] = ()
         self.emitted: list[Emit] = []
         self.writes: list[Action] = []
         self.fault: Fault = lambda _: None
@@ -89,7 +90,7 @@ class World:
         ]
 
     def resources(self) -> Sequence[Resource]:
-        return tuple(self.objects)
+        return self.served
 
     # --- what tests do --------------------------------------------------------------------------------------
 
