@@ -116,6 +116,6 @@ def _websocket_token(protocols: str) -> str:
     if len(encoded) != 1 or len(offered) < 2:
         raise Unauthorized
     try:
-        return base64.urlsafe_b64decode(encoded[0] + "=" * (-len(encoded[0]) % 4)).decode()
+        return base64.b64decode(encoded[0] + "=" * (-len(encoded[0]) % 4), b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise Unauthorized from error
