@@ -1,0 +1,104 @@
+"""Pulling plugs: containers, pods, and each part of the cluster are killed; what runs goes on, what is missing comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from tests.e2e.harness import Cluster, eventually
+
+pytestmark = pytest.mark.root
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: steady}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: steady}}
+  template:
+    metadata: {labels: {app: steady}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: steersman.example/hello:1
+          imagePullPolicy: Never
+          command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 1; done"]
+"""
+
+
+@pytest.fixture
+def steady(cluster: Cluster, namespace: str) -> str:
+    """Two pods that do nothing, running; the namespace."""
+    cluster.steersman("example", "--image-only", "1")
+    cluster.apply(DEPLOYMENT, namespace=namespace)
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/steady", "--timeout=60s")
+    return namespace
+
+
+def container_ids(cluster: Cluster, namespace: str) -> dict[str, str]:
+    pods = cluster.get("-n", namespace, "pods")["items"]
+    return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in pods}
+
+
+def test_a_container_whose_process_is_killed_is_started_again_with_back_off(cluster: Cluster, steady: str) -> None:
+    name = next(iter(container_ids(cluster, steady)))
+
+    def restarts() -> int:
+        return int(cluster.get("-n", steady, "pod", name)["status"]["containerStatuses"][0]["restartCount"])
+
+    cluster.kubectl("exec", "-n", steady, name, "--", "kill", "-9", "1", code=None)
+    cluster.kubectl("exec", "-n", steady, name, "--", "kill", "-TERM", "1", code=None)
+    eventually(lambda: restarts() == 1)
+    eventually(lambda: cluster.get("-n", steady, "pod", name)["status"]["containerStatuses"][0]["ready"])
+    cluster.kubectl("exec", "-n", steady, name, "--", "kill", "-TERM", "1", code=None)
+
+    def backing_off() -> bool:
+        state = cluster.get("-n", steady, "pod", name)["status"]["containerStatuses"][0]["state"]
+        return bool(state.get("waiting", {}).get("reason") == "CrashLoopBackOff")
+
+    eventually(backing_off)
+    assert "Back-off restarting failed container" in cluster.kubectl("describe", "-n", steady, "pod", name)
+    eventually(lambda: restarts() == 2, within_s=30)
+
+
+def test_a_deleted_pod_is_replaced(cluster: Cluster, steady: str) -> None:
+    before = container_ids(cluster, steady)
+    gone = next(iter(before))
+    cluster.kubectl("delete", "pod", "-n", steady, gone)
+
+    def replaced() -> bool:
+        now = container_ids(cluster, steady)
+        return gone not in now and len(now) == 2
+
+    eventually(replaced)
+    cluster.kubectl("rollout", "status", "-n", steady, "deployment/steady", "--timeout=60s")
+
+
+@pytest.mark.parametrize("part", ["node", "apiserver", "control"])
+def test_a_killed_part_comes_back_and_running_containers_do_not_notice(cluster: Cluster, steady: str, part: str) -> None:
+    before, pid = container_ids(cluster, steady), cluster.pid(part)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: cluster.pid(part) != pid)
+    eventually(lambda: cluster.kubectl("get", "--raw", "/readyz") == "ok")
+    cluster.kubectl("scale", "-n", steady, "deployment", "steady", "--replicas=3")
+    cluster.kubectl("rollout", "status", "-n", steady, "deployment/steady", "--timeout=60s")
+    after = container_ids(cluster, steady)
+    assert before.items() <= after.items()
+    restarts = [p["status"]["containerStatuses"][0]["restartCount"] for p in cluster.get("-n", steady, "pods")["items"]]
+    assert restarts == [0, 0, 0]
+
+
+def test_after_kill_9_of_everything_up_brings_the_same_cluster_and_pods_back(cluster: Cluster, steady: str) -> None:
+    before = container_ids(cluster, steady)
+    # The supervisor first, so that it does not start again what is killed next.
+    for part in ("supervisor", "node", "control", "apiserver"):
+        try:
+            os.kill(cluster.pid(part), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    cluster.up()
+    eventually(lambda: cluster.get("-n", steady, "deployment", "steady")["status"].get("availableReplicas") == 2)
+    assert container_ids(cluster, steady) == before
