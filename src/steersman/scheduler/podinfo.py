@@ -1,0 +1,170 @@
+"""What the scheduler needs to know of a pod, worked out once; pods that are alike share it (KEP-5598's idea of a signature)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from steersman.machinery import quantity
+from steersman.machinery.meta import Key, Obj, key_of, uid_of
+
+CPU, MEMORY, EPHEMERAL_STORAGE = "cpu", "memory", "ephemeral-storage"
+"""cpu is counted in thousandths, everything else in whole units."""
+
+DEFAULT_CPU_MILLI = 100
+DEFAULT_MEMORY = 200 * 1024 * 1024
+"""What scores assume for a container that requests nothing."""
+
+_SHARED_LIMIT = 10_000
+_SPEC_PARTS = ("nodeName", "nodeSelector", "affinity", "tolerations", "overhead", "resources", "schedulingGates")
+_CONTAINER_PARTS = ("image", "resources", "ports", "restartPolicy")
+
+Amounts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port wanted on the node. `ip` 0.0.0.0 is every address."""
+
+    ip: str
+    protocol: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a pod takes of a node. `scored_*`: with defaults where nothing is requested."""
+
+    requests: Mapping[str, int]
+    scored_cpu: int
+    scored_memory: int
+    ports: tuple[HostPort, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PodInfo:
+    """A pod as the scheduler sees it. Pods with equal `signature` fare alike on every node."""
+
+    obj: Obj
+    uid: str
+    key: Key
+    priority: int
+    signature: bytes
+    demand: Demand
+
+    @property
+    def spec(self) -> Obj:
+        found: Obj = self.obj["spec"]
+        return found
+
+
+class PodInfos:
+    """Makes PodInfos, parsing the quantities of each signature once."""
+
+    def __init__(self) -> None:
+        self._demands: OrderedDict[bytes, Demand] = OrderedDict()
+
+    def make(self, pod: Obj) -> PodInfo:
+        signature = signature_of(pod)
+        demand = self._demands.get(signature)
+        if demand is None:
+            demand = self._demands[signature] = demand_of(pod)
+            if len(self._demands) > _SHARED_LIMIT:
+                self._demands.popitem(last=False)
+        priority = int(pod["spec"].get("priority") or 0)
+        return PodInfo(pod, uid_of(pod), key_of(pod), priority, signature, demand)
+
+
+def signature_of(pod: Obj) -> bytes:
+    """All of a pod that plugins look at. Names, mounts and environment differ between replicas and matter to none of them."""
+    spec = pod["spec"]
+    parts = [spec.get(part) for part in _SPEC_PARTS]
+    for section in ("containers", "initContainers"):
+        parts.append([[container.get(part) for part in _CONTAINER_PARTS] for container in spec.get(section) or ()])
+    parts.append([volume["image"] for volume in spec.get("volumes") or () if volume.get("image")])
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    parts.append([[status.get("name"), status.get("allocatedResources"), status.get("resources")] for status in statuses])
+    return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+
+
+def demand_of(pod: Obj) -> Demand:
+    spec = pod["spec"]
+    requests = total_requests(pod, {})
+    scored = total_requests(pod, {CPU: DEFAULT_CPU_MILLI, MEMORY: DEFAULT_MEMORY})
+    return Demand(
+        requests={name: amount for name, amount in requests.items() if amount > 0},
+        scored_cpu=scored.get(CPU, 0),
+        scored_memory=scored.get(MEMORY, 0),
+        ports=tuple(host_ports(spec)),
+    )
+
+
+def total_requests(pod: Obj, missing: Amounts) -> Amounts:
+    """max(containers + sidecars, each init container + the sidecars before it) + overhead; `missing` for absent requests.
+
+    Pod-level requests (KEP-2837) replace the sums of the resources they name.
+    """
+    spec = pod["spec"]
+    held = _held_by_container(pod)
+    total: Amounts = {}
+    for container in spec.get("containers") or ():
+        _add(total, _container_requests(container, held, missing))
+    sidecars: Amounts = {}
+    peak: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        amounts = _container_requests(container, held, missing)
+        if container.get("restartPolicy") == "Always":
+            _add(sidecars, amounts)
+            _raise_to(peak, sidecars)
+        else:
+            _add(amounts, sidecars)
+            _raise_to(peak, amounts)
+    _add(total, sidecars)
+    _raise_to(total, peak)
+    total.update(amounts_of((spec.get("resources") or {}).get("requests")))
+    _add(total, amounts_of(spec.get("overhead")))
+    return total
+
+
+def amounts_of(resources: Mapping[str, str] | None) -> Amounts:
+    """Quantities of a resource list as integers."""
+    return {name: quantity.milli(amount) if name == CPU else quantity.value(amount) for name, amount in (resources or {}).items()}
+
+
+def host_ports(spec: Obj) -> Iterable[HostPort]:
+    """Host ports of regular containers and sidecars (init containers that end are gone before these are used)."""
+    sidecars = [item for item in spec.get("initContainers") or () if item.get("restartPolicy") == "Always"]
+    for container in [*(spec.get("containers") or ()), *sidecars]:
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                yield HostPort(port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", int(port["hostPort"]))
+
+
+def _container_requests(container: Obj, held: Mapping[str, Amounts], missing: Amounts) -> Amounts:
+    amounts = {**missing, **amounts_of((container.get("resources") or {}).get("requests"))}
+    _raise_to(amounts, held.get(container.get("name") or "", {}))
+    return amounts
+
+
+def _held_by_container(pod: Obj) -> dict[str, Amounts]:
+    """What running containers have: during a resize (KEP-1287) a pod counts with the largest of wanted, allocated, actual."""
+    found: dict[str, Amounts] = {}
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        amounts = amounts_of(status.get("allocatedResources"))
+        _raise_to(amounts, amounts_of((status.get("resources") or {}).get("requests")))
+        if amounts:
+            found[status["name"]] = amounts
+    return found
+
+
+def _add(into: Amounts, amounts: Mapping[str, int]) -> None:
+    for name, amount in amounts.items():
+        into[name] = into.get(name, 0) + amount
+
+
+def _raise_to(into: Amounts, amounts: Mapping[str, int]) -> None:
+    for name, amount in amounts.items():
+        into[name] = max(into.get(name, 0), amount)

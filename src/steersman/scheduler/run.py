@@ -1,0 +1,226 @@
+"""The scheduler at work: informers fill the table and the queue, decisions are made one by one, bindings go out beside.
+
+A placed pod is counted on its node at once (assumed), long before the server has confirmed the binding, so the next
+decision need not wait; a binding that fails is taken back and the pod tried again. All state is this process's own: a
+new leader starts from what the informers list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from steersman.api.resources import NODES, PODS
+from steersman.client.events import EventRecorder
+from steersman.client.informer import Informer
+from steersman.client.interface import Client
+from steersman.client.leases import LeaderElector
+from steersman.loop.queue import WorkQueue
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import NotFound, StatusError
+from steersman.machinery.meta import Key, Obj, dig, is_deleting, key_of, name_of, uid_of
+from steersman.machinery.waiting import within
+from steersman.scheduler import conditions
+from steersman.scheduler.cycle import Cycle, Placed
+from steersman.scheduler.framework import Event, Happening, Profile
+from steersman.scheduler.happenings import assigned_pod_events, node_events, waiting_pod_events
+from steersman.scheduler.nodetable import NodeTable
+from steersman.scheduler.podinfo import PodInfo, PodInfos
+from steersman.scheduler.profiles import default_profile
+from steersman.scheduler.queue import QueuedPod, SchedulingQueue, spec_changed
+
+log = logging.getLogger(__name__)
+
+BINDERS = 32
+STATUS_WRITERS = 4
+DECISIONS_PER_TURN = 20
+"""How many decisions are made before the event loop gets a turn: a few milliseconds of work."""
+
+
+async def run(
+    client: Client,
+    clock: Clock,
+    *,
+    profile: Profile | None = None,
+    recorder: EventRecorder | None = None,
+    identity: str = "",
+    rng: random.Random | None = None,
+) -> None:
+    """Schedule until cancelled; also runs the recorder. With an `identity`, only while holding the kube-scheduler lease."""
+    profile = profile or default_profile()
+    recorder = recorder or EventRecorder(client, profile.scheduler_name, "", clock)
+    scheduler = Scheduler(client, clock, profile, recorder, rng or random.Random())
+    if identity:
+        await LeaderElector(client, "kube-system", "kube-scheduler", identity, clock).run(scheduler.run)
+    else:
+        await scheduler.run()
+
+
+class Scheduler:
+    """One profile over one cluster."""
+
+    def __init__(self, client: Client, clock: Clock, profile: Profile, recorder: EventRecorder, rng: random.Random) -> None:
+        self._client, self._clock, self._profile, self._recorder = client, clock, profile, recorder
+        self.table = NodeTable()
+        self.queue = SchedulingQueue(profile)
+        self._infos = PodInfos()
+        self._cycle = Cycle(profile, self.table, rng)
+        self._nodes = Informer(client, NODES, clock=clock)
+        # Pods that have ended hold nothing, so they are not even listed.
+        self._pods = Informer(client, PODS, clock=clock, field_selector="status.phase!=Succeeded,status.phase!=Failed")
+        self._nodes.add_handler(self._node_changed)
+        self._pods.add_handler(self._pod_changed)
+        self._wake = asyncio.Event()
+        self._bindings: asyncio.Queue[tuple[QueuedPod, str]] = asyncio.Queue()
+        self._verdicts: dict[Key, conditions.Verdict] = {}
+        self._verdict_keys: WorkQueue[Key] = WorkQueue(clock)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for work in (self._recorder.run, self._nodes.run, self._pods.run, self._verdict_keys.run):
+                group.create_task(work())
+            await self._nodes.synced.wait()
+            await self._pods.synced.wait()
+            for _ in range(BINDERS):
+                group.create_task(self._bind_all())
+            for _ in range(STATUS_WRITERS):
+                group.create_task(self._write_verdicts())
+            await self._decide_all()
+
+    # --- what the informers say ------------------------------------------------------------------------------------
+
+    def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if new is None:
+            self.table.remove_node(name_of(old or {}))
+        elif self.table.set_node(new):
+            for event in node_events(old, new):
+                self._happened(event)
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if new is None:
+            self._pod_gone(old or {})
+        elif new["spec"].get("nodeName"):
+            self.queue.delete(key_of(new))
+            self.table.add_pod(self._infos.make(new), new["spec"]["nodeName"])
+            if old is not None and old["spec"].get("nodeName"):
+                for event in assigned_pod_events(old, new):
+                    self._happened(event)
+        elif is_deleting(new) or (new["spec"].get("schedulerName") or "") != self._profile.scheduler_name:
+            self.queue.delete(key_of(new))
+        elif old is None or spec_changed(old, new):
+            events = waiting_pod_events(old, new) if old is not None else ()
+            self.queue.update(self._infos.make(new), self._clock.monotonic(), events)
+            self._wake.set()
+
+    def _pod_gone(self, pod: Obj) -> None:
+        self.queue.delete(key_of(pod))
+        # Its own node, or the one it was assumed on: either way room was made.
+        if self.table.node_of(uid_of(pod)) is not None:
+            self.table.remove_pod(uid_of(pod))
+            self._happened(Event(Happening.ASSIGNED_POD_DELETE, pod, None))
+
+    def _happened(self, event: Event) -> None:
+        self.queue.happened(event, self._clock.monotonic())
+        self._wake.set()
+
+    # --- deciding --------------------------------------------------------------------------------------------------
+
+    async def _decide_all(self) -> None:
+        decided = 0
+        while True:
+            now_s = self._clock.monotonic()
+            queued = self.queue.pop(now_s)
+            if queued is None:
+                await self._wait(self.queue.next_flush_s(now_s))
+                continue
+            self._decide(queued)
+            decided += 1
+            if decided % DECISIONS_PER_TURN == 0:
+                await self._clock.sleep(0)
+
+    async def _wait(self, seconds: float | None) -> None:
+        self._wake.clear()
+        if seconds is None:
+            await self._wake.wait()
+        else:
+            await within(self._clock, seconds, self._wake.wait)
+
+    def _decide(self, queued: QueuedPod) -> None:
+        """The per-pod boundary: a plugin that fails costs this pod an attempt, not the scheduler its life."""
+        info = queued.info
+        try:
+            outcome = self._cycle.schedule(info)
+        except Exception as error:
+            log.exception("scheduling failed pod=%s/%s", *info.key)
+            self.queue.fail(queued, self._clock.monotonic())
+            self._tell(info, conditions.ERROR, str(error) or type(error).__name__)
+            return
+        if isinstance(outcome, Placed):
+            self.table.add_pod(info, outcome.node)
+            self._bindings.put_nowait((queued, outcome.node))
+        else:
+            self.queue.reject(queued, outcome.plugins, self._clock.monotonic())
+            self._tell(info, conditions.UNSCHEDULABLE, outcome.message)
+
+    # --- binding ---------------------------------------------------------------------------------------------------
+
+    async def _bind_all(self) -> None:
+        while True:
+            queued, node = await self._bindings.get()
+            await self._bind(queued, node)
+
+    async def _bind(self, queued: QueuedPod, node: str) -> None:
+        info = queued.info
+        namespace, name = info.key
+        try:
+            binding = self._profile.bind.binding(info, node)
+            await self._client.create(PODS, binding, namespace, name=name, subresource="binding")
+        except (StatusError, ConnectionError) as error:
+            self._binding_failed(queued, error)
+            return
+        message = f"Successfully assigned {namespace}/{name} to {node}"
+        self._recorder.event(info.obj, "Normal", "Scheduled", message, action="Binding")
+
+    def _binding_failed(self, queued: QueuedPod, error: Exception) -> None:
+        info = queued.info
+        seen = self._pods.get(*info.key)
+        if seen is not None and uid_of(seen) == info.uid and seen["spec"].get("nodeName"):
+            # The binding was made, only its answer was lost; or somebody else made one.
+            return
+        log.warning("binding failed pod=%s/%s error=%s", *info.key, error)
+        self.table.remove_pod(info.uid)
+        self._happened(Event(Happening.ASSIGNED_POD_DELETE, info.obj, None))
+        self.queue.fail(queued, self._clock.monotonic())
+        self._wake.set()
+        if not isinstance(error, NotFound):
+            self._tell(info, conditions.ERROR, f"binding rejected: {error}")
+
+    # --- telling ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, info: PodInfo, reason: str, message: str) -> None:
+        """Say on the pod, in an event and in its condition, why it has no node."""
+        self._recorder.event(info.obj, "Warning", "FailedScheduling", conditions.event_text(message), action="Scheduling")
+        self._verdicts[info.key] = conditions.Verdict(info.uid, reason, message)
+        self._verdict_keys.add(info.key)
+
+    async def _write_verdicts(self) -> None:
+        while True:
+            key = await self._verdict_keys.get()
+            try:
+                await self._write_verdict(key)
+            finally:
+                self._verdict_keys.done(key)
+
+    async def _write_verdict(self, key: Key) -> None:
+        verdict, pod = self._verdicts.pop(key, None), self._pods.get(*key)
+        if verdict is None or pod is None or uid_of(pod) != verdict.uid or dig(pod, "spec", "nodeName"):
+            return
+        patch = conditions.patch(pod, verdict, self._clock.now())
+        if patch is None:
+            return
+        try:
+            await self._client.patch(PODS, key[1], patch, key[0], kind="strategic", subresource="status")
+        except (StatusError, ConnectionError) as error:
+            # The next failed attempt writes it again.
+            log.info("condition not written pod=%s/%s error=%s", *key, error)
