@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from steersman.apiserver.storage import Form, Stored
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Change, Watcher
 from steersman.machinery.meta import Obj
 from steersman.store.interface import Entry, Event
+
+Found: TypeAlias = list[Stored]
 
 
 class TooOld(Exception):
@@ -40,6 +43,7 @@ class WatchCache:
         self._ring_limit = ring
         self._early: list[Event] = []
         self._floor = 0
+        self._loaded_at = 0
         self._changed = 0
         self._watchers: dict[tuple[str, str], set[Watcher]] = {}
         self._trigger_fields: dict[str, int] = {}
@@ -69,7 +73,7 @@ class WatchCache:
     def list(self, namespace: str | None = None) -> list[Obj]:
         return [stored.shared for stored in self.select(Selection(namespace or ""))]
 
-    def select(self, selection: Selection, start: str = "") -> list[Stored]:
+    def select(self, selection: Selection, start: str = "") -> Found:
         """Matching objects in key order, from the key `start` on."""
         if selection.name and (selection.namespace or not self.form.resource.namespaced):
             found = self._objects.get(self.form.key(selection.namespace, selection.name))
@@ -81,7 +85,7 @@ class WatchCache:
         matches = selection.matches
         return [stored for stored in map(objects.__getitem__, keys) if matches(stored)]
 
-    def _range(self, namespace: str, start: str) -> list[str]:
+    def _range(self, namespace: str, start: str) -> Sequence[str]:
         first, last = 0, len(self._keys)
         if namespace and self.form.resource.namespaced:
             lead = f"{self.form.prefix}{namespace}/"
@@ -125,13 +129,13 @@ class WatchCache:
 
     # --- feeding ---
 
-    def load(self, entries: list[Entry], revision: int) -> None:
+    def load(self, entries: Sequence[Entry], revision: int) -> None:
         """Take a range read at `revision`; changes that arrived meanwhile follow."""
         stored = self.form.stored
         self._objects = {entry.key: stored(entry.key, entry.value, entry.mod_revision) for entry in entries}
         self._keys = sorted(self._objects)
         self._ring.clear()
-        self._floor = self._changed = revision
+        self._floor = self._changed = self._loaded_at = revision
         self.loaded = True
         early, self._early = self._early, []
         for event in early:
@@ -149,7 +153,7 @@ class WatchCache:
         if not self.loaded:
             self._early.append(event)
             return
-        if event.revision <= self._floor and not self._ring:
+        if event.revision <= self._loaded_at:
             return
         key = event.key
         old = self._objects.get(key)
