@@ -25,6 +25,7 @@ from steersman.apiserver.contracts import (
     Listers,
     StoreHook,
 )
+from steersman.apiserver.documents import Documents
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Handler
@@ -98,6 +99,9 @@ class APIServer:
         self._http = HTTPServer(config, self.pipeline.handle)
         self._add_checks()
         install_basic(self.routes, self.health, self.metrics, version.body)
+        address = f"{config.advertise_address}:{config.secure_port}"
+        Documents(self.registry, address, version.GIT_VERSION).install(self.routes)
+        Documents(self.registry, f"{config.advertise_address}:{config.secure_port}", version.GIT_VERSION).install(self.routes)
         for path, serve in made.paths.items():
             self.routes.add(path, serve)
         for resource, hook in made.hooks.items():
@@ -119,8 +123,8 @@ class APIServer:
     async def _as_loopback(self, request: Any) -> Any:
         return await self._loopback(request)
 
-    async def start(self) -> None:
-        """Load the caches, listen, be ready."""
+    async def start(self, *, listen: bool = True) -> None:
+        """Load the caches, listen (unless only in-process clients are served), be ready."""
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._running.append(self._tasks.create_task(self.feed.run()))
         await self.feed.started.wait()
@@ -129,7 +133,8 @@ class APIServer:
                 await served.cache.ready.wait()
         if self._bootstrap is not None:
             await self._bootstrap()
-        await self._http.start()
+        if listen:
+            await self._http.start()
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 

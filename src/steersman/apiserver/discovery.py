@@ -1,0 +1,186 @@
+"""Discovery documents: which groups, versions and resources are served. Pure functions of the installed KindSpecs.
+
+Two generations: the documents per path (/api, /apis, /apis/<group>, /apis/<group>/<version>), and the aggregated one that
+says all at once. Serving and caching them is documents.py's work. Source: facts "Discovery, OpenAPI, version"; KEP-3352.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from steersman.api.kinds import KindSpec, Subresource
+from steersman.machinery.gvk import api_version
+from steersman.machinery.meta import Obj
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+# Upstream's order of priority; groups of custom resources follow by name.
+_GROUP_ORDER = {
+    group: rank
+    for rank, group in enumerate(
+        (
+            "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io",
+            "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+            "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io",
+            "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io",
+            "internal.apiserver.k8s.io", "storagemigration.k8s.io",
+        )
+    )
+}  # fmt: skip
+_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_STAGE = {"": 2, "beta": 1, "alpha": 0}
+
+
+def _version_key(version: str) -> tuple[int, int, int, int, str]:
+    """Newest and most stable first: v2, v1, v1beta2, v1alpha1, then names that are no Kubernetes version."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        return (1, 0, 0, 0, version)
+    major, stage, minor = found.groups()
+    return (0, -_STAGE[stage or ""], -int(major), -int(minor or 0), "")
+
+
+def versions_of(specs: Iterable[KindSpec]) -> dict[str, list[str]]:
+    """The served versions of each group, in order of priority."""
+    found: dict[str, set[str]] = {}
+    for spec in specs:
+        found.setdefault(spec.resource.group, set()).add(spec.resource.version)
+    ordered = sorted(found, key=lambda group: (_GROUP_ORDER.get(group, len(_GROUP_ORDER)), group))
+    return {group: sorted(found[group], key=_version_key) for group in ordered}
+
+
+def api_versions(server_address: str) -> Obj:
+    """/api. `server_address` is `host:port`, as clients outside reach it."""
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}],
+    }
+
+
+def api_group_list(specs: Iterable[KindSpec]) -> Obj:
+    """/apis."""
+    groups = [_group(group, versions) for group, versions in versions_of(specs).items() if group]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def api_group(specs: Iterable[KindSpec], group: str) -> Obj | None:
+    """/apis/<group>; None for a group that is not served."""
+    versions = versions_of(specs).get(group)
+    return None if versions is None or not group else {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
+
+
+def _group(group: str, versions: list[str]) -> Obj:
+    shown = [{"groupVersion": api_version(group, version), "version": version} for version in versions]
+    return {"name": group, "versions": shown, "preferredVersion": shown[0]}
+
+
+def api_resource_list(specs: Iterable[KindSpec], group: str, version: str) -> Obj | None:
+    """/api/v1 or /apis/<group>/<version>; None for a version that is not served."""
+    found = _of_version(specs, group, version)
+    if not found:
+        return None
+    resources: list[Obj] = []
+    for spec in found:
+        resources.append(_resource(spec))
+        resources += [_subresource(spec, sub) for sub in spec.subresources]
+    resources.sort(key=lambda resource: resource["name"])
+    body: Obj = {"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources}
+    return {**body, "apiVersion": "v1"} if group else body
+
+
+def _of_version(specs: Iterable[KindSpec], group: str, version: str) -> list[KindSpec]:
+    return [spec for spec in specs if spec.resource.group == group and spec.resource.version == version]
+
+
+def _resource(spec: KindSpec) -> Obj:
+    found: Obj = {
+        "name": spec.resource.plural,
+        "singularName": spec.singular_name,
+        "namespaced": spec.resource.namespaced,
+        "kind": spec.kind,
+        "verbs": sorted(spec.verbs),
+    }
+    if spec.short_names:
+        found["shortNames"] = list(spec.short_names)
+    if spec.categories:
+        found["categories"] = list(spec.categories)
+    if not spec.virtual and "watch" in spec.verbs:
+        found["storageVersionHash"] = storage_version_hash(spec)
+    return found
+
+
+def _subresource(spec: KindSpec, sub: Subresource) -> Obj:
+    found: Obj = {
+        "name": f"{spec.resource.plural}/{sub.name}",
+        "singularName": "",
+        "namespaced": spec.resource.namespaced,
+    }
+    if sub.version:
+        found.update(group=sub.group, version=sub.version)
+    found.update(kind=sub.kind or spec.kind, verbs=sorted(sub.verbs))
+    return found
+
+
+def storage_version_hash(spec: KindSpec) -> str:
+    """Changes when objects are stored as another version; clients that migrate storage compare it."""
+    stored = spec.conversion.storage if spec.conversion else spec.resource
+    digest = hashlib.sha256(f"{stored.group}/{stored.version}/{stored.kind or spec.kind}".encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
+
+
+def aggregated(specs: Iterable[KindSpec], *, core: bool) -> Obj:
+    """The APIGroupDiscoveryList of /api (core) or /apis."""
+    found = tuple(specs)
+    groups = [(group, versions) for group, versions in versions_of(found).items() if core != bool(group)]
+    items = [
+        {
+            "metadata": {"name": group} if group else {},
+            "versions": [
+                {
+                    "version": version,
+                    "resources": _aggregated_resources(_of_version(found, group, version)),
+                    "freshness": "Current",
+                }
+                for version in versions
+            ],
+        }
+        for group, versions in groups
+    ]
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _aggregated_resources(specs: list[KindSpec]) -> list[Obj]:
+    resources: list[Obj] = []
+    for spec in sorted(specs, key=lambda spec: spec.resource.plural):
+        found: Obj = {
+            "resource": spec.resource.plural,
+            "responseKind": _response_kind(spec.kind),
+            "scope": "Namespaced" if spec.resource.namespaced else "Cluster",
+            "singularResource": spec.singular_name,
+            "verbs": sorted(spec.verbs),
+        }
+        if spec.short_names:
+            found["shortNames"] = list(spec.short_names)
+        if spec.categories:
+            found["categories"] = list(spec.categories)
+        if spec.subresources:
+            found["subresources"] = [
+                {
+                    "subresource": sub.name,
+                    "responseKind": _response_kind(sub.kind or spec.kind, sub.group, sub.version),
+                    "verbs": sorted(sub.verbs),
+                }
+                for sub in sorted(spec.subresources, key=lambda sub: sub.name)
+            ]
+        resources.append(found)
+    return resources
+
+
+def _response_kind(kind: str, group: str = "", version: str = "") -> dict[str, Any]:
+    """Group and version stay empty where they are the resource's own."""
+    return {"group": group, "version": version, "kind": kind}

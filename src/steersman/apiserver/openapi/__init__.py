@@ -1,0 +1,10 @@
+"""OpenAPI documents, made from the schema facts and the installed kinds: v3 per group-version, v2 as a whole.
+
+Made for clients that ask a server what it knows: field validation and dry-run support, patch strategies of `kubectl apply`,
+`kubectl explain`. Pure functions of KindSpecs; serving and caching is documents.py's work. Upstream's deprecated /watch/
+paths are left out.
+"""
+
+from steersman.apiserver.openapi.build import v2, v3
+
+__all__ = ["v2", "v3"]

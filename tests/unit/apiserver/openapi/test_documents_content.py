@@ -1,0 +1,90 @@
+"""What the OpenAPI documents tell clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steersman.api.groups import BUILTIN
+from steersman.api.kinds import KindSpec
+from steersman.apiserver import openapi
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj
+
+CUSTOM = KindSpec(resource=Resource("stable.example.com", "v1", "crontabs", True, "CronTab"))
+
+
+def _v3(group: str, version: str, *more: KindSpec) -> Obj:
+    document = openapi.v3((*BUILTIN, *more), group, version, "v1.36.0")
+    assert document is not None
+    return document
+
+
+def _references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"].rpartition("/")[2]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*(_references(value) for value in node.values()))
+    return set().union(*(_references(value) for value in node)) if isinstance(node, list) else set()
+
+
+def test_every_reference_has_its_definition() -> None:
+    for group, version in {(spec.resource.group, spec.resource.version) for spec in BUILTIN}:
+        document = _v3(group, version)
+        assert _references(document) <= document["components"]["schemas"].keys()
+    whole = openapi.v2((*BUILTIN, CUSTOM), "v1.36.0")
+    assert _references(whole) <= whole["definitions"].keys()
+
+
+def test_operations_say_what_kubectl_looks_for() -> None:
+    path = _v3("apps", "v1")["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]
+    for method in ("patch", "put"):
+        operation = path[method]
+        assert operation["x-kubernetes-group-version-kind"] == {"group": "apps", "version": "v1", "kind": "Deployment"}
+        assert {"dryRun", "fieldManager", "fieldValidation"} <= {item["name"] for item in operation["parameters"]}
+    assert path["patch"]["operationId"] == "patchAppsV1NamespacedDeployment"
+    assert "application/apply-patch+yaml" in path["patch"]["requestBody"]["content"]
+    core = _v3("", "v1")["paths"]
+    assert core["/api/v1/namespaces/{name}"]["get"]["operationId"] == "readCoreV1Namespace"
+    assert core["/api/v1/pods"]["get"]["operationId"] == "listCoreV1PodForAllNamespaces"
+    assert core["/api/v1/namespaces/{namespace}/pods/{name}/exec"]["get"]["x-kubernetes-action"] == "connect"
+
+
+def test_definitions_carry_patch_and_list_markers() -> None:
+    schemas = _v3("", "v1")["components"]["schemas"]
+    assert schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"] == {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+        "x-kubernetes-patch-merge-key": "name",
+        "x-kubernetes-patch-strategy": "merge",
+    }
+    assert schemas["io.k8s.api.core.v1.Pod"]["x-kubernetes-group-version-kind"] == [{"group": "", "kind": "Pod", "version": "v1"}]
+    assert schemas["io.k8s.api.core.v1.Pod"]["properties"]["spec"] == {
+        "allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.PodSpec"}]
+    }
+
+
+def test_a_kind_without_facts_is_any_object() -> None:
+    document = _v3("stable.example.com", "v1", CUSTOM)
+    schema = document["components"]["schemas"]["com.example.stable.v1.CronTab"]
+    assert schema["x-kubernetes-preserve-unknown-fields"] is True
+    assert schema["x-kubernetes-group-version-kind"][0]["kind"] == "CronTab"
+
+
+def test_version_two_says_the_same_in_its_own_form() -> None:
+    whole = openapi.v2(BUILTIN, "v1.36.0")
+    assert whole["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"] == {
+        "$ref": "#/definitions/io.k8s.api.core.v1.PodSpec"
+    }
+    assert whole["definitions"]["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] == {
+        "format": "int-or-string",
+        "type": "string",
+    }
+    put = whole["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["put"]
+    assert put["parameters"][0] == {
+        "in": "body",
+        "name": "body",
+        "required": True,
+        "schema": {"$ref": "#/definitions/io.k8s.api.core.v1.Pod"},
+    }
+    assert put["responses"]["200"]["schema"] == {"$ref": "#/definitions/io.k8s.api.core.v1.Pod"}

@@ -1,0 +1,83 @@
+"""Serving discovery and OpenAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import orjson
+
+from steersman.api.kinds import KindSpec
+from steersman.apiserver.contracts import ANONYMOUS, Call, RequestInfo
+from steersman.apiserver.documents import Documents
+from steersman.apiserver.http import Request, Response
+from steersman.apiserver.registry import Registry
+from steersman.apiserver.routes import Routes
+from steersman.machinery.gvk import Resource
+
+_KUBECTL = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
+FOO = KindSpec(resource=Resource("example.com", "v1", "foos", True, "Foo"))
+BAR = KindSpec(resource=Resource("example.com", "v2", "bars", True, "Bar"))
+
+
+class _Server:
+    """The routes over a registry whose kinds the test sets."""
+
+    def __init__(self, *specs: KindSpec) -> None:
+        self.registry = SimpleNamespace(specs=specs, generation=1)
+        self._routes = Routes()
+        Documents(cast(Registry, self.registry), "10.0.0.1:6443", "v1.36.0").install(self._routes)
+
+    def get(self, path: str, query: str = "", **headers: str) -> Response:
+        request = Request("GET", path, query, {name.replace("_", "-"): value for name, value in headers.items()})
+        return asyncio.run(self._routes.serve(Call(request, RequestInfo("get", path), ANONYMOUS)))
+
+    def json(self, path: str, **headers: str) -> Any:
+        return orjson.loads(self.get(path, **headers).body)
+
+
+def test_the_form_of_apis_follows_the_accept_header() -> None:
+    server = _Server(FOO)
+    assert server.json("/apis")["kind"] == "APIGroupList"
+    assert server.json("/apis/")["kind"] == "APIGroupList"
+    answer = server.get("/apis", accept=_KUBECTL)
+    assert answer.content_type == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    assert answer.headers["Vary"] == "Accept"
+    assert server.get("/apis", accept="application/json," + _KUBECTL).content_type == "application/json"
+    again = server.get("/apis", accept=_KUBECTL, if_none_match=answer.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
+    assert server.json("/api")["serverAddressByClientCIDRs"][0]["serverAddress"] == "10.0.0.1:6443"
+
+
+def test_groups_and_versions_that_are_not_served_are_not_found() -> None:
+    server = _Server(FOO)
+    assert server.json("/apis/example.com")["kind"] == "APIGroup"
+    assert server.json("/apis/example.com/v1")["resources"][0]["name"] == "foos"
+    for path in ("/apis/other.com", "/apis/example.com/v2", "/api/v1", "/openapi/v3/apis/example.com/v2", "/apis/a/b/c/d"):
+        answer = server.get(path)
+        assert (answer.status, answer.body) == (404, b"404 page not found\n"), path
+
+
+def test_documents_change_with_the_served_kinds() -> None:
+    server = _Server(FOO)
+    before = server.get("/openapi/v3").headers["ETag"]
+    assert server.get("/apis/example.com/v2").status == 404
+    server.registry.specs, server.registry.generation = (FOO, BAR), 2
+    assert server.get("/apis/example.com/v2").status == 200
+    assert server.get("/openapi/v3").headers["ETag"] != before
+
+
+def test_openapi_documents_are_found_by_their_hash() -> None:
+    server = _Server(FOO)
+    url = server.json("/openapi/v3")["paths"]["apis/example.com/v1"]["serverRelativeURL"]
+    path, _, query = url.partition("?")
+    answer = server.get(path, query)
+    assert answer.headers["Cache-Control"] == "public, immutable"
+    assert orjson.loads(answer.body)["openapi"] == "3.0.0"
+    moved = server.get(path, "hash=OLD")
+    assert (moved.status, moved.headers["Location"]) == (301, url)
+    assert server.get("/openapi/v2").status == 200
