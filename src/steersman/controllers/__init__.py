@@ -1,0 +1,46 @@
+"""Controllers: each a pure function from a snapshot to actions, composed here, run by loop.runner.
+
+They don't import each other; what several need is in loop/ (pods, claims, backends, slices).
+"""
+
+from __future__ import annotations
+
+from steersman.controllers import (
+    deployment,
+    endpoints,
+    endpointslice,
+    endpointslicemirroring,
+    garbagecollector,
+    namespace,
+    nodeipam,
+    nodelifecycle,
+    podgc,
+    replicaset,
+    rootca,
+    serviceaccount,
+    tainteviction,
+)
+from steersman.loop.spec import ControllerSpec
+
+CONTROLLERS: tuple[ControllerSpec, ...] = (
+    *replicaset.SPECS,
+    deployment.SPEC,
+    endpoints.SPEC,
+    endpointslice.SPEC,
+    endpointslicemirroring.SPEC,
+    namespace.SPEC,
+    serviceaccount.SPEC,
+)
+"""Those that need nothing and remember nothing."""
+
+
+def build(ca_pem: str, cluster_cidr: str) -> tuple[ControllerSpec, ...]:
+    """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none."""
+    made = (
+        rootca.spec(ca_pem),
+        garbagecollector.spec(),
+        nodelifecycle.spec(),
+        tainteviction.spec(),
+        podgc.spec(),
+    )
+    return CONTROLLERS + made + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())

@@ -11,9 +11,10 @@ from itertools import islice
 
 from steersman.api.resources import ENDPOINTS, PODS, SERVICES
 from steersman.loop import backends
+from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import is_ready, node_of
 from steersman.loop.spec import Action, ControllerSpec, Create, Decision, Delete, Emit, Result, Snapshot, Update, Watch
-from steersman.machinery.errors import Conflict, StatusError
+from steersman.machinery.errors import Conflict
 from steersman.machinery.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 
 CAPACITY = 1000
@@ -46,7 +47,7 @@ def _reconcile(snapshot: Snapshot, key: Key, now: datetime) -> Decision:
 
 def _after(service: Obj, creating: bool, results: Sequence[Result]) -> Decision:
     error = results[-1].error
-    if error is None or isinstance(error, Conflict) or (isinstance(error, StatusError) and error.causes):
+    if error is None or isinstance(error, Conflict) or namespace_terminates(error):
         return Decision()
     verb, reason = ("create", "FailedToCreateEndpoint") if creating else ("update", "FailedToUpdateEndpoint")
     name = f"{namespace_of(service)}/{name_of(service)}"

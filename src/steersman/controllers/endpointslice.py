@@ -11,6 +11,7 @@ from datetime import datetime
 
 from steersman.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from steersman.loop import backends
+from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import is_ready, node_of
 from steersman.loop.slices import MANAGED_BY, SERVICE_NAME, Group, PortKey, changes, port_key, slice_index, slice_keys
 from steersman.loop.spec import Action, ControllerSpec, Decision, Delete, Emit, Result, Snapshot, Watch
@@ -43,7 +44,7 @@ def _reconcile(snapshot: Snapshot, key: Key, now: datetime) -> Decision:
 
     def after(results: Sequence[Result]) -> Decision:
         failed = next((item.error for item in results if item.error and not isinstance(item.error, Conflict)), None)
-        if failed is None:
+        if failed is None or namespace_terminates(failed):
             return Decision(again_after_s=again)
         message = f"Error updating Endpoint Slices for Service {key[0]}/{key[1]}: {failed}"
         return Decision((Emit(service, "Warning", "FailedToUpdateEndpointSlices", message),), again_after_s=again)

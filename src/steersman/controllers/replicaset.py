@@ -13,6 +13,7 @@ from datetime import datetime
 
 from steersman.api.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from steersman.loop import claims
+from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import (
     deletion_order,
     is_active,
@@ -23,7 +24,7 @@ from steersman.loop.pods import (
     seconds_to_available,
 )
 from steersman.loop.spec import Action, ControllerSpec, Create, Decision, Delete, Emit, Result, Snapshot, Update, Watch
-from steersman.machinery.errors import Forbidden, NotFound, StatusError
+from steersman.machinery.errors import NotFound
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector, from_map, nothing
 from steersman.machinery.meta import (
@@ -181,14 +182,9 @@ def _failure(results: Sequence[Result]) -> tuple[str, str] | None:
     """(reason, message) of the first failed creation or deletion."""
     for result in results:
         error = _error(result)
-        if error is not None and not _namespace_terminates(error):
+        if error is not None and not namespace_terminates(error):
             return ("FailedCreate" if isinstance(result.action, Create) else "FailedDelete"), str(error)
     return None
-
-
-def _namespace_terminates(error: Exception) -> bool:
-    causes = error.causes if isinstance(error, StatusError) and isinstance(error, Forbidden) else []
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 def _events(owner: Obj, results: Sequence[Result]) -> list[Action]:
@@ -201,7 +197,7 @@ def _events(owner: Obj, results: Sequence[Result]) -> list[Action]:
             name = name_of(result.obj or {}) if created else getattr(result.action, "name", "")
             reason, text = ("SuccessfulCreate", "Created pod") if created else ("SuccessfulDelete", "Deleted pod")
             events.append(Emit(owner, "Normal", reason, f"{text}: {name}"))
-        elif not _namespace_terminates(error):
+        elif not namespace_terminates(error):
             reason, text = ("FailedCreate", "Error creating") if created else ("FailedDelete", "Error deleting")
             events.append(Emit(owner, "Warning", reason, f"{text}: {error}"))
     return events

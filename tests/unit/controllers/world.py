@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from steersman.api.resources import PODS
+from steersman.api.resources import NAMESPACES, PODS
 from steersman.loop.spec import (
     Action,
     ControllerSpec,
@@ -26,10 +26,21 @@ from steersman.loop.spec import (
     Update,
     Watch,
 )
-from steersman.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
+from steersman.machinery.errors import AlreadyExists, Conflict, Forbidden, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector
-from steersman.machinery.meta import Key, Obj, controller_of, format_time, key_of, labels_of, name_of, namespace_of, uid_of
+from steersman.machinery.meta import (
+    Key,
+    Obj,
+    controller_of,
+    format_time,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Actions = list[Action]
@@ -223,6 +234,10 @@ class World:
 
     def _create(self, action: Create) -> Obj:
         key = key_of(action.obj)
+        namespace = self.get(NAMESPACES, "", key[0])
+        if namespace is not None and is_deleting(namespace):
+            cause = {"reason": "NamespaceTerminating", "message": f"namespace {key[0]} is being terminated"}
+            raise Forbidden.of("", action.resource.plural, key[1], "the namespace is being terminated", causes=[cause])
         if key[1] and self.get(action.resource, *key) is not None:
             raise AlreadyExists.of(action.resource.group, action.resource.plural, key[1])
         return self.put(action.resource, action.obj)

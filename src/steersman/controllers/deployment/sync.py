@@ -14,9 +14,10 @@ from steersman.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from steersman.controllers.deployment import arithmetic, progress, replicasets
 from steersman.controllers.deployment.replicasets import REVISION, is_recreate, limits_of, replicas_of, size_of
 from steersman.loop import claims
+from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import is_finished
 from steersman.loop.spec import Action, Create, Decision, Delete, Emit, Fetch, Result, Snapshot, Update
-from steersman.machinery.errors import AlreadyExists, StatusError
+from steersman.machinery.errors import AlreadyExists
 from steersman.machinery.meta import (
     Key,
     Obj,
@@ -207,7 +208,7 @@ def _collided(turn: Turn, found: Obj | None) -> Decision:
 
 
 def _create_failed(turn: Turn, name: str, error: Exception) -> Decision:
-    if isinstance(error, StatusError) and any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes):
+    if namespace_terminates(error):
         return Decision()
     message = f'Failed to create new replica set "{name}": {error}'
     event = Emit(turn.deployment, "Warning", "ReplicaSetCreateError", message)
