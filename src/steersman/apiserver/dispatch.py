@@ -57,7 +57,9 @@ async def dispatch(api: Api, call: Call) -> Response:
         raise MethodNotAllowed
     if info.name:
         _check_name(info.name)
-    if bool(info.namespace) is not served.resource.namespaced and (info.name or not served.resource.namespaced):
+    # The name of a list or watch comes from its field selector, and all namespaces may be asked for it.
+    one = info.name and info.verb not in ("list", "watch")
+    if bool(info.namespace) is not served.resource.namespaced and (one or not served.resource.namespaced):
         _check_scope(call, served)
     return await verb(api, call, served)
 

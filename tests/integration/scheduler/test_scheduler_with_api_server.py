@@ -1,0 +1,85 @@
+"""The scheduler against our API server, in process: real bindings, conditions and events, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from tests.fakes.server import World, world
+
+from steersman.api.resources import EVENTS, NODES, PODS
+from steersman.machinery.meta import Obj, condition, dig
+from steersman.scheduler import run as scheduler
+
+
+def node(name: str, cpu: str = "2") -> Obj:
+    allocatable = {"cpu": cpu, "memory": "8Gi", "pods": "10"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name},
+        "status": {"allocatable": allocatable, "capacity": allocatable},
+    }
+
+
+def pod(name: str, cpu: str = "1", **spec: Any) -> Obj:
+    container = {"name": "c", "image": "app", "resources": {"requests": {"cpu": cpu}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+async def make_node(here: World, made: Obj) -> None:
+    created = await here.client.create(NODES, made)
+    # The API server takes status only through its subresource.
+    await here.client.update(NODES, {**created, "status": made["status"]}, subresource="status")
+
+
+async def settle(here: World, seconds: float = 0.1) -> None:
+    await here.clock.advance(seconds, settle_turns=400)
+
+
+def test_pods_are_bound_told_and_bound_again_when_room_is_made() -> None:
+    async def scenario() -> None:
+        async with world() as here, asyncio.TaskGroup() as group:
+            running = group.create_task(scheduler.run(here.client, here.clock, identity="one", rng=random.Random(1)))
+            await make_node(here, node("n1"))
+            for name in ("a", "b", "late"):
+                await here.client.create(PODS, pod(name))
+                await settle(here)
+            bound = await here.client.get(PODS, "a", "default")
+            assert dig(bound, "spec", "nodeName") == "n1"
+            assert (condition(bound, "PodScheduled") or {})["status"] == "True"
+            waiting = condition(await here.client.get(PODS, "late", "default"), "PodScheduled") or {}
+            assert (waiting["reason"], waiting["message"]) == ("Unschedulable", "0/1 nodes are available: 1 Insufficient cpu.")
+
+            await here.client.delete(PODS, "a", "default", grace_period_s=0)
+            await settle(here)
+            assert dig(await here.client.get(PODS, "late", "default"), "spec", "nodeName") == "n1"
+
+            events = (await here.client.list(EVENTS, "default"))["items"]
+            reasons = {(event["involvedObject"]["name"], event["reason"]) for event in events}
+            assert {("a", "Scheduled"), ("late", "FailedScheduling"), ("late", "Scheduled")} <= reasons
+            running.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_scheduler_that_starts_anew_counts_what_is_there() -> None:
+    async def scenario() -> None:
+        async with world() as here:
+            await make_node(here, node("n1"))
+            for name in ("a", "b"):
+                async with asyncio.TaskGroup() as group:
+                    running = group.create_task(scheduler.run(here.client, here.clock, rng=random.Random(1)))
+                    await here.client.create(PODS, pod(name, cpu="1500m"))
+                    await settle(here)
+                    running.cancel()
+            assert dig(await here.client.get(PODS, "a", "default"), "spec", "nodeName") == "n1"
+            assert dig(await here.client.get(PODS, "b", "default"), "spec", "nodeName") is None
+
+    asyncio.run(scenario())
