@@ -28,7 +28,6 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     endpoints.SPEC,
     endpointslice.SPEC,
     endpointslicemirroring.SPEC,
-    namespace.SPEC,
     serviceaccount.SPEC,
 )
 """Those that need nothing and remember nothing."""
@@ -39,6 +38,7 @@ def build(ca_pem: str, cluster_cidr: str) -> tuple[ControllerSpec, ...]:
     made = (
         rootca.spec(ca_pem),
         garbagecollector.spec(),
+        namespace.spec(),
         nodelifecycle.spec(),
         tainteviction.spec(),
         podgc.spec(),

@@ -1,14 +1,14 @@
 """The namespace controller: empties a namespace that is being deleted, then lets it go.
 
 Pods go first, for what they use must not vanish under them (KEP-5080), then everything else that discovery shows. Caches
-of objects follow writes with a short delay, hence the pause before the end; should something slip through all the same,
-it is deleted after the namespace, once a live read says that this is gone. Source: upstream pkg/controller/namespace.
+of objects follow writes with a short delay, hence the pause before the end; should something slip through all the same
+(a kind that discovery didn't show yet), it is deleted after the namespace. Source: upstream pkg/controller/namespace.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from steersman.api.resources import NAMESPACES, PODS
@@ -21,6 +21,7 @@ FINALIZER = "kubernetes"
 SETTLE_S = 2.0
 """How long after the deletion's (whole) second a namespace is looked at last: caches have caught up by then."""
 _RECHECK_S = 15.0
+_REMEMBERED = 1000
 _Content = Mapping[Resource, Sequence[Obj]]
 
 _GOOD = {
@@ -35,16 +36,36 @@ _GOOD = {
 }
 
 
-def _reconcile(snapshot: Snapshot, key: Key, now: datetime) -> Decision:
-    name = key[1]
-    namespace = snapshot.get(NAMESPACES, "", name)
-    if namespace is not None and (not is_deleting(namespace) or FINALIZER not in _finalizers(namespace)):
-        return Decision()
-    content = _content(snapshot, name)
-    if namespace is None:
-        return _sweep(name, content)
-    if not content:
-        return _finish(namespace, now)
+class _Emptier:
+    """Remembers the namespaces it let go: only in these is anything deleted afterwards."""
+
+    def __init__(self) -> None:
+        self._finished: dict[str, None] = {}
+
+    def reconcile(self, snapshot: Snapshot, key: Key, now: datetime) -> Decision:
+        name = key[1]
+        namespace = snapshot.get(NAMESPACES, "", name)
+        if namespace is None:
+            return _sweep(name, _content(snapshot, name)) if name in self._finished else Decision()
+        if not is_deleting(namespace) or FINALIZER not in _finalizers(namespace):
+            return Decision()
+        content = _content(snapshot, name)
+        if not content:
+            self._finished[name] = None
+            while len(self._finished) > _REMEMBERED:
+                del self._finished[next(iter(self._finished))]
+            return _finish(namespace, now)
+        return _empty(namespace, content, now)
+
+    def keys_of_content(self, obj: Obj, snapshot: Snapshot) -> Iterable[Key]:
+        """An object to its namespace, if that is going or gone."""
+        name = namespace_of(obj)
+        namespace = snapshot.get(NAMESPACES, "", name)
+        going = name in self._finished if namespace is None else is_deleting(namespace)
+        return (("", name),) if going else ()
+
+
+def _empty(namespace: Obj, content: _Content, now: datetime) -> Decision:
     todo = {PODS: content[PODS]} if PODS in content else content
     deletes = _deletes(todo)
     if not deletes:
@@ -90,7 +111,7 @@ def _deletes(content: _Content) -> list[Action]:
 
 
 def _sweep(name: str, content: _Content) -> Decision:
-    """Objects whose namespace isn't there: perhaps it is only too new for this cache, so ask."""
+    """Left-overs: unless a new namespace of that name is only too new for this cache, so ask."""
     deletes = _deletes(content)
     if not deletes:
         return Decision()
@@ -144,22 +165,16 @@ def _report(namespace: Obj, bad: Mapping[str, tuple[str, str]], now: datetime) -
     return [Update(NAMESPACES, {**namespace, "status": {**stored, "conditions": conditions}}, "status")]
 
 
-def _of_content(obj: Obj, snapshot: Snapshot) -> Iterable[Key]:
-    """An object to its namespace, if that is going or gone."""
-    name = namespace_of(obj)
-    namespace = snapshot.get(NAMESPACES, "", name)
-    return (("", name),) if namespace is None or is_deleting(namespace) else ()
+def spec() -> ControllerSpec:
+    emptier = _Emptier()
 
+    def discovered(resources: Sequence[Resource]) -> tuple[Watch, ...]:
+        return tuple(Watch(resource, keys_with=emptier.keys_of_content) for resource in resources if resource.namespaced)
 
-def _discovered(resources: Sequence[Resource]) -> tuple[Watch, ...]:
-    keys: Callable[[Obj, Snapshot], Iterable[Key]] = _of_content
-    return tuple(Watch(resource, keys_with=keys) for resource in resources if resource.namespaced)
-
-
-SPEC = ControllerSpec(
-    name="namespace-controller",
-    watches=(Watch(NAMESPACES, keys=lambda obj: (("", name_of(obj)),)),),
-    reconcile=_reconcile,
-    workers=10,
-    discovered=_discovered,
-)
+    return ControllerSpec(
+        name="namespace-controller",
+        watches=(Watch(NAMESPACES, keys=lambda obj: (("", name_of(obj)),)),),
+        reconcile=emptier.reconcile,
+        workers=10,
+        discovered=discovered,
+    )

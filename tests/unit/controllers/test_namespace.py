@@ -14,7 +14,7 @@ from steersman.machinery.meta import Obj, condition, dig, is_deleting, name_of
 
 
 def world() -> World:
-    w = World(namespace.SPEC)
+    w = World(namespace.spec())
     w.served = (CONFIG_MAPS, PODS, NAMESPACES)
     w.put(NAMESPACES, {"metadata": {"name": "doomed"}, "spec": {"finalizers": ["kubernetes"]}})
     return w
@@ -93,19 +93,34 @@ def test_failures_show_in_the_conditions_and_are_tried_again() -> None:
     assert w.list(NAMESPACES) == []
 
 
-def test_what_shows_up_after_the_namespace_is_gone_is_deleted_once_that_is_certain() -> None:
+def finished() -> World:
     w = world()
-    put(w, CONFIG_MAPS, "stray", "gone")
+    delete(w)
+    w.advance(3)
+    w.settle()
+    assert w.list(NAMESPACES) == []
+    return w
+
+
+def test_what_shows_up_after_the_namespace_is_gone_is_deleted() -> None:
+    w = finished()
+    put(w, CONFIG_MAPS, "stray")
     w.settle()
     assert w.list(CONFIG_MAPS) == []
 
 
-def test_a_namespace_only_missing_from_the_cache_keeps_its_content() -> None:
-    w = world()
-    put(w, CONFIG_MAPS, "cm", "fresh")
-    decision = namespace.SPEC.reconcile(w, ("", "fresh"), w.now)
-    w.put(NAMESPACES, {"metadata": {"name": "fresh"}})
+def test_a_new_namespace_of_that_name_only_missing_from_the_cache_keeps_its_content() -> None:
+    w = finished()
+    put(w, CONFIG_MAPS, "cm")
+    decision = w.specs[0].reconcile(w, ("", "doomed"), w.now)
+    w.put(NAMESPACES, {"metadata": {"name": "doomed"}})
     assert decision.then is not None and not decision.then(w._perform(decision)).actions
+
+
+def test_content_of_namespaces_that_never_were_is_left_alone() -> None:
+    w = world()
+    put(w, CONFIG_MAPS, "cm", "elsewhere")
+    assert w.settle() == 1 and len(w.list(CONFIG_MAPS)) == 1
 
 
 def test_every_namespace_gets_a_service_account_and_the_root_ca() -> None:
