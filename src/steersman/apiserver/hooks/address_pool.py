@@ -30,7 +30,7 @@ class Pool:
     ) -> None:
         self._store, self._prefix, self._text, self._rng = store, prefix, text, rng
         self.first, self.last = first, last
-        self._dynamic = first + static
+        self._dynamic = min(first + static, last + 1)
 
     def key(self, number: int) -> str:
         return self._prefix + self._text(number)
