@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from steersman.api.groups import (
     apps_v1,
     coordination_v1,
@@ -14,10 +16,11 @@ from steersman.api.groups import (
 )  # fmt: skip
 from steersman.api.groups.bodies import BODIES
 from steersman.api.kinds import KindSpec
+from steersman.api.printers import TABLES
 
 __all__ = ["BODIES", "BUILTIN"]
 
-BUILTIN: tuple[KindSpec, ...] = (
+_KINDS: tuple[KindSpec, ...] = (
     *core_v1.KINDS,
     *apps_v1.KINDS,
     *coordination_v1.KINDS,
@@ -27,3 +30,6 @@ BUILTIN: tuple[KindSpec, ...] = (
     *reviews_v1.KINDS,
     *scheduling_v1.KINDS,
 )
+
+BUILTIN: tuple[KindSpec, ...] = tuple(replace(spec, table=TABLES.get((spec.resource.group, spec.kind))) for spec in _KINDS)
+"""All of them, with their printer columns."""

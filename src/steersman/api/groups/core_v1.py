@@ -8,7 +8,7 @@ from steersman.api.defaults import pod as pod_defaults
 from steersman.api.defaults import service as service_defaults
 from steersman.api.groups.common import CONNECT, GET_PATCH_UPDATE, PROXY, SCALE, selectable
 from steersman.api.kinds import ALL_VERBS, STATUS, KindSpec, Subresource
-from steersman.api.strategies import core, event
+from steersman.api.strategies import core, event, pod
 from steersman.machinery.gvk import Resource
 
 SCHEMA = "io.k8s.api.core.v1."
@@ -19,7 +19,7 @@ PODS = KindSpec(
     categories=("all",),
     schema=SCHEMA + "Pod",
     default=pod_defaults.pod,
-    strategy=core.POD,
+    strategy=pod.POD,
     subresources=(
         Subresource("attach", CONNECT, "PodAttachOptions"),
         Subresource("binding", ("create",), "Binding"),

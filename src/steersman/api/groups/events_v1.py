@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 from steersman.api import resources as r
+from steersman.api.event_conversion import from_core, to_core
 from steersman.api.groups.common import selectable
 from steersman.api.kinds import Conversion, KindSpec
 from steersman.api.strategies import event
-from steersman.machinery.meta import Obj
-
-_NEW_TO_CORE = {
-    "note": "message",
-    "regarding": "involvedObject",
-    "reportingController": "reportingComponent",
-    "deprecatedSource": "source",
-    "deprecatedFirstTimestamp": "firstTimestamp",
-    "deprecatedLastTimestamp": "lastTimestamp",
-    "deprecatedCount": "count",
-}
-_CORE_TO_NEW = {core: new for new, core in _NEW_TO_CORE.items()}
-
-
-def to_core(obj: Obj) -> Obj:
-    """events.k8s.io/v1 -> core/v1."""
-    return {_NEW_TO_CORE.get(key, key): value for key, value in obj.items()} | {"apiVersion": "v1"}
-
-
-def from_core(obj: Obj) -> Obj:
-    """core/v1 -> events.k8s.io/v1."""
-    return {_CORE_TO_NEW.get(key, key): value for key, value in obj.items()} | {"apiVersion": "events.k8s.io/v1"}
-
 
 EVENTS = KindSpec(
     resource=r.EVENTS_V1,
