@@ -1,0 +1,115 @@
+"""Attaching to a container's own stdio through conmon's socket.
+
+Source: conmon conn_sock.c: SOCK_SEQPACKET at <bundle>/attach; each packet out is one byte (2 stdout, 3 stderr) and data; what
+is sent goes to
+stdin, shutting down the writing side ends it. conmon closes the socket when the container has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.native import procs
+
+_STDOUT, _STDERR = 2, 3
+_PACKET = 8192 + 1
+_SEND = 8192
+_QUEUED = 64
+"""Packets waiting per stream; then conmon, and with it the container, waits for the reader."""
+
+
+class AttachTerminal:
+    """interface.Terminal of a running container. `wait_exit` gives its exit code, `resize` sets its window."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        wait_exit: Callable[[], Awaitable[int]],
+        resize: Callable[[int, int], None],
+        *,
+        stdin: bool,
+    ) -> None:
+        self._socket = connection
+        self._wait_exit, self._resize, self._stdin = wait_exit, resize, stdin
+        self._queued: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: []}
+        self._ended = False
+        self._reading = asyncio.Lock()
+
+    async def read_stdout(self) -> bytes | None:
+        return await self._read(_STDOUT)
+
+    async def read_stderr(self) -> bytes | None:
+        return await self._read(_STDERR)
+
+    async def _read(self, stream: int) -> bytes | None:
+        # Whichever of the two readers comes first receives for both.
+        queue = self._queued[stream]
+        while not queue and not self._ended:
+            async with self._reading:
+                if queue or self._ended:
+                    break
+                await self._receive(stream)
+        return queue.pop(0) if queue else None
+
+    async def _receive(self, wanted: int) -> None:
+        other = self._queued[_STDERR if wanted == _STDOUT else _STDOUT]
+        if len(other) >= _QUEUED:
+            del other[0]  # nobody reads that stream; a live session is worth more than its oldest output
+        try:
+            await procs.readable(self._socket.fileno())
+            packet = self._socket.recv(_PACKET)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self._ended = True
+        elif packet[0] in self._queued:
+            self._queued[packet[0]].append(packet[1:])
+
+    async def write_stdin(self, data: bytes) -> None:
+        if not self._stdin:
+            return
+        loop = asyncio.get_running_loop()
+        for start in range(0, len(data), _SEND):
+            try:
+                await loop.sock_sendall(self._socket, data[start : start + _SEND])
+            except OSError:  # the container has ended
+                return
+
+    async def close_stdin(self) -> None:
+        if self._stdin:
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    async def resize(self, width: int, height: int) -> None:
+        self._resize(width, height)
+
+    async def wait(self) -> int:
+        return await self._wait_exit()
+
+    async def close(self) -> None:
+        self._ended = True
+        self._socket.close()
+
+
+def connect(bundle: str) -> socket.socket:
+    """A connection to the container's conmon. Raises RuntimeFault."""
+    # The address of a unix socket has 108 bytes at most: the directory is named by a descriptor.
+    directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(f"/proc/self/fd/{directory}/attach")
+        connection.setblocking(False)
+    except OSError as error:
+        connection.close()
+        raise RuntimeFault(f"cannot attach to the container: {error.strerror}") from error
+    finally:
+        os.close(directory)
+    return connection

@@ -1,0 +1,160 @@
+"""NativeImages: interface.ImageService over our own store; pulling (registry.py), loading archives, removing, sweeping.
+
+An image enters the index after its layers are unpacked. Nothing in flight is swept: sweeping and installing exclude each other
+by `_guard`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
+from steersman.cri.native.archives import Archive, Archived, open_archive
+from steersman.cri.native.files import write_atomic
+from steersman.cri.native.imageindex import ImageIndex, ImageRecord
+from steersman.cri.native.layers import Layers, directory_name
+from steersman.cri.native.manifests import parse_config
+from steersman.cri.native.reference import parse
+from steersman.cri.native.snapshots import Snapshots
+from steersman.cri.native.threads import off_loop
+from steersman.machinery.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class NativeImages:
+    """Images under `root`: index.json, blobs/sha256 (manifests and configs), layers/, snapshots/ (the runtime's)."""
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self._root = os.path.abspath(root)
+        self._clock = clock
+        os.makedirs(f"{self._root}/blobs/sha256", mode=0o711, exist_ok=True)
+        self.snapshots = Snapshots(self._root)
+        self._layers = Layers(self.snapshots.layers)
+        self._index = ImageIndex(f"{self._root}/index.json")
+        self._index.load()
+
+        self._installing = 0
+        self._sweep_wanted = False
+
+    def find(self, name: str) -> ImageRecord | None:
+        """By reference, digest reference or id (with or without `sha256:`)."""
+        image = self._index.find(name, f"sha256:{name}")
+        if image is None:
+            try:
+                image = self._index.find(str(parse(name)))
+            except RuntimeFault:
+                return None
+        return image
+
+    async def image_status(self, image: str) -> Image | None:
+        found = self.find(image)
+        return found.view() if found else None
+
+    async def list_images(self) -> list[Image]:
+        return [image.view() for image in self._index.images.values()]
+
+    async def pull_image(self, image: str, auth: RegistryAuth | None = None) -> str:
+        raise RuntimeFault(f"cannot pull {image}", reason="RegistryUnavailable")
+
+    async def load(self, path: str) -> list[str]:
+        """Install every image of an archive (docker save or OCI layout); their names, or ids for nameless ones. Raises
+        RuntimeFault."""
+        names: list[str] = []
+        async with self._guard():
+            for record in await off_loop(self._load, path):
+                self._index.put(record)
+                names += record.tags or (record.id,)
+        return names
+
+    def _load(self, path: str) -> list[ImageRecord]:
+        with open_archive(path) as archive:
+            return [self._load_image(archive, image) for image in archive.images()]
+
+    def _load_image(self, archive: Archive, image: Archived) -> ImageRecord:
+        config = parse_config(image.config)
+        if len(config.diff_ids) != len(image.layers):
+            raise RuntimeFault("the image's config and its layers do not fit together")
+        size = len(image.config)
+        for diff_id, name in zip(config.diff_ids, image.layers):
+            known = self._layers.size(diff_id)
+            if known is None:
+                with archive.open(name) as stream:
+                    known = self._layers.add(stream, diff_id)
+            size += known
+        blobs = [self._keep(data) for data in (image.config, image.manifest) if data]
+        references = [parse(name) for name in image.names]
+        digests = tuple(f"{reference.repository}@{blobs[1]}" for reference in references) if image.manifest else ()
+        return ImageRecord(
+            id=blobs[0],
+            defaults=config.defaults,
+            layer_dirs=tuple(directory_name(diff_id) for diff_id in config.diff_ids),
+            size_bytes=size,
+            tags=tuple(str(reference) for reference in references),
+            digests=digests,
+            blobs=tuple(blobs),
+        )
+
+    def _keep(self, data: bytes) -> str:
+        """Store a small blob; its digest."""
+        value = hashlib.sha256(data).hexdigest()
+        write_atomic(f"{self._root}/blobs/sha256/{value}", data, mode=0o644)
+        return f"sha256:{value}"
+
+    async def remove_image(self, image: str) -> None:
+        """Remove one name of an image, by its id the whole image; layers that containers stand on stay until those are gone.
+        Idempotent."""
+        found = self.find(image)
+        if found is None:
+            return
+        if found.id in (image, f"sha256:{image}"):
+            self._index.remove(found.id)
+        else:
+            self._index.untag(found, str(parse(image)))
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Remove layers and blobs that neither an image nor a container needs; put off while an image is being installed."""
+        if self._installing:
+            self._sweep_wanted = True
+            return
+        self._sweep_wanted = False
+        await off_loop(self._sweep)
+
+    def _sweep(self) -> None:
+        images = list(self._index.images.values())
+        layers = {name for image in images for name in image.layer_dirs} | self.snapshots.layers_in_use()
+        self._layers.sweep(layers)
+        wanted = {digest.removeprefix("sha256:") for image in images for digest in image.blobs}
+        for name in os.listdir(f"{self._root}/blobs/sha256"):
+            if name not in wanted:
+                os.unlink(f"{self._root}/blobs/sha256/{name}")
+
+    @asynccontextmanager
+    async def _guard(self) -> AsyncIterator[None]:
+        """While an image is being installed nothing is swept."""
+        self._installing += 1
+        try:
+            yield
+        finally:
+            self._installing -= 1
+            if not self._installing and self._sweep_wanted:
+                await self.sweep()
+
+    async def image_fs(self) -> tuple[str, int, int]:
+        """(path, used bytes, used inodes), counted over the images' unpacked layers."""
+        used = {name for image in self._index.images.values() for name in image.layer_dirs}
+        return await off_loop(_disk_use, self._root, [f"{self.snapshots.layers}/{name}" for name in used])
+
+
+def _disk_use(root: str, directories: list[str]) -> tuple[str, int, int]:
+    size = inodes = 0
+    for top in directories:
+        for directory, _, files in os.walk(top):
+            inodes += 1 + len(files)
+            size += sum(os.lstat(f"{directory}/{name}").st_blocks * 512 for name in files)
+    return root, size, inodes

@@ -1,0 +1,103 @@
+"""Unpacked layers: one directory per layer, named after the digest of its uncompressed tar (diff id), made once and shared by
+all images."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import secrets
+import tarfile
+import zlib
+from collections.abc import Iterable
+
+import zstandard
+
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.native.files import remove_tree, write_atomic
+from steersman.cri.native.untar import Readable, UnsafeArchive, unpack
+
+_NAME_LENGTH = 24
+"""Hex digits of a directory's name: 128 layers must fit into a page of mount options, and 96 bits do not collide."""
+_PARTIAL = "tmp-"
+
+
+def directory_name(diff_id: str) -> str:
+    return diff_id.removeprefix("sha256:")[:_NAME_LENGTH]
+
+
+class _Hashing:
+    """Passes a stream through and keeps its SHA-256."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> str:
+        """Of the whole stream, whose rest is read."""
+        while self.read(1 << 20):
+            pass
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def decompressed(stream: io.BufferedReader) -> Readable:
+    """The stream without gzip or zstd, told by its first bytes."""
+    magic = stream.peek(4)[:4]
+    if magic[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=stream)
+    if magic == b"\x28\xb5\x2f\xfd":
+        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return stream
+
+
+class Layers:
+    """The layer directories under `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        os.makedirs(root, mode=0o711, exist_ok=True)
+
+    def size(self, diff_id: str) -> int | None:
+        """Bytes of content of an unpacked layer; None if it is not here."""
+        try:
+            with open(f"{self.root}/{directory_name(diff_id)}.size") as file:
+                return int(file.read())
+        except FileNotFoundError:
+            return None
+
+    def add(self, stream: io.BufferedReader, diff_id: str) -> int:
+        """Unpack a layer (compressed or not) and check it against its diff id. Blocking. Raises RuntimeFault."""
+        temporary = f"{self.root}/{_PARTIAL}{secrets.token_hex(8)}"
+        os.mkdir(temporary, 0o755)
+        hashing = _Hashing(decompressed(stream))
+        try:
+            size = unpack(hashing, temporary)
+            if (found := hashing.digest()) != diff_id:
+                raise RuntimeFault(f"layer has digest {found}, expected {diff_id}", reason="ErrImagePull")
+            final = f"{self.root}/{directory_name(diff_id)}"
+            remove_tree(final)  # without its size file it was never complete
+            os.rename(temporary, final)
+            write_atomic(f"{final}.size", str(size).encode(), mode=0o644, durable=True)
+            return size
+        except (UnsafeArchive, tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile) as error:
+            raise RuntimeFault(f"layer {diff_id} cannot be unpacked: {error}", reason="ErrImagePull") from error
+        finally:
+            remove_tree(temporary)
+
+    def sweep(self, wanted: Iterable[str]) -> int:
+        """Remove every layer directory not named, and what half-made ones left; how many."""
+        keep = set(wanted)
+        gone = {name.removesuffix(".size") for name in os.listdir(self.root)} - keep
+        for name in gone:
+            try:
+                os.unlink(f"{self.root}/{name}.size")  # first: without it the directory counts as incomplete
+            except FileNotFoundError:
+                pass
+            remove_tree(f"{self.root}/{name}")
+        return len(gone)

@@ -1,0 +1,73 @@
+"""Container root file systems: an overlay of the image's unpacked layers and a writable directory per container.
+
+Lower directories are named relative to the layers' directory with short names, so that 128 layers fit into the one page that
+mount(2) takes
+as options. Each snapshot notes its layers, so that image removal never pulls a layer from under a container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from steersman.cri.native import linux
+from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Snapshots under `root/snapshots`, layers under `root/layers`."""
+
+    root: str
+
+    @property
+    def layers(self) -> str:
+        return f"{self.root}/layers"
+
+    def path(self, identity: str) -> str:
+        return f"{self.root}/snapshots/{identity}"
+
+    def prepare(self, identity: str, layers: Sequence[str]) -> None:
+        """Make the writable directories; `layers` are directory names under `layers`, bottom first. Idempotent."""
+        for part in ("upper", "work"):
+            os.makedirs(f"{self.path(identity)}/{part}", mode=0o755, exist_ok=True)
+        write_atomic(f"{self.path(identity)}/layers.json", json.dumps(list(layers)).encode())
+
+    def mount(self, identity: str, target: str) -> None:
+        """Mount it: call in a thread of its own, whose working directory changes. Raises OSError."""
+        layers = json.loads(read_or_none(f"{self.path(identity)}/layers.json") or b"[]")
+        os.makedirs(target, exist_ok=True)
+        upper = f"{self.path(identity)}/upper"
+        if not layers:
+            linux.mount(upper, target, flags=linux.MS_BIND)
+            return
+        linux.unshare(linux.CLONE_FS)
+        os.chdir(self.layers)
+        lower = ":".join(reversed(layers))
+        linux.mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={self.path(identity)}/work")
+
+    def remove(self, identity: str) -> None:
+        """Remove its writable layer; it must not be mounted. Idempotent."""
+        remove_tree(self.path(identity))
+
+    def layers_in_use(self) -> set[str]:
+        """The layer directories that some container stands on."""
+        used: set[str] = set()
+        parent = f"{self.root}/snapshots"
+        for identity in os.listdir(parent) if os.path.isdir(parent) else ():
+            used.update(json.loads(read_or_none(f"{parent}/{identity}/layers.json") or b"[]"))
+        return used
+
+    def usage(self, identity: str) -> tuple[int, int]:
+        """(bytes, inodes) of the writable layer."""
+        size = inodes = 0
+        for directory, _, files in os.walk(f"{self.path(identity)}/upper"):
+            inodes += 1 + len(files)
+            for name in files:
+                try:
+                    size += os.lstat(f"{directory}/{name}").st_blocks * 512
+                except FileNotFoundError:
+                    continue
+        return size, inodes

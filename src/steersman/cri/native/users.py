@@ -1,0 +1,64 @@
+"""Who a container runs as: the image's or the pod's user, looked up in the container's own /etc/passwd and /etc/group.
+
+Source: OCI image spec `config.User` ("user", "uid", "user:group", ...), CRI's run_as_user, run_as_username, run_as_group.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from steersman.cri.interface import RuntimeFault, Security
+from steersman.cri.native import linux
+
+_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def read_inside(rootfs: str, path: str) -> str:
+    """A text file of the container's root file system, symbolic links resolved inside it; "" if there is none."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = linux.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS)
+    except OSError:
+        return ""
+    finally:
+        os.close(root)
+    with os.fdopen(fd, "rb") as file:
+        return file.read(_LIMIT).decode(errors="replace")
+
+
+def resolve_user(security: Security, image_user: str, read: Callable[[str], str]) -> Identity:
+    """`read` gives the text of a file of the container. Raises RuntimeFault for names that are not in its files."""
+    user, _, group = image_user.partition(":")
+    if security.run_as_user is not None:
+        user, group = str(security.run_as_user), ""
+    elif security.run_as_username:
+        user, group = security.run_as_username, ""
+    if security.run_as_group is not None:
+        group = str(security.run_as_group)
+    accounts = [line.split(":") for line in read("etc/passwd").splitlines() if line.count(":") >= 5]
+    groups = [line.split(":") for line in read("etc/group").splitlines() if line.count(":") >= 3]
+    user = user or "0"
+    account = next((entry for entry in accounts if entry[0] == user or entry[2] == user), None)
+    if account is None and not user.isdecimal():
+        raise RuntimeFault(f"unable to find user {user}: no matching entries in passwd file")
+    uid = int(account[2]) if account else int(user)
+    gid = int(account[3]) if account else 0
+    if group:
+        entry = next((entry for entry in groups if entry[0] == group or entry[2] == group), None)
+        if entry is None and not group.isdecimal():
+            raise RuntimeFault(f"unable to find group {group}: no matching entries in group file")
+        gid = int(entry[2]) if entry else int(group)
+    # An explicit group replaces the account's memberships, as in runc; the pod's supplemental groups always count.
+    member = [int(entry[2]) for entry in groups if account and not group and account[0] in entry[3].split(",")]
+    extra = tuple(dict.fromkeys(number for number in [*member, *security.supplemental_groups] if number != gid))
+    return Identity(uid, gid, extra, account[5] if account and account[5] else "/")
