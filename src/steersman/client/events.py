@@ -74,10 +74,11 @@ class EventRecorder:
         """Record that something happened to `about`. type: Normal or Warning. field_path: `spec.containers{web}`."""
         component = component or self._component
         regarding = reference(about, field_path)
-        source = (component, self._host, *regarding.values())
+        # Not its version and not which part of it: the object's changes must not make old events new.
+        source = (component, self._host, *(regarding.get(part, "") for part in ("kind", "namespace", "name", "uid")))
         if not self._allowed(source):
             return
-        key, message = self._combined((*source, type, reason), message)
+        key, message = self._combined((*source, type, reason), field_path, message)
         now = format_time(self._clock.now())
         written = self._known.get(key)
         if written is not None:
@@ -149,7 +150,7 @@ class EventRecorder:
                 log.debug("event is gone, making it anew name=%s", name)
         await self._client.create(EVENTS, event, namespace)
 
-    def _combined(self, group: tuple[str, ...], message: str) -> tuple[tuple[str, ...], str]:
+    def _combined(self, group: tuple[str, ...], field_path: str, message: str) -> tuple[tuple[str, ...], str]:
         """What makes the event the same as an earlier one, and its message: with too many messages, the group alone."""
         now_s = self._clock.monotonic()
         similar = _remembered(self._similar, group, _Similar(at_s=now_s))
@@ -158,7 +159,7 @@ class EventRecorder:
         similar.at_s = now_s
         similar.messages.add(message)
         if len(similar.messages) <= SIMILAR_LIMIT:
-            return (*group, message), message
+            return (*group, field_path, message), message
         similar.messages.pop()
         return group, f"(combined from similar events): {message}"
 

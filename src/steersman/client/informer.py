@@ -99,7 +99,7 @@ class Informer:
     def add_handler(self, handler: Handler) -> None:
         """Calls it at once for what is there already, then for every change."""
         for obj in self.list():
-            handler(None, obj)
+            self._call(handler, None, obj)
         self._handlers.append(handler)
 
     def remove_handler(self, handler: Handler) -> None:
@@ -225,22 +225,33 @@ class Informer:
 
     def _tell(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         for handler in self._handlers:
-            try:
-                handler(old, new)
-            except Exception:
-                log.exception("informer handler failed resource=%s key=%s/%s", self.resource.qualified, *key)
+            self._call(handler, old, new)
         for future in self._key_waiters.pop(key, ()):
             if not future.done():
                 future.set_result(None)
 
+    def _call(self, handler: Handler, old: Obj | None, new: Obj | None) -> None:
+        try:
+            handler(old, new)
+        except Exception:
+            log.exception("informer handler failed resource=%s key=%s/%s", self.resource.qualified, *key_of(new or old or {}))
+
+    def _values(self, name: str, function: IndexFunction, obj: Obj) -> Iterable[str]:
+        try:
+            return tuple(function(obj))
+        except Exception:
+            # One odd object must not end the cache for everybody; it is just not found under this index.
+            log.exception("index failed resource=%s index=%s key=%s/%s", self.resource.qualified, name, *key_of(obj))
+            return ()
+
     def _file(self, name: str, function: IndexFunction, key: Key, obj: Obj) -> None:
         index = self._indexes[name]
-        for value in function(obj):
+        for value in self._values(name, function, obj):
             index.setdefault(value, {})[key] = obj
 
     def _unfile(self, name: str, function: IndexFunction, key: Key, obj: Obj) -> None:
         index = self._indexes[name]
-        for value in function(obj):
+        for value in self._values(name, function, obj):
             filed = index.get(value)
             if filed is not None:
                 filed.pop(key, None)

@@ -72,7 +72,8 @@ def test_repeats_become_a_count_by_patch_or_before_they_are_written() -> None:
         recorder.event(POD, "Warning", "BackOff", "waiting")
         recorder.event(POD, "Warning", "BackOff", "waiting")
         await clock.advance(60)
-        recorder.event(POD, "Warning", "BackOff", "waiting")
+        changed = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "9"}}
+        recorder.event(changed, "Warning", "BackOff", "waiting")
 
     (event,) = run(client, scenario)
     assert (event["count"], event["firstTimestamp"], event["lastTimestamp"]) == (

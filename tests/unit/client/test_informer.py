@@ -185,6 +185,14 @@ def test_a_handler_that_fails_stops_neither_the_others_nor_the_informer() -> Non
     assert run_with(client, scenario).told == ["->a", "->b"]
 
 
+def test_an_object_that_an_index_cannot_read_is_kept_all_the_same() -> None:
+    client = FakeClient()
+    client.put(PODS, pod("odd"))
+    client.put(PODS, pod("plain", node="n1"))
+    follower = run_with(client, lambda *_: asyncio.sleep(0), indexes={"node": lambda obj: [obj["spec"]["node"]]})  # noqa: TID251
+    assert (len(follower.informer), len(follower.informer.indexed("node", "n1"))) == (2, 1)
+
+
 def test_managed_fields_are_not_kept() -> None:
     client = FakeClient()
     noisy = pod("a")
