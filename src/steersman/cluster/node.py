@@ -40,7 +40,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
 
 
 def images(paths: Paths, clock: Clock) -> NativeImages:
-    return NativeImages(paths.containers, clock, registries=paths.registries)
+    return NativeImages(str(paths.containers), clock)
 
 
 @contextlib.asynccontextmanager
@@ -49,14 +49,15 @@ async def runtime(paths: Paths, settings: ClusterSettings, clock: Clock) -> Asyn
     network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr)
     store = images(paths, clock)
     native = NativeRuntime(
-        root=paths.containers,
-        run_dir=paths.run / "containers",
+        root=str(paths.containers),
+        run_dir=str(paths.run / "containers"),
         images=store,
         network=network,
         clock=clock,
         oci_runtime=settings.oci_runtime or "crun",
     )
     try:
-        yield NodeParts(native, store, network)
+        async with native:
+            yield NodeParts(native, store, network)
     finally:
         await network.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from importlib import resources
-from pathlib import Path
 
 from steersman.api.resources import DEPLOYMENTS, SERVICES
 from steersman.client.interface import Client
@@ -32,21 +30,22 @@ class ExampleError(Exception):
 async def build_image(paths: Paths, clock: Clock, version: str = "1") -> str:
     """Make the example image from Debian's static busybox and put it into the node's image store; its name."""
     from steersman.cluster import node
-    from steersman.cri.native.build import ImageSpec, build_archive, busybox_tree
+    from steersman.cri.native import build
 
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        raise ExampleError("busybox is not installed: apt-get install busybox-static")
     name = IMAGE.format(version=version)
     images = node.images(paths, clock)
-    if await images.image_status(name) is None:
-        spec = ImageSpec(name=name, entrypoint=("/bin/sh", "-c", _SCRIPT), env={"VERSION": version, "PATH": "/bin"})
-        archive = paths.run / f"hello-{version}.tar"
-        await asyncio.to_thread(build_archive, archive, busybox_tree(Path(busybox)), spec)
-        try:
-            await images.load_archive(archive)
-        finally:
-            archive.unlink()
+    if await images.image_status(name) is not None:
+        return name
+    config = {"Entrypoint": ["/bin/sh", "-c", _SCRIPT], "Env": ["PATH=/bin", f"VERSION={version}"]}
+    archive = paths.run / f"hello-{version}.tar"
+    try:
+        layers = [build.layer_tar(build.busybox_contents())]
+        await asyncio.to_thread(build.write_image, str(archive), name, layers, config)
+        await images.load(str(archive))
+    except FileNotFoundError:
+        raise ExampleError("busybox is not installed: apt-get install busybox-static") from None
+    finally:
+        archive.unlink(missing_ok=True)
     return name
 
 
