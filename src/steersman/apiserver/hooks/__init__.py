@@ -35,8 +35,15 @@ async def bootstrap(client: Client, config: ServerConfig, clock: Clock) -> None:
             group.create_task(rbac.ensure(client))
             group.create_task(authentication_config.ensure(client, config))
     except* Exception as failures:
-        raise failures.exceptions[0] from failures
+        raise _first(failures) from failures
     log.info("bootstrap objects stand ms=%d", (clock.monotonic() - began) * 1000)
+
+
+def _first(failure: BaseException) -> BaseException:
+    """The first error in nested groups: one plain reason why the server doesn't start."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
 
 
 def store_hooks(config: ServerConfig, store: Store) -> Mapping[Resource, StoreHook]:

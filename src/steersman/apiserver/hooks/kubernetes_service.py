@@ -12,6 +12,7 @@ from steersman.api.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.hooks.ensure import ensure as ensure_objects
 from steersman.client.interface import Client
+from steersman.machinery.errors import Invalid
 from steersman.machinery.meta import Obj
 
 _NAME, _NAMESPACE = "kubernetes", "default"
@@ -19,7 +20,11 @@ _PORT = 443
 
 
 async def ensure(client: Client, config: ServerConfig) -> None:
-    await ensure_objects(client, SERVICES, [_service(config)], merge=_merge_service)
+    try:
+        await ensure_objects(client, SERVICES, [_service(config)], merge=_merge_service)
+    except* Invalid:
+        # Another API server that starts at the same time took the address for this very Service: now it can be seen.
+        await ensure_objects(client, SERVICES, [_service(config)], merge=_merge_service)
     await ensure_objects(client, ENDPOINTS, [_endpoints(config)], merge=lambda found, wanted: _take(found, wanted, "subsets"))
     await ensure_objects(client, ENDPOINT_SLICES, [_slice(config)], merge=_merge_slice)
 

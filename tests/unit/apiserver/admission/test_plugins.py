@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.fakes.listers import FakeListers
 
-from steersman.api.resources import NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICE_ACCOUNTS, SERVICES
+from steersman.api.groups import BUILTIN
+from steersman.api.resources import CLUSTER_ROLES, LEASES, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICE_ACCOUNTS, SERVICES
 from steersman.apiserver import admission, authz
 from steersman.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
@@ -61,6 +62,11 @@ def test_the_chain_keeps_upstreams_order() -> None:
         "NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "Priority",
         "DefaultTolerationSeconds", "RBACEscalation",
     ]  # fmt: skip
+
+
+def test_the_plugins_know_their_kinds_by_the_names_they_are_served_under() -> None:
+    served = {spec.resource for spec in BUILTIN}
+    assert served >= {NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICE_ACCOUNTS, SERVICES, CLUSTER_ROLES, LEASES}
 
 
 # --- NamespaceLifecycle

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.fakes.cluster import Cluster, cluster
+from tests.fakes.cluster import Cluster, cluster, settings
 
 from steersman.api.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -22,8 +22,11 @@ from steersman.api.resources import (
 )  # fmt: skip
 from steersman.apiserver import hooks
 from steersman.apiserver.hooks import rbac_policy
+from steersman.apiserver.run import APIServer
+from steersman.machinery.clock import VirtualClock
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, name_of
+from steersman.store.memory import MemoryStore
 
 
 async def again(made: Cluster) -> int:
@@ -86,6 +89,24 @@ def test_a_start_mends_what_was_taken_away_and_leaves_what_was_added(tmp_path: P
             assert rules == [extra, {"apiGroups": [""], "resources": ["endpoints", "services"], "verbs": ["list", "watch"]}]
             assert (await made.admin.get(CLUSTER_ROLES, "system:node-proxier"))["rules"] == [extra]
             assert "system:kube-dns" in await names(made, CLUSTER_ROLE_BINDINGS)
+
+    asyncio.run(scenario())
+
+
+def test_two_servers_that_start_together_on_one_store_both_start(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        store = MemoryStore(clock)
+        servers = [APIServer(settings(tmp_path), store, clock) for _ in range(2)]
+        async with asyncio.TaskGroup() as group:
+            for server in servers:
+                group.create_task(run_briefly(server))
+        assert (await store.range("/registry/ranges/serviceips/")).count == 1
+        await store.close()
+
+    async def run_briefly(server: APIServer) -> None:
+        await server.start(listen=False)
+        await server.stop()
 
     asyncio.run(scenario())
 
