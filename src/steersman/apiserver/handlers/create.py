@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from steersman.api.validation import objectmeta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
@@ -71,7 +72,7 @@ async def _attempt(write: Write, obj: Obj) -> Stored | None:
         strategy.prepare_create(new)
         extra = await write.hooks(new, None)
         name = name_of(new)
-        write.refuse(name, strategy.validate_create(new))
+        write.refuse(name, objectmeta.validate(new, served.spec) + strategy.validate_create(new))
         write.warn(new, None)
         await write.api.admission.validate(write.admission("CREATE", name, new, None))
         key = served.key(str(new["metadata"].get("namespace") or ""), name)

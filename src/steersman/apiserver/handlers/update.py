@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
+from steersman.api.validation import objectmeta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call, Verdict
 from steersman.apiserver.handlers import life
@@ -180,7 +181,7 @@ async def prepare(write: Write, new: Obj, old: Obj, name: str, steps: Steps, *, 
     for key in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if key in old_meta:
             meta[key] = old_meta[key]
-    write.refuse(name, steps.validate(new, old))
+    write.refuse(name, objectmeta.validate_update(new, old) + steps.validate(new, old))
     write.warn(new, old)
     if not skip_admission:
         await api.admission.validate(write.admission("UPDATE", name, new, old))
