@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import uuid
 from collections.abc import AsyncIterator
 
 from steersman.apiserver import respond
 from steersman.apiserver.authn.impersonation import impersonate
-from steersman.apiserver.authz.messages import forbidden
+from steersman.apiserver.authz.messages import forbidden, questions
 from steersman.apiserver.contracts import Authenticator, Call, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.dispatch import dispatch
 from steersman.apiserver.handlers.context import Api
@@ -36,7 +36,8 @@ class Pipeline:
         self._authenticator = authenticator
         self._routes = routes
         self._metrics = metrics
-        self._audit_ids = random.SystemRandom().getrandbits(128)
+        first = str(uuid.uuid4())
+        self._audit_lead, self._requests = first[:24], int(first[24:], 16)
         self.stopping = False
 
     async def handle(self, request: Request) -> Response:
@@ -55,8 +56,8 @@ class Pipeline:
         started = clock.monotonic()
         info = parse(request.method, request.path, request.query_pairs if request.raw_query else ())
         long_running = info.verb == "watch" or info.subresource in _LONG_RUNNING
-        inflight = self._metrics.inflight(info)
-        inflight.inc()
+        self._metrics.began(info)
+        response: Response | None = None
         try:
             if long_running or info.verb == "get":
                 # A get is answered from memory; only a store that has stopped could keep it, and then nothing else works.
@@ -75,43 +76,43 @@ class Pipeline:
             log.exception("request failed: verb=%s path=%s", info.verb, info.path)
             response = respond.of_error(request, InternalError.of(_PANIC.decode()))
         finally:
-            inflight.dec()
+            code = response.status if response is not None else 0
+            self._metrics.done(info, code, None if long_running else clock.monotonic() - started)
         headers = response.headers
         headers["Audit-Id"] = request.headers.get("audit-id") or self._audit_id()
-        headers.setdefault("Cache-Control", "no-cache, private")
+        if "Cache-Control" not in headers:
+            headers["Cache-Control"] = "no-cache, private"
         if long_running and response.chunks is not None:
             response.chunks = self._counted(info, response.chunks)
-        else:
-            self._metrics.done(info, response.status, clock.monotonic() - started)
         return response
 
     async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
         if user is None:
             user = await self._authenticator.authenticate(request)
-            user = await impersonate(request, user, self._api.authorizer)
-        verdict, reason = await self._api.authorizer.authorize(user, info)
-        if verdict is not Verdict.ALLOW:
-            raise forbidden(user, info, reason)
+            if "impersonate-" in " ".join(request.headers):
+                user = await impersonate(request, user, self._api.authorizer)
+        for question in questions(info):
+            verdict, reason = await self._api.authorizer.authorize(user, question)
+            if verdict is not Verdict.ALLOW:
+                raise forbidden(user, question, reason)
         call = Call(request, info, user)
         return await (dispatch(self._api, call) if info.is_resource else self._routes.serve(call))
 
     async def _counted(self, info: RequestInfo, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        gauge = self._metrics.long_running(info)
-        gauge.inc()
+        self._metrics.long_running(info, 1)
         try:
             async for chunk in chunks:
                 yield chunk
         finally:
-            gauge.dec()
+            self._metrics.long_running(info, -1)
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
 
     def _audit_id(self) -> str:
-        """A UUID; random at the server's start and counting from there, as it only has to be unique."""
-        self._audit_ids = (self._audit_ids + 0x9E3779B97F4A7C15F39CC0605CEDC835) & ((1 << 128) - 1)
-        text = f"{self._audit_ids:032x}"
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+        """A UUID, made once; the last part counts on, as it only has to be unique."""
+        self._requests += 1
+        return f"{self._audit_lead}{self._requests & 0xFFFFFFFFFFFF:012x}"
 
 
 def _deadline(request: Request) -> float:

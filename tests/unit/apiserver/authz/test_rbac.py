@@ -9,6 +9,7 @@ from tests.fakes.listers import FakeListers
 
 from steersman.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 from steersman.apiserver import authz
+from steersman.apiserver.authz.messages import questions
 from steersman.apiserver.contracts import RequestInfo, UserInfo, Verdict
 from steersman.apiserver.requestinfo import parse
 from steersman.machinery.gvk import Resource
@@ -144,3 +145,11 @@ def test_the_allowing_binding_is_named_for_reviews(who: UserInfo, path: str, rea
 def test_the_refusal_is_worded_as_upstream_words_it(info: RequestInfo, message: str) -> None:
     assert authz.forbidden(JANE, info).message == message
     assert authz.forbidden(JANE, info, "because").message == f"{message}: because"
+
+
+def test_entering_a_pod_by_websocket_needs_create_as_well() -> None:
+    path = "/api/v1/namespaces/prod/pods/web/"
+    for subresource in ("exec", "attach", "portforward"):
+        assert [question.verb for question in questions(parse("GET", path + subresource))] == ["get", "create"]
+        assert [question.verb for question in questions(parse("POST", path + subresource))] == ["create"]
+    assert [question.verb for question in questions(parse("GET", path + "log"))] == ["get"]

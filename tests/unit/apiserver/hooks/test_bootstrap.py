@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.fakes.client import FakeClient
 from tests.fakes.cluster import Cluster, cluster, settings
 
 from steersman.api.resources import (
@@ -21,9 +22,10 @@ from steersman.api.resources import (
     SERVICES,
 )  # fmt: skip
 from steersman.apiserver import hooks
-from steersman.apiserver.hooks import rbac_policy
+from steersman.apiserver.hooks import kubernetes_service, rbac_policy
 from steersman.apiserver.run import APIServer
 from steersman.machinery.clock import VirtualClock
+from steersman.machinery.errors import Invalid
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, name_of
 from steersman.store.memory import MemoryStore
@@ -89,6 +91,16 @@ def test_a_start_mends_what_was_taken_away_and_leaves_what_was_added(tmp_path: P
             assert rules == [extra, {"apiGroups": [""], "resources": ["endpoints", "services"], "verbs": ["list", "watch"]}]
             assert (await made.admin.get(CLUSTER_ROLES, "system:node-proxier"))["rules"] == [extra]
             assert "system:kube-dns" in await names(made, CLUSTER_ROLE_BINDINGS)
+
+    asyncio.run(scenario())
+
+
+def test_the_address_taken_by_another_server_for_the_same_service_is_no_fault(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        client = FakeClient()
+        client.fail_next("create", Invalid("provided IP is already allocated"))
+        await kubernetes_service.ensure(client, settings(tmp_path))
+        assert (await client.get(SERVICES, "kubernetes", "default"))["spec"]["clusterIP"] == "10.96.0.1"
 
     asyncio.run(scenario())
 
