@@ -48,10 +48,11 @@ class NodeAgent:
         recorder: Recorder,
         facts: NodeFacts,
         rng: random.Random,
-        port: int,
     ) -> None:
         self._config, self._client, self._runtime, self._images = config, client, runtime, images
-        self._clock, self._recorder, self._facts, self._rng, self._port = clock, recorder, facts, rng, port
+        self._clock, self._recorder, self._facts, self._rng = clock, recorder, facts, rng
+        self.port = config.port
+        """Where the server listens; differs from the config's when that says 0."""
         self._runtime_version = ("", "")
         self._runtime_good_s = clock.monotonic()
         self._reported_s = float("-inf")
@@ -170,7 +171,7 @@ class NodeAgent:
             "allocatable": nodeinfo.allocatable(config, capacity),
             "addresses": addresses,
             "conditions": conditions,
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
             "nodeInfo": nodeinfo.system_info(self._runtime_version),
             "images": await self._image_list(),
             "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}],

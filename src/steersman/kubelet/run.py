@@ -51,7 +51,20 @@ async def run(
     facts = NodeFacts()
     async with asyncio.TaskGroup() as group:
         kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, group)
-        await kubelet.run(ready)
+        if config.tls_cert_file is None:
+            await kubelet.run(ready)
+            return
+        # Imported here: a kubelet without its server (tests, simulated nodes) does not need it.
+        from steersman.kubelet.server.app import KubeletServer
+
+        server = KubeletServer(config, client, runtime, clock, kubelet.workers)
+        await server.start()
+        try:
+            kubelet.agent.port = server.port
+            await kubelet.run(ready)
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
 
 
 def _assemble(
@@ -95,7 +108,7 @@ def _assemble(
         active_pods=workers.active,
     )
     workers.parts = parts
-    agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, rng, config.port)
+    agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, rng)
     return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group)
 
 

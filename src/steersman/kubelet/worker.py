@@ -55,7 +55,7 @@ class PodWorker:
         self._ending: Ending | None = None
         self._removed = False
         self._over = False
-        self._view = PodView(self.uid)
+        self.view = PodView(self.uid)
         self._checked_s = parts.clock.monotonic()
         if is_deleting(pod) or pods.is_terminal_phase(self.status.get("phase") or ""):
             self._terminate()
@@ -156,7 +156,7 @@ class PodWorker:
     async def _sync_turn(self) -> float | None:
         """Seconds until the next one; 0 to go on at once."""
         parts = self._parts
-        view = self._view = await parts.pleg.view(self.uid)
+        view = self.view = await parts.pleg.view(self.uid)
         if not self._admit(view):
             return 0.0
         parts.probes.adopt(self.pod, view)
@@ -173,7 +173,7 @@ class PodWorker:
             pause_s = await self._sync.turn(self.pod, view)
         except BaseException:
             # Also when broken off: what is known by now (reasons) belongs into the status.
-            self.publish(self._view)
+            self.publish(self.view)
             raise
         if pause_s == 0.0:
             return 0.0
@@ -203,12 +203,12 @@ class PodWorker:
 
     async def _terminating_turn(self) -> None:
         parts = self._parts
-        view = self._view = await parts.pleg.view(self.uid)
+        view = self.view = await parts.pleg.view(self.uid)
         self.publish(view)
         parts.probes.stop(self.uid, ("livenessProbe", "startupProbe"))
         if view.may_run:
             await parts.stopper.stop_pod(self.pod, view, float(self._grace_s or 1))
-            view = self._view = await parts.pleg.view(self.uid)
+            view = self.view = await parts.pleg.view(self.uid)
         parts.probes.stop(self.uid, KINDS)
         if view.may_run:
             raise RuntimeFault("containers are still running after they were stopped")

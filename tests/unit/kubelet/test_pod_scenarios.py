@@ -39,6 +39,10 @@ def is_running(world: World) -> Callable[[], bool]:
     return lambda: shown(world)["phase"] == "Running"
 
 
+def is_restarted(world: World, before: int) -> Callable[[], bool]:
+    return lambda: app_state(world)["restartCount"] > before and "running" in app_state(world)["state"]
+
+
 def waits_for(world: World, reason: str) -> Callable[[], bool]:
     def check() -> bool:
         entries = shown(world).get("containerStatuses") or [{"state": {}}]
@@ -62,7 +66,7 @@ def test_a_crashing_container_restarts_at_once_then_after_ten_seconds_then_twent
                 assert message == f"back-off {wanted:g}s restarting failed container=app pod=web_default(u1)"
                 assert app_state(world)["lastState"]["terminated"]["exitCode"] == 1
                 assert shown(world)["phase"] == "Running"
-            await world.until(lambda: app_state(world)["restartCount"] > count and "running" in app_state(world)["state"])
+            await world.until(is_restarted(world, count))
             starts.append(world.clock.monotonic() - ended)
         assert [round(each) for each in starts[1:]] == [0, 10, 20]
         assert "BackOff: Back-off restarting failed container app in pod web_default(u1)" in world.api.events()
