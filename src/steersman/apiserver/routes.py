@@ -23,7 +23,7 @@ class Routes:
         self._below: dict[str, CallHandler] = {}
 
     def add(self, path: str, handler: CallHandler) -> None:
-        (self._below if path.endswith("/") else self._exact)[path] = handler
+        (self._below if path.endswith("/") and path != "/" else self._exact)[path] = handler
 
     def find(self, path: str) -> CallHandler | None:
         found = self._exact.get(path) or self._exact.get(path.rstrip("/"))

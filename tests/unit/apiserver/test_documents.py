@@ -24,12 +24,17 @@ FOO = KindSpec(resource=Resource("example.com", "v1", "foos", True, "Foo"))
 BAR = KindSpec(resource=Resource("example.com", "v2", "bars", True, "Bar"))
 
 
+async def _root(call: Call) -> Response:
+    return Response(body=b"the root, and nothing below it")
+
+
 class _Server:
     """The routes over a registry whose kinds the test sets."""
 
     def __init__(self, *specs: KindSpec) -> None:
         self.registry = SimpleNamespace(specs=specs, generation=1)
         self._routes = Routes()
+        self._routes.add("/", _root)
         Documents(cast(Registry, self.registry), "10.0.0.1:6443", "v1.36.0").install(self._routes)
 
     def get(self, path: str, query: str = "", **headers: str) -> Response:

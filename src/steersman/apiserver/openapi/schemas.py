@@ -7,6 +7,7 @@ from functools import cache
 
 from steersman.api.kinds import KindSpec
 from steersman.api.schema.loader import PREFIX, Field, Type, schema
+from steersman.apiserver.openapi.descriptions import texts
 from steersman.machinery.meta import Obj
 
 REF = "#/components/schemas/"
@@ -82,12 +83,17 @@ def _of_field(field: Field) -> Obj:
 @cache
 def component(name: str) -> Obj:
     """The schema of a definition's full name. Shared: never change it."""
+    told = texts(name)
+    described: Obj = {"description": told.whole} if told.whole else {}
     if name in _FIXED:
-        return _FIXED[name]
+        return described | _FIXED[name]
     facts = schema().definition(name)
-    made: Obj = {"type": "object"}
+    made: Obj = {**described, "type": "object"}
     if facts.fields:
-        made["properties"] = {key: _of_field(facts.fields[key]) for key in sorted(facts.fields)}
+        made["properties"] = {
+            key: ({"description": told.fields[key]} if key in told.fields else {}) | _of_field(facts.fields[key])
+            for key in sorted(facts.fields)
+        }
     if facts.required:
         made["required"] = sorted(facts.required)
     if facts.map_type:
