@@ -17,7 +17,6 @@ from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import (
     deletion_order,
     is_active,
-    is_ready,
     is_terminating,
     node_of,
     pod_from_template,
@@ -142,7 +141,7 @@ def _report(
     """Events for what was just done, the status if it changed, and when to look again for minReadySeconds."""
     min_ready_s = int(dig(owner, "spec", "minReadySeconds", default=0))
     waits = [seconds_to_available(pod, min_ready_s, now) for pod in active]
-    status = _status(family, owner, active, waits.count(0.0), len(terminating))
+    status = _status(family, owner, active, waits, len(terminating))
     failure = _failure(results)
     if failure is not None:
         if condition(status["conditions"], "ReplicaFailure") is None:
@@ -163,12 +162,13 @@ def _settled(owner: Obj, results: Sequence[Result]) -> bool:
     return bool(results) or not is_deleting(owner)
 
 
-def _status(family: Family, owner: Obj, active: Sequence[Obj], available: int, terminating: int) -> Obj:
+def _status(family: Family, owner: Obj, active: Sequence[Obj], waits: Sequence[float | None], terminating: int) -> Obj:
+    """`waits`: each pod's time until it is available, None for one that isn't ready."""
     wanted = dig(owner, "spec", "template", "metadata", "labels", default={}).items()
     counts = {
         "fullyLabeledReplicas": sum(wanted <= labels_of(pod).items() for pod in active),
-        "readyReplicas": sum(map(is_ready, active)),
-        "availableReplicas": available,
+        "readyReplicas": len(waits) - waits.count(None),
+        "availableReplicas": waits.count(0.0),
         "observedGeneration": dig(owner, "metadata", "generation", default=0),
     }
     status: Obj = {"replicas": len(active), **{field: count for field, count in counts.items() if count}}
