@@ -93,6 +93,9 @@ def _scale(turn: Turn) -> Decision:
     elif turn.new is not None and _is_saturated(turn.deployment, turn.new):
         sizes = {name_of(rs): 0 for rs in active if rs is not turn.new}
     elif is_recreate(turn.deployment):
+        if not dig(turn.deployment, "spec", "paused"):
+            # The strategy was changed in the middle of a rollout: its own first step ends that.
+            return _recreate(turn)
         sizes = {}
     else:
         status_replicas = int(dig(turn.deployment, "status", "replicas", default=0))

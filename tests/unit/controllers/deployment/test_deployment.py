@@ -203,6 +203,18 @@ def test_scaling_in_the_middle_of_a_rollout_is_proportional() -> None:
     assert c.sizes() == {"v1": 0, "v2": 20}
 
 
+def test_changing_strategy_and_size_in_the_middle_of_a_rollout_still_completes() -> None:
+    c = started(replicas=4)
+    c.kubelet = False
+    c.roll("v2")
+    c.run()
+    assert min(c.sizes().values()) > 0
+    c.edit(DEPLOYMENTS, "web", lambda found: found["spec"].update(replicas=5, strategy={"type": "Recreate"}))
+    c.kubelet = True
+    c.run()
+    assert c.sizes() == {"v1": 0, "v2": 5}
+
+
 def test_the_progress_deadline_passes_and_a_later_success_clears_it() -> None:
     c = started()
     c.kubelet = False
