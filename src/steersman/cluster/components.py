@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from steersman.client import kubeconfig
+from steersman.client.http import HttpTransport
 from steersman.client.rest import RestClient
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
@@ -45,6 +47,14 @@ async def client_for(path: Path, component: str) -> AsyncIterator[RestClient]:
         yield client
     finally:
         await client.close()
+
+
+@contextlib.asynccontextmanager
+async def _closed(transport: HttpTransport) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await transport.close()
 
 
 async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
@@ -87,15 +97,41 @@ async def scheduler(config: Path, clock: Clock) -> None:
         await scheduling.run(client, clock)
 
 
+# Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
+_ACCOUNTS = {
+    "endpoints-controller": "endpoint-controller",
+    "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
+    "garbage-collector-controller": "generic-garbage-collector",
+    "node-ipam-controller": "node-controller",
+    "node-lifecycle-controller": "node-controller",
+    "pod-garbage-collector-controller": "pod-garbage-collector",
+    "replicationcontroller-controller": "replication-controller",
+    "root-ca-certificate-publisher-controller": "root-ca-cert-publisher",
+    "serviceaccount-controller": "service-account-controller",
+    "taint-eviction-controller": "node-controller",
+}
+
+
 async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: Clock) -> None:
+    """The controllers, reading as the manager, each writing as its own service account."""
     from steersman import controllers
+    from steersman.client.accounts import AccountTransport
     from steersman.client.events import EventRecorder
     from steersman.loop import runner
 
-    async with client_for(config, "kube-controller-manager") as client:
+    connection = kubeconfig.resolve(kubeconfig.read(config))
+    nameless = dataclasses.replace(connection, cert=None, key=None, token="", token_file=None).transport()
+    async with client_for(config, "kube-controller-manager") as client, _closed(nameless):
+
+        def acting(controller: str) -> RestClient:
+            account = _ACCOUNTS.get(controller, controller)
+            transport = AccountTransport(nameless, client, "kube-system", account, clock)
+            return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
+
         specs = controllers.build(ca_pem=ca.read_text(), cluster_cidr=cluster_cidr)
         recorder = EventRecorder(client, "controller-manager", "", clock)
-        await runner.run(client, specs, clock, recorder=recorder, metadata_client=client.metadata_only())
+        metadata = client.metadata_only()
+        await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting)
 
 
 async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:

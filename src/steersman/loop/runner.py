@@ -48,8 +48,11 @@ async def run(
     *,
     recorder: EventRecorder,
     metadata_client: Client | None = None,
+    acting: Callable[[str], Client] | None = None,
 ) -> None:
     """Run the controllers until cancelled; also runs the recorder.
+
+    `acting(name)` gives the client a controller's actions go through (an identity of its own); without it `client` does.
 
     `metadata_client` (RestClient.metadata_only) serves `discovered` watches; without it they hold whole objects.
     """
@@ -57,7 +60,8 @@ async def run(
         group.create_task(recorder.run(), name="events")
         informers = SharedInformers(client, metadata_client or client, clock, group)
         for spec in specs:
-            controller = _Controller(spec, informers, client, recorder, clock)
+            actor = acting(spec.name) if acting else client
+            controller = _Controller(spec, informers, client, actor, recorder, clock)
             group.create_task(controller.run(), name=spec.name)
 
 
@@ -65,9 +69,16 @@ class _Controller:
     """One controller at work."""
 
     def __init__(
-        self, spec: ControllerSpec, informers: SharedInformers, client: Client, recorder: EventRecorder, clock: Clock
+        self,
+        spec: ControllerSpec,
+        informers: SharedInformers,
+        client: Client,
+        actor: Client,
+        recorder: EventRecorder,
+        clock: Clock,
     ) -> None:
         self._spec, self._informers, self._client, self._recorder, self._clock = spec, informers, client, recorder, clock
+        self._actor = actor
         self._queue: WorkQueue[Key] = WorkQueue(clock)
         self._snapshot = CacheSnapshot(spec.name)
         self._selective: set[Address] = {address(watch.resource) for watch in spec.watches if watch.field_selector}
@@ -151,7 +162,7 @@ class _Controller:
     async def _carry_out(self, decision: Decision, waits: list[Wait]) -> tuple[float | None, list[Exception]]:
         errors: list[Exception] = []
         while True:
-            results = await perform(decision.actions, self._client, self._recorder, self._spec.name)
+            results = await perform(decision.actions, self._actor, self._recorder, self._spec.name)
             for result in results:
                 if failed(result) and result.error is not None:
                     errors.append(result.error)

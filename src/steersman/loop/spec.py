@@ -16,28 +16,30 @@ from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector
 from steersman.machinery.meta import Key, Obj
 
+Objs: TypeAlias = list[Obj]
+
 
 class Snapshot(Protocol):
     """A read-only view of the informers' caches. Objects are shared: never change them."""
 
     def get(self, resource: Resource, namespace: str, name: str) -> Obj | None: ...
 
-    def list(self, resource: Resource, namespace: str | None = None, selector: Selector | None = None) -> list[Obj]:
+    def list(self, resource: Resource, namespace: str | None = None, selector: Selector | None = None) -> Objs:
         """All objects, of one namespace if given, whose labels match."""
 
-    def owned_by(self, resource: Resource, uid: str) -> list[Obj]:
+    def owned_by(self, resource: Resource, uid: str) -> Objs:
         """Objects whose controller owner reference has that uid (indexed)."""
 
-    def indexed(self, resource: Resource, index: str, value: str) -> list[Obj]:
+    def indexed(self, resource: Resource, index: str, value: str) -> Objs:
         """Objects for which the Watch's index function of that name gave that value."""
 
     def find_uid(self, uid: str) -> tuple[Resource, Obj] | None:
         """An object of any watched resource by uid. Only where the controller has `discovered` watches."""
 
-    def dependents(self, uid: str) -> list[tuple[Resource, Obj]]:
+    def dependents(self, uid: str) -> Sequence[tuple[Resource, Obj]]:
         """Objects of any watched resource with an owner reference to that uid. Only with `discovered` watches."""
 
-    def resources(self) -> list[Resource]:
+    def resources(self) -> Sequence[Resource]:
         """All resources discovery shows that can be listed, watched and deleted. Only with `discovered` watches."""
 
 

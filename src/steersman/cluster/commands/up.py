@@ -10,8 +10,9 @@ from steersman.cluster.progress import Progress
 from steersman.cluster.settings import SettingsError
 from steersman.cluster.up import Choices, UpError, bring_up
 from steersman.machinery.clock import RealClock
+from steersman.machinery.errors import StatusError
 
-PROBLEMS = (SettingsError, UpError, OSError)
+PROBLEMS = (SettingsError, UpError, StatusError, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

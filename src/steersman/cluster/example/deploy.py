@@ -10,7 +10,7 @@ from steersman.client.interface import Client
 from steersman.cluster.settings import Paths
 from steersman.machinery import yamlio
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import AlreadyExists
+from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import dig, name_of
 
 IMAGE = "steersman.example/hello:{version}"
@@ -55,9 +55,9 @@ async def apply(client: Client) -> None:
     for obj in yamlio.load_all(text):
         resource = DEPLOYMENTS if obj["kind"] == "Deployment" else SERVICES
         try:
+            await client.get(resource, name_of(obj), "default")
+        except NotFound:
             await client.create(resource, obj, "default")
-        except AlreadyExists:
-            continue
 
 
 async def wait_available(client: Client, clock: Clock) -> None:
