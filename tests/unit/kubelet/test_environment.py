@@ -81,7 +81,8 @@ def test_the_environment_is_built_in_upstreams_order() -> None:
 )
 def test_what_is_missing_is_named(variable: Obj, text: str) -> None:
     spec = {"name": "a", "env": [{"name": "A", "valueFrom": variable}]}
-    sources = env.Sources({}.get, {"s": {"data": {}}}.get, [])
+    secrets: dict[str, Obj] = {"s": {"data": {}}}
+    sources = env.Sources(lambda name: None, secrets.get, [])
     with pytest.raises(RuntimeFault, match=text) as caught:
         env.environment(pod(containers=[spec]), spec, sources)
     assert caught.value.reason == "CreateContainerConfigError"

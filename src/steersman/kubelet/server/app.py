@@ -49,7 +49,7 @@ class KubeletServer:
         self._config, self._runtime, self._clock, self._workers = config, runtime, clock, workers
         self._gate = Gate(client, clock, config.node_name)
         self._stats = Stats(config, runtime, clock)
-        self._streaming = Streaming(runtime)
+        self._streaming = Streaming(runtime, clock)
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self.port = 0
