@@ -36,7 +36,9 @@ def of_stored(
 ) -> Response:
     """One stored object."""
     form = accepted(request)
-    if form == PLAIN or not form.transform:
+    if not form.transform:
+        if form is PLAIN and not wants_pretty(request):
+            return Response(status, served.body(stored), warnings=warnings or [])
         return of_bytes(request, served.body(stored), status, warnings)
     body = transformed(form, request, served, [stored], {"resourceVersion": str(stored.revision)}, now, single=True)
     return of_bytes(request, orjson.dumps(body), status, warnings)

@@ -96,7 +96,7 @@ class APIServer:
         )  # fmt: skip
         self.pipeline = Pipeline(self.api, made.authenticator, self.routes, self.metrics)
         self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
-        self._http = HTTPServer(config, self.pipeline.handle)
+        self._http = HTTPServer(config, self.pipeline.handle, clock)
         self._add_checks()
         install_basic(self.routes, self.health, self.metrics, version.body)
         address = f"{config.advertise_address}:{config.secure_port}"
@@ -134,7 +134,7 @@ class APIServer:
         if self._bootstrap is not None:
             await self._bootstrap()
         if listen:
-            await self._http.start()
+            await self._http.start(self._tasks)
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 

@@ -1,0 +1,296 @@
+"""One client connection: requests off the wire one after another, answers and streams back, raw bytes after an upgrade.
+
+An asyncio protocol with one task. While a request is served, what follows it waits in the buffer; a client that goes away
+cancels the handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import unquote
+
+from cryptography import x509
+
+from steersman.apiserver import http1
+from steersman.apiserver.http import Handler, RawConnection, Request, Response
+from steersman.machinery.errors import RequestEntityTooLarge
+
+log = logging.getLogger(__name__)
+
+_PAUSE_AT = 256 * 1024
+_WRITE_HIGH = 256 * 1024
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class Connection(asyncio.Protocol):
+    """Implements http.RawConnection too, for handlers that take it over."""
+
+    def __init__(self, handler: Handler, body_limit: int, date: Callable[[], str], opened: Callable[[Connection], None]) -> None:
+        self._handler = handler
+        self._body_limit = body_limit
+        self._date = date
+        self._opened = opened
+        self._buffer = bytearray()
+        self._body = http1.Body(0)
+        self._continue = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._paused = False
+        self._eof = False
+        self._taken_over = False
+        self.busy = False
+        self.closing = False
+        self.task: asyncio.Task[None] | None = None
+        self.transport: asyncio.Transport
+        self.peer: x509.Certificate | None = None
+        self.remote = ""
+
+    # --- asyncio's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        tls = transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(True) if tls is not None else None
+        if der:
+            self.peer = x509.load_der_x509_certificate(der)
+        address = transport.get_extra_info("peername")
+        self.remote = address[0] if address else ""
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > _PAUSE_AT and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._eof = True
+        for waiter in (self._waiter, self._drained):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        if self.busy and not self._taken_over and self.task is not None:
+            self.task.cancel()
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # --- serving ---
+
+    async def run(self) -> None:
+        """Serve requests until either side has enough."""
+        try:
+            while not self.closing:
+                head = await self._next_head()
+                if head is None:
+                    break
+                self.busy = True
+                if not await self._serve(head):
+                    break
+                self.busy = False
+        except http1.Malformed as fault:
+            self._send(Response(fault.status, f"{fault.status} {fault}".encode(), "text/plain; charset=utf-8"), "GET", False)
+        except ConnectionError as fault:
+            log.debug("client gone: remote=%s error=%s", self.remote, fault)
+        except Exception:
+            log.exception("connection failed: remote=%s", self.remote)
+        finally:
+            self.transport.close()
+
+    def close_when_idle(self) -> None:
+        """Serve what is being served, then close."""
+        self.closing = True
+        if not self.busy:
+            self.transport.close()
+
+    async def _next_head(self) -> http1.Head | None:
+        buffer = self._buffer
+        while True:
+            end = buffer.find(b"\r\n\r\n")
+            if end >= 0:
+                head = http1.parse_head(bytes(buffer[:end]))
+                del buffer[: end + 4]
+                return head
+            if len(buffer) > http1.HEAD_LIMIT:
+                raise http1.Malformed(431, "Request Header Fields Too Large")
+            if self._eof:
+                return None
+            await self._more()
+
+    async def _more(self) -> None:
+        """Wait until more bytes have come, or the client has gone."""
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def _serve(self, head: http1.Head) -> bool:
+        """Answer one request. False: the connection is at its end."""
+        self._body = http1.Body(head.length)
+        self._continue = head.headers.get("expect", "").lower() == "100-continue"
+        path, _, query = head.target.partition("?")
+        if "%" in path:
+            path = unquote(path)
+        request = Request(
+            head.method, path, query, head.headers, self.peer, self.remote, self.read_body, self.take_over, head.repeated
+        )  # fmt: skip
+        response = await self._handler(request)
+        if response.upgraded:
+            return False
+        keep = head.keep_alive and not self.closing
+        if response.chunks is not None:
+            await self._stream(response, response.chunks, head.method, keep)
+        else:
+            if not self._body.done:
+                # What is left of the body would be taken for the next request.
+                keep = keep and await self._skip_body()
+            self._send(response, head.method, keep)
+            if self._drained is not None:
+                await self._drain()
+            if response.parts:
+                await self._send_parts(response, head.method)
+        return keep and not self._eof
+
+    async def read_body(self) -> bytes:
+        """Raises RequestEntityTooLarge, ConnectionResetError."""
+        if self._body.done:
+            return b""
+        if self._continue:
+            self._continue = False
+            self.transport.write(_CONTINUE)
+        piece = self._body.take(self._buffer)
+        if self._body.done and len(piece) <= self._body_limit:
+            return piece
+        pieces, size = [piece], len(piece)
+        while size <= self._body_limit:
+            if self._body.done:
+                return b"".join(pieces)
+            if self._eof:
+                raise ConnectionResetError("client gone")
+            await self._more()
+            pieces.append(self._body.take(self._buffer))
+            size += len(pieces[-1])
+        raise RequestEntityTooLarge.of(self._body_limit)
+
+    async def _skip_body(self) -> bool:
+        """Read what a handler left of a body, if it is little. False: close instead."""
+        if self._continue:
+            return False
+        skipped = 0
+        while not self._body.done:
+            skipped += len(self._body.take(self._buffer))
+            if self._body.done:
+                break
+            if self._eof or skipped > self._body_limit:
+                return False
+            await self._more()
+        return True
+
+    def _head(self, response: Response, keep: bool, length: int | None) -> bytes:
+        """length None: the body follows in chunks."""
+        status = response.status
+        lines = [_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"]
+        if response.content_type:
+            lines.append(f"Content-Type: {response.content_type}\r\n")
+        if length is None:
+            lines.append("Transfer-Encoding: chunked\r\n")
+        elif status not in (204, 304):
+            lines.append(f"Content-Length: {length}\r\n")
+        for name, value in response.headers.items():
+            lines.append(f"{name}: {value}\r\n")
+        for value in warning_headers(response.warnings) if response.warnings else ():
+            lines.append(f"Warning: {value}\r\n")
+        lines.append(f"Date: {self._date()}\r\n\r\n" if keep else f"Date: {self._date()}\r\nConnection: close\r\n\r\n")
+        return "".join(lines).encode("latin-1", "replace")
+
+    def _send(self, response: Response, method: str, keep: bool) -> None:
+        """Head and body in one write; of an answer in parts only the head."""
+        if response.parts:
+            self.transport.write(self._head(response, keep, sum(map(len, response.parts))))
+            return
+        head = self._head(response, keep, len(response.body))
+        self.transport.write(head if method == "HEAD" else head + response.body)
+
+    async def _send_parts(self, response: Response, method: str) -> None:
+        for part in response.parts if method != "HEAD" else ():
+            self.transport.write(part)
+            if self._drained is not None:
+                await self._drain()
+
+    async def _stream(self, response: Response, chunks: AsyncIterator[bytes], method: str, keep: bool) -> None:
+        try:
+            self.transport.write(self._head(response, keep, None))
+            if method == "HEAD":
+                return
+            async for chunk in chunks:
+                if chunk:
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                    if self._drained is not None:
+                        await self._drain()
+            self.transport.write(b"0\r\n\r\n")
+        finally:
+            close: Any = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _drain(self) -> None:
+        """Wait until the client has taken what was written. Raises ConnectionResetError if it has gone."""
+        if self._drained is not None:
+            await self._drained
+        if self._eof:
+            raise ConnectionResetError("client gone")
+
+    # --- http.RawConnection ---
+
+    async def take_over(self) -> RawConnection:
+        if self._eof:
+            raise ConnectionResetError("client gone")
+        self._taken_over = True
+        return self
+
+    async def read(self) -> bytes:
+        while not self._buffer:
+            if self._eof:
+                return b""
+            await self._more()
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self._eof:
+            raise ConnectionResetError("client gone")
+        self.transport.write(data)
+        if self._drained is not None:
+            await self._drain()
+
+    async def close(self) -> None:
+        self.transport.close()
+
+
+def warning_headers(texts: list[str]) -> list[str]:
+    """RFC 7234 warnings, code 299, no duplicates; too much text is cut (facts: Warnings)."""
+    unique = list(dict.fromkeys(text.replace("\n", " ").replace("\r", " ") for text in texts))
+    if sum(map(len, unique)) > 4096:
+        unique = [text[:256] for text in unique]
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in unique)
+    return [f'299 - "{text}"' for text in quoted]

@@ -1,0 +1,164 @@
+"""HTTP/1.1 request parsing, sans I/O: heads by hand (a request's most frequent cost), bodies by length or in chunks.
+
+Strict where leniency has been abused (RFC 9112 sections 5.1, 6.1, 6.3): no folded lines, no space before a colon, no request
+with both a length and chunks, no differing lengths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+HEAD_LIMIT = 64 * 1024
+_CHUNK_LINE_LIMIT = 4096
+_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class Malformed(Exception):
+    """The bytes are no HTTP request; `status` is the answer, after which the connection is closed."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Head:
+    """A request's line and headers. Names are lower case; `repeated` has all values of those sent more than once.
+
+    length -1: the body comes in chunks.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    length: int
+    keep_alive: bool
+    repeated: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_head(data: bytes) -> Head:
+    """The head, without its final empty line. Raises Malformed."""
+    lines = data.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or not words[0] or not words[1]:
+        raise Malformed(400, "malformed request line")
+    method, target, version = words
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise Malformed(505, "only HTTP/1.1 is spoken here")
+    headers: dict[str, str] = {}
+    repeated: dict[str, tuple[str, ...]] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if not colon or not _TOKEN.issuperset(name.encode("latin-1")) or not name:
+            raise Malformed(400, "malformed header line")
+        name = name.lower()
+        value = value.strip(" \t")
+        if name in headers:
+            repeated[name] = (*repeated.get(name, (headers[name],)), value)
+        else:
+            headers[name] = value
+    connection = headers.get("connection", "").lower()
+    keep_alive = "close" not in connection if version == "HTTP/1.1" else "keep-alive" in connection
+    if not target.startswith("/"):
+        target = _origin_form(method, target)
+    return Head(method, target, headers, _length(headers, repeated), keep_alive, repeated)
+
+
+def _origin_form(method: str, target: str) -> str:
+    if method == "OPTIONS" and target == "*":
+        return "/"
+    _, found, rest = target.partition("://")
+    if not found:
+        raise Malformed(400, "malformed request target")
+    _, slash, path = rest.partition("/")
+    return slash + path if slash else "/"
+
+
+def _length(headers: dict[str, str], repeated: dict[str, tuple[str, ...]]) -> int:
+    coding = headers.get("transfer-encoding")
+    text = headers.get("content-length")
+    if coding is not None:
+        if text is not None or coding.lower() != "chunked" or "transfer-encoding" in repeated:
+            raise Malformed(400, "malformed transfer-encoding")
+        return -1
+    if text is None:
+        return 0
+    if not text.isascii() or not text.isdigit() or any(value != text for value in repeated.get("content-length", ())):
+        raise Malformed(400, "malformed content-length")
+    return int(text)
+
+
+class Body:
+    """Takes a body off the front of a buffer, as much as is there. `done` when all of it was taken."""
+
+    def __init__(self, length: int) -> None:
+        self.done = length == 0
+        self._chunked = length < 0
+        self._left = max(length, 0)
+        self._trailers = False
+
+    def take(self, buffer: bytearray) -> bytes:
+        """The next bytes of the body; empty if more must arrive first. Raises Malformed."""
+        if self.done:
+            return b""
+        return self._take_chunks(buffer) if self._chunked else self._take(buffer)
+
+    def _take(self, buffer: bytearray) -> bytes:
+        taken = bytes(buffer[: self._left])
+        del buffer[: len(taken)]
+        self._left -= len(taken)
+        if not self._left and not self._chunked:
+            self.done = True
+        return taken
+
+    def _take_chunks(self, buffer: bytearray) -> bytes:
+        pieces: list[bytes] = []
+        while not self.done:
+            if self._trailers:
+                if not self._skip_trailer(buffer):
+                    break
+            elif self._left > 2:
+                # A chunk's data and the line end after it, which is not handed out.
+                if not buffer:
+                    break
+                self._left -= 2
+                pieces.append(self._take(buffer))
+                self._left += 2
+            elif self._left:
+                if len(buffer) < 2:
+                    break
+                if buffer[:2] != b"\r\n":
+                    raise Malformed(400, "malformed chunk")
+                del buffer[:2]
+                self._left = 0
+            elif not self._next_chunk(buffer):
+                break
+        return b"".join(pieces)
+
+    def _next_chunk(self, buffer: bytearray) -> bool:
+        end = buffer.find(b"\r\n", 0, _CHUNK_LINE_LIMIT)
+        if end < 0:
+            if len(buffer) >= _CHUNK_LINE_LIMIT:
+                raise Malformed(400, "chunk line too long")
+            return False
+        digits = bytes(buffer[:end]).partition(b";")[0].strip()
+        if not digits or not all(byte in b"0123456789abcdefABCDEF" for byte in digits) or len(digits) > 16:
+            raise Malformed(400, "malformed chunk size")
+        size = int(digits, 16)
+        del buffer[: end + 2]
+        if size:
+            self._left = size + 2
+        else:
+            self._trailers = True
+        return True
+
+    def _skip_trailer(self, buffer: bytearray) -> bool:
+        end = buffer.find(b"\r\n", 0, _CHUNK_LINE_LIMIT)
+        if end < 0:
+            if len(buffer) >= _CHUNK_LINE_LIMIT:
+                raise Malformed(400, "trailer too long")
+            return False
+        del buffer[: end + 2]
+        if not end:
+            self.done = True
+        return True
