@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 
+from steersman.api.schema.walk import json_kind
 from steersman.api.validation.common import Errors, complain, immutable
 from steersman.machinery import names
 from steersman.machinery.fielderrors import FieldError, forbidden, invalid, required, too_long
@@ -97,7 +98,7 @@ def _json_object(errors: Errors, data: dict[str, str], key: str) -> None:
         errors.append(invalid(f"data[{key}]", _REDACTED, str(error)))
         return
     if not isinstance(value, dict):
-        text = "json: cannot unmarshal value into Go value of type map[string]interface {}"
+        text = f"json: cannot unmarshal {json_kind(value)} into Go value of type map[string]interface {{}}"
         errors.append(invalid(f"data[{key}]", _REDACTED, text))
 
 

@@ -26,7 +26,7 @@ _MOUNTABLE = (
     "vsphereVolume", "azureDisk", "photonPersistentDisk", "portworxVolume", "scaleIO", "storageos", "quobyte",
 )  # fmt: skip
 SOURCES = (
-    *volume_sources.NEEDED, "hostPath", "nfs", "iscsi", "fc", "flexVolume", "flocker", "local", "csi",
+    "hostPath", *volume_sources.NEEDED, "nfs", "iscsi", "fc", "flexVolume", "flocker", "local", "csi",
 )  # fmt: skip
 """Fields of a volume's spec of which it has exactly one."""
 _RESIZE_STATES = (
