@@ -1,6 +1,6 @@
 """A whole cluster inside a network namespace of its own, driven by the commands a person would type.
 
-Nothing of it touches the machine's own network: the namespace has a dummy interface with a documentation address (RFC 5737),
+Nothing of it touches the machine's own network: the namespace has an interface to nowhere with a documentation address (RFC 5737),
 and every command runs inside. The mount namespace stays the machine's, as on a real node.
 """
 
@@ -32,8 +32,9 @@ class NetNS:
         for command in (
             f"ip netns add {name}",
             f"ip -n {name} link set lo up",
-            f"ip -n {name} link add eth0 type dummy",
+            f"ip -n {name} link add eth0 type veth peer name peer0",
             f"ip -n {name} addr add {address}/24 dev eth0",
+            f"ip -n {name} link set peer0 up",
             f"ip -n {name} link set eth0 up",
             f"ip -n {name} route add default dev eth0",
         ):

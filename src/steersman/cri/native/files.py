@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def write_atomic(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
@@ -27,6 +30,21 @@ def read_or_none(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def locked(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock between processes. Gives False, holding nothing, if it is taken and `wait` is False."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(fd)
 
 
 def remove_tree(path: str) -> None:

@@ -5,12 +5,15 @@ An image is named in the list only after all of its layers are unpacked; layers 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from steersman.cri.interface import Image, RuntimeFault
-from steersman.cri.native.files import read_or_none, write_atomic
+from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.reference import parse
 from steersman.cri.native.spec import ImageDefaults
 
@@ -52,45 +55,65 @@ class ImageRecord:
 
 @dataclass(slots=True)
 class ImageIndex:
-    """The images of one directory, by id; looked up by reference or id."""
+    """The images of one directory, by id; looked up by reference or id.
+
+    Several processes share it (the node, and `steersman image`): reads notice that the file was replaced, changes are made
+    under a lock on what is there then.
+    """
 
     path: str
-    images: dict[str, ImageRecord] = field(default_factory=dict)
+    _images: dict[str, ImageRecord] = field(default_factory=dict)
+    _seen: tuple[int, int] = (0, 0)
 
-    def load(self) -> None:
-        data = read_or_none(self.path)
-        self.images = msgspec.json.decode(data, type=dict[str, ImageRecord]) if data else {}
+    @property
+    def images(self) -> dict[str, ImageRecord]:
+        """As the file has them now. Not to be changed."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            self._images, self._seen = {}, (0, 0)
+            return self._images
+        if (found.st_ino, found.st_mtime_ns) != self._seen:
+            data = read_or_none(self.path)
+            self._images = msgspec.json.decode(data, type=dict[str, ImageRecord]) if data else {}
+            self._seen = (found.st_ino, found.st_mtime_ns)
+        return self._images
 
-    def _save(self) -> None:
-        write_atomic(self.path, msgspec.json.encode(self.images), mode=0o644, durable=True)
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, ImageRecord]]:
+        with locked(f"{self.path}.lock"):
+            images = dict(self.images)
+            yield images
+            write_atomic(self.path, msgspec.json.encode(images), mode=0o644, durable=True)
 
     def find(self, *names: str) -> ImageRecord | None:
         """The image with one of these references or ids."""
+        images = self.images
         for name in names:
-            if name in self.images:
-                return self.images[name]
-            for image in self.images.values():
+            if name in images:
+                return images[name]
+            for image in images.values():
                 if name in image.tags or name in image.digests:
                     return image
         return None
 
     def put(self, image: ImageRecord) -> ImageRecord:
         """Add the image, or more names to it; a tag moves here from any image that had it."""
-        for other in list(self.images.values()):
-            if other.id != image.id and set(other.tags) & set(image.tags):
-                self.images[other.id] = replace(other, tags=tuple(tag for tag in other.tags if tag not in image.tags))
-        known = self.images.get(image.id)
-        if known:
-            tags, digests = (*known.tags, *image.tags), (*known.digests, *image.digests)
-            blobs = (*known.blobs, *image.blobs)
-            image = replace(known, tags=_unique(tags), digests=_unique(digests), blobs=_unique(blobs))
-        self.images[image.id] = image
-        self._save()
+        with self._changing() as images:
+            for other in list(images.values()):
+                if other.id != image.id and set(other.tags) & set(image.tags):
+                    images[other.id] = replace(other, tags=tuple(tag for tag in other.tags if tag not in image.tags))
+            known = images.get(image.id)
+            if known:
+                tags, digests = (*known.tags, *image.tags), (*known.digests, *image.digests)
+                blobs = (*known.blobs, *image.blobs)
+                image = replace(known, tags=_unique(tags), digests=_unique(digests), blobs=_unique(blobs))
+            images[image.id] = image
         return image
 
     def remove(self, identity: str) -> None:
-        if self.images.pop(identity, None):
-            self._save()
+        with self._changing() as images:
+            images.pop(identity, None)
 
     def untag(self, image: ImageRecord, name: str) -> None:
         """Take one name away; without any left the image goes."""
@@ -99,11 +122,11 @@ class ImageIndex:
             tags=tuple(tag for tag in image.tags if tag != name),
             digests=tuple(digest for digest in image.digests if digest != name),
         )
-        if not rest.tags and not rest.digests:
-            self.remove(image.id)
-            return
-        self.images[image.id] = rest
-        self._save()
+        with self._changing() as images:
+            if rest.tags or rest.digests:
+                images[image.id] = rest
+            else:
+                images.pop(image.id, None)
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:

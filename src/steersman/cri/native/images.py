@@ -6,38 +6,51 @@ by `_guard`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
+import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
 from steersman.cri.native.archives import Archive, Archived, open_archive
-from steersman.cri.native.files import write_atomic
+from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.imageindex import ImageIndex, ImageRecord
 from steersman.cri.native.layers import Layers, directory_name
-from steersman.cri.native.manifests import parse_config
-from steersman.cri.native.reference import parse
+from steersman.cri.native.manifests import Descriptor, descriptor, document, layers_of, parse_config
+from steersman.cri.native.reference import Reference, parse
+from steersman.cri.native.registries import Registries
 from steersman.cri.native.snapshots import Snapshots
 from steersman.cri.native.threads import off_loop
+from steersman.cri.native.waiting import all_or_first_failure
 from steersman.machinery.clock import Clock
 
+if TYPE_CHECKING:
+    from steersman.cri.native.registry import Registry
+
 log = logging.getLogger(__name__)
+
+_PARALLEL_LAYERS = 3
 
 
 class NativeImages:
     """Images under `root`: index.json, blobs/sha256 (manifests and configs), layers/, snapshots/ (the runtime's)."""
 
-    def __init__(self, root: str, clock: Clock) -> None:
+    def __init__(self, root: str, clock: Clock, registries: Registries | None = None) -> None:
         self._root = os.path.abspath(root)
         self._clock = clock
+        self._registries = registries or Registries()
         os.makedirs(f"{self._root}/blobs/sha256", mode=0o711, exist_ok=True)
+        os.makedirs(f"{self._root}/downloads", mode=0o700, exist_ok=True)
         self.snapshots = Snapshots(self._root)
         self._layers = Layers(self.snapshots.layers)
         self._index = ImageIndex(f"{self._root}/index.json")
-        self._index.load()
 
+        self._unpacking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._installing = 0
         self._sweep_wanted = False
 
@@ -59,7 +72,60 @@ class NativeImages:
         return [image.view() for image in self._index.images.values()]
 
     async def pull_image(self, image: str, auth: RegistryAuth | None = None) -> str:
-        raise RuntimeFault(f"cannot pull {image}", reason="RegistryUnavailable")
+        """Pull and unpack; the image's id. What is already here is not fetched again."""
+        reference = parse(image)
+        async with self._guard():
+            try:
+                record = await self._pull(reference, auth)
+            except RuntimeFault as fault:
+                raise RuntimeFault(f"failed to pull and unpack image {str(reference)!r}: {fault}", reason=fault.reason) from fault
+            except OSError as error:
+                raise RuntimeFault(f"failed to unpack image {str(reference)!r}: {error}", reason="ErrImagePull") from error
+            return self._index.put(record).id
+
+    async def _pull(self, reference: Reference, auth: RegistryAuth | None) -> ImageRecord:
+        from steersman.cri.native.registry import Registry  # an HTTP client is much to load for listing images
+
+        async with Registry(self._registries, self._clock, reference, auth) as registry:
+            resolved = await registry.resolve()
+            manifest = document(resolved.manifest, "manifest")
+            layers = layers_of(manifest)
+            wanted = descriptor(manifest["config"])
+            data = read_or_none(self._blob_path(wanted.digest)) or await registry.blob(wanted)
+            config = parse_config(data)
+            if len(config.diff_ids) != len(layers):
+                raise RuntimeFault("the image's config and its manifest do not fit together", reason="ErrImagePull")
+            slots = asyncio.Semaphore(_PARALLEL_LAYERS)
+            fetches = [self._layer(registry, layer, diff_id, slots) for layer, diff_id in zip(layers, config.diff_ids)]
+            sizes = await all_or_first_failure(fetches)
+        blobs = (self._keep(data), self._keep(resolved.manifest))
+        names = (str(reference),) if not reference.digest else ()
+        return ImageRecord(
+            id=blobs[0],
+            defaults=config.defaults,
+            layer_dirs=tuple(directory_name(diff_id) for diff_id in config.diff_ids),
+            size_bytes=len(data) + sum(sizes),
+            tags=names,
+            digests=(f"{reference.repository}@{resolved.digest}",),
+            blobs=blobs,
+        )
+
+    async def _layer(self, registry: Registry, layer: Descriptor, diff_id: str, slots: asyncio.Semaphore) -> int:
+        """Have a layer unpacked; its size. Two pulls that want the same layer fetch it once."""
+        async with slots, self._unpacking[diff_id]:
+            size = self._layers.size(diff_id)
+            if size is not None:
+                return size
+            path = f"{self._root}/downloads/{secrets.token_hex(8)}"
+            try:
+                await registry.download(layer, path)
+                return await off_loop(self._unpack_file, path, diff_id)
+            finally:
+                await off_loop(_unlink, path)
+
+    def _unpack_file(self, path: str, diff_id: str) -> int:
+        with open(path, "rb") as stream:
+            return self._layers.add(stream, diff_id)
 
     async def load(self, path: str) -> list[str]:
         """Install every image of an archive (docker save or OCI layout); their names, or ids for nameless ones. Raises
@@ -102,8 +168,12 @@ class NativeImages:
     def _keep(self, data: bytes) -> str:
         """Store a small blob; its digest."""
         value = hashlib.sha256(data).hexdigest()
-        write_atomic(f"{self._root}/blobs/sha256/{value}", data, mode=0o644)
-        return f"sha256:{value}"
+        digest = f"sha256:{value}"
+        write_atomic(self._blob_path(digest), data, mode=0o644)
+        return digest
+
+    def _blob_path(self, digest: str) -> str:
+        return f"{self._root}/blobs/sha256/{digest.removeprefix('sha256:')}"
 
     async def remove_image(self, image: str) -> None:
         """Remove one name of an image, by its id the whole image; layers that containers stand on stay until those are gone.
@@ -126,6 +196,11 @@ class NativeImages:
         await off_loop(self._sweep)
 
     def _sweep(self) -> None:
+        with locked(f"{self._root}/installing", wait=False) as alone:
+            if alone:  # else another process is installing: its sweep, or our next one, finds what is left
+                self._sweep_unused()
+
+    def _sweep_unused(self) -> None:
         images = list(self._index.images.values())
         layers = {name for image in images for name in image.layer_dirs} | self.snapshots.layers_in_use()
         self._layers.sweep(layers)
@@ -133,13 +208,16 @@ class NativeImages:
         for name in os.listdir(f"{self._root}/blobs/sha256"):
             if name not in wanted:
                 os.unlink(f"{self._root}/blobs/sha256/{name}")
+        for name in os.listdir(f"{self._root}/downloads"):
+            os.unlink(f"{self._root}/downloads/{name}")
 
     @asynccontextmanager
     async def _guard(self) -> AsyncIterator[None]:
         """While an image is being installed nothing is swept."""
         self._installing += 1
         try:
-            yield
+            with locked(f"{self._root}/installing", shared=True):
+                yield
         finally:
             self._installing -= 1
             if not self._installing and self._sweep_wanted:
@@ -158,3 +236,10 @@ def _disk_use(root: str, directories: list[str]) -> tuple[str, int, int]:
             inodes += 1 + len(files)
             size += sum(os.lstat(f"{directory}/{name}").st_blocks * 512 for name in files)
     return root, size, inodes
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
