@@ -7,6 +7,7 @@ import logging
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from steersman.dns import answer
 from steersman.dns.zone import Zone
@@ -120,8 +121,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Not isinstance: uvloop's datagram transports are none of asyncio's classes.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         transport = self._transport

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 from dnslib import QTYPE, RCODE, DNSRecord
 
 from steersman.dns import answer, zone
@@ -153,3 +156,27 @@ def test_names_outside_without_any_upstream_fail_with_servfail() -> None:
     reply = asyncio.run(scenario())
     assert RCODE[reply.header.rcode] == "SERVFAIL"
     assert QTYPE[reply.q.qtype] == "A"
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_datagrams_are_answered_on_both_event_loops(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Under uvloop every datagram was dropped: its transports are no asyncio.DatagramTransport."""
+
+    async def scenario() -> Any:
+        async with asyncio.TaskGroup() as group:
+            server = DNSServer(cluster, list, group)
+            await server.start("127.0.0.1", 0)
+            port = server._transports[0].get_extra_info("sockname")[1]
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect(("127.0.0.1", port))
+                await loop.sock_sendall(client, bytes(DNSRecord.question("web.shop.svc.cluster.local").pack()))
+                async with asyncio.timeout(5):
+                    reply = DNSRecord.parse(await loop.sock_recv(client, 512))
+            server.close()
+        return reply
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        reply = runner.run(scenario())
+    assert [str(record.rdata) for record in reply.rr] == ["10.96.0.7"]
