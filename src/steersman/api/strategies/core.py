@@ -199,6 +199,7 @@ ENDPOINTS = Strategy(
     prepare_update=keep_generation,
     validate_create=endpoints.validate_endpoints,
     validate_update=endpoints.validate_endpoints_update,
+    warnings=endpoints.endpoints_warnings,
     create_on_update=True,
 )
 REPLICATION_CONTROLLER = Strategy(

@@ -36,6 +36,10 @@ def validate_endpoints_update(new: Obj, old: Obj) -> list[FieldError]:
     return [] if same(new.get("subsets"), old.get("subsets")) else validate_endpoints(new)
 
 
+def endpoints_warnings(new: Obj, old: Obj | None) -> list[str]:
+    return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
+
+
 def _addresses(errors: Errors, path: str, items: Sequence[Obj]) -> None:
     for index, item in enumerate(items):
         inner, value = f"{path}[{index}]", item.get("ip") or ""
