@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+from steersman.api.validation.pod_resize import validate_resize
+from steersman.api.validation.pod_update import validate_ephemeral_update
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers import read
@@ -15,11 +17,7 @@ from steersman.apiserver.handlers.update import Steps, check_version, modify
 from steersman.apiserver.handlers.write import Write, decode_body, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
-from steersman.machinery import fielderrors
-from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, metadata
-
-_MIRROR = "kubernetes.io/config.mirror"
 
 get = read.get
 
@@ -76,29 +74,6 @@ def _take_ephemeral(spec: Obj, sent: Obj) -> None:
         spec.pop("ephemeralContainers", None)
 
 
-def _check_ephemeral(new: Obj, old: Obj) -> list[FieldError]:
-    if _MIRROR in (metadata(old).get("annotations") or {}):
-        return [fielderrors.forbidden("", "static pods do not support ephemeral containers")]
-    path = "spec.ephemeralContainers"
-    now = {item.get("name"): item for item in new["spec"].get("ephemeralContainers") or ()}
-    errors: list[FieldError] = []
-    for before in old["spec"].get("ephemeralContainers") or ():
-        name = before.get("name")
-        if name not in now:
-            errors.append(fielderrors.forbidden(path, f'existing ephemeral containers "{name}" may not be removed\n'))
-        elif now[name] != before:
-            errors.append(fielderrors.forbidden(path, f'existing ephemeral containers "{name}" may not be changed\n'))
-    taken = {item.get("name") for key in ("containers", "initContainers") for item in new["spec"].get(key) or ()}
-    for index, item in enumerate(new["spec"].get("ephemeralContainers") or ()):
-        if not item.get("name"):
-            errors.append(fielderrors.required(f"{path}[{index}].name"))
-        elif item["name"] in taken:
-            errors.append(fielderrors.duplicate(f"{path}[{index}].name", item["name"]))
-        if not item.get("image"):
-            errors.append(fielderrors.required(f"{path}[{index}].image"))
-    return errors
-
-
 def _take_resources(spec: Obj, sent: Obj) -> None:
     for key in ("containers", "initContainers"):
         wanted = {item.get("name"): item for item in sent.get(key) or ()}
@@ -111,24 +86,7 @@ def _take_resources(spec: Obj, sent: Obj) -> None:
         spec["resources"] = sent["resources"]
 
 
-def _check_resources(new: Obj, old: Obj) -> list[FieldError]:
-    if _MIRROR in (metadata(old).get("annotations") or {}):
-        return [fielderrors.forbidden("", "static pods cannot be resized")]
-    errors: list[FieldError] = []
-    for key in ("containers", "initContainers"):
-        for index, (now, before) in enumerate(zip(new["spec"].get(key) or (), old["spec"].get(key) or (), strict=True)):
-            path = f"spec.{key}[{index}].resources"
-            for part in ("requests", "limits"):
-                amounts = (now.get("resources") or {}).get(part) or {}
-                known = (before.get("resources") or {}).get(part) or {}
-                if known.keys() - amounts.keys():
-                    errors.append(fielderrors.forbidden(f"{path}.{part}", f"resource {part} cannot be removed"))
-                if any(amounts.get(name) != known.get(name) for name in amounts.keys() - {"cpu", "memory"}):
-                    errors.append(fielderrors.forbidden(path, "only cpu and memory resources are mutable"))
-    return errors
-
-
 STEPS = {
-    "ephemeralcontainers": Steps(_taking(_take_ephemeral), _check_ephemeral),
-    "resize": Steps(_taking(_take_resources), _check_resources),
+    "ephemeralcontainers": Steps(_taking(_take_ephemeral), validate_ephemeral_update),
+    "resize": Steps(_taking(_take_resources), validate_resize),
 }
