@@ -241,13 +241,15 @@ class _Controller:
             self._informers.metadata_only(watch.resource, watch.field_selector).remove_handler(handler)
             self._informers.drop_metadata_only(watch.resource, watch.field_selector)
             self._snapshot.detach_discovered(watch.resource)
-        for where, watch in chosen.items():
-            if where not in self._discovered:
-                informer = self._informers.metadata_only(watch.resource, watch.field_selector)
-                handler = partial(self._changed, watch)
-                self._discovered[where] = (watch, handler)
-                self._snapshot.attach_discovered(watch.resource, informer)
-                informer.add_handler(handler)
+        fresh = [(where, watch) for where, watch in chosen.items() if where not in self._discovered]
+        informers = {where: self._informers.metadata_only(watch.resource, watch.field_selector) for where, watch in fresh}
+        for where, watch in fresh:
+            self._snapshot.attach_discovered(watch.resource, informers[where])
+        # Only now: a filled informer calls its handler at once, and what it maps to may lie in any of the others.
+        for where, watch in fresh:
+            handler = partial(self._changed, watch)
+            self._discovered[where] = (watch, handler)
+            informers[where].add_handler(handler)
 
     async def _discovered_synced(self) -> None:
         for watch, _ in self._discovered.values():
