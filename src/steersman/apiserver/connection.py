@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
@@ -166,8 +166,8 @@ class Connection(asyncio.Protocol):
             self._send(response, head.method, keep)
             if self._drained is not None:
                 await self._drain()
-            if response.parts:
-                await self._send_parts(response, head.method)
+            if response.parts is not None and head.method != "HEAD":
+                await self._send_parts(response.parts)
         return keep and not self._eof
 
     async def read_body(self) -> bytes:
@@ -224,14 +224,14 @@ class Connection(asyncio.Protocol):
 
     def _send(self, response: Response, method: str, keep: bool) -> None:
         """Head and body in one write; of an answer in parts only the head."""
-        if response.parts:
-            self.transport.write(self._head(response, keep, sum(map(len, response.parts))))
+        if response.parts is not None:
+            self.transport.write(self._head(response, keep, response.length))
             return
         head = self._head(response, keep, len(response.body))
         self.transport.write(head if method == "HEAD" else head + response.body)
 
-    async def _send_parts(self, response: Response, method: str) -> None:
-        for part in response.parts if method != "HEAD" else ():
+    async def _send_parts(self, parts: Iterable[bytes]) -> None:
+        for part in parts:
             self.transport.write(part)
             if self._drained is not None:
                 await self._drain()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
@@ -55,8 +55,8 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A whole answer (`body`, or `parts` that follow one another), a stream (`chunks`), or a taken-over connection
-    (`upgraded`: nothing more is sent)."""
+    """A whole answer (`body`, or `parts` of `length` bytes in all, made as they are sent), a stream (`chunks`), or a
+    taken-over connection (`upgraded`: nothing more is sent)."""
 
     status: int = 200
     body: bytes = b""
@@ -65,7 +65,12 @@ class Response:
     warnings: list[str] = field(default_factory=list)
     chunks: AsyncIterator[bytes] | None = None
     upgraded: bool = False
-    parts: Sequence[bytes] = ()
+    parts: Iterable[bytes] | None = None
+    length: int = 0
+
+    def whole(self) -> bytes:
+        """The bytes of a whole answer."""
+        return self.body if self.parts is None else b"".join(self.parts)
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

@@ -20,7 +20,7 @@ class _Streamed:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         if self._response.chunks is None:
-            yield _whole(self._response)
+            yield self._response.whole()
             return
         async for chunk in self._response.chunks:
             yield chunk
@@ -34,7 +34,7 @@ def transport(handler: Handler) -> LocalTransport:
         if response.chunks is not None:
             pieces = [chunk async for chunk in response.chunks]
             return Answer(response.status, _headers(response), b"".join(pieces))
-        return Answer(response.status, _headers(response), _whole(response))
+        return Answer(response.status, _headers(response), response.whole())
 
     def serve_stream(method: str, target: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[StreamAnswer]:
         return _stream(handler, _request(method, target, headers, b""))
@@ -67,7 +67,3 @@ def _headers(response: Response) -> dict[str, str]:
     if response.warnings:
         found["warning"] = ", ".join(warning_headers(response.warnings))
     return found
-
-
-def _whole(response: Response) -> bytes:
-    return b"".join(response.parts) if response.parts else response.body

@@ -78,19 +78,18 @@ class HTTPServer:
 
 async def _compressed(request: Request, response: Response) -> Response:
     """gzip large answers for those who accept it, off the loop."""
-    size = sum(map(len, response.parts)) if response.parts else len(response.body)
+    size = len(response.body) if response.parts is None else response.length
     if size <= _GZIP_FROM or "gzip" not in request.headers["accept-encoding"] or "Content-Encoding" in response.headers:
         return response
-    parts = response.parts or (response.body,)
+    parts = (response.body,) if response.parts is None else response.parts
 
-    def work() -> list[bytes]:
+    def work() -> bytes:
         packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-        packed = [packer.compress(part) for part in parts]
-        return [part for part in (*packed, packer.flush()) if part]
+        return b"".join([*(packer.compress(part) for part in parts), packer.flush()])
 
     packed = await asyncio.get_running_loop().run_in_executor(None, work)
     headers = {**response.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-    return replace(response, body=b"", parts=packed, headers=headers)
+    return replace(response, body=packed, parts=None, headers=headers)
 
 
 def tls_context(config: ServerConfig) -> ssl.SSLContext:

@@ -131,7 +131,7 @@ def test_streams_go_out_in_chunks_as_they_come_and_are_closed_with_the_client() 
 
 def test_answers_in_parts_arrive_whole() -> None:
     async def parts(_: Request) -> Response:
-        return Response(parts=[b"a" * 300_000, b"b" * 300_000])
+        return Response(parts=[b"a" * 300_000, b"b" * 300_000], length=600_000)
 
     async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
         writer.write(b"GET / HTTP/1.1\r\n\r\n")

@@ -10,7 +10,7 @@ from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers import life
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import DeleteOptions, WriteOptions, delete_options, list_options
-from steersman.apiserver.handlers.read import Page, find, list_parts
+from steersman.apiserver.handlers.read import Page, find, list_response
 from steersman.apiserver.handlers.update import TRIES, from_commit
 from steersman.apiserver.handlers.write import Write, read_body
 from steersman.apiserver.http import Response
@@ -123,7 +123,7 @@ async def delete_collection(api: Api, call: Call, served: Served) -> Response:
     write = Write(api, call, served, WriteOptions(options.dry_run))
     for start in range(0, len(page.items), _AT_ONCE):
         await _together(write, page.items[start : start + _AT_ONCE], options)
-    return respond.of_bytes(call.request, b"".join(list_parts(served, Page(page.items, page.revision))), 200, write.warnings)
+    return respond.of_bytes(call.request, list_response(served, Page(page.items, page.revision)).whole(), 200, write.warnings)
 
 
 async def _together(write: Write, items: list[Stored], options: DeleteOptions) -> None:

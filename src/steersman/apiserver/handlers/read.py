@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -39,8 +40,8 @@ _CONTINUE_TOO_OLD = (
     "the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the "
     "first chunk was returned and now may show up in the list."
 )
-_CHUNK = 512
-"""Objects joined at a time when a long list goes out: bounds the memory it takes beside the cache."""
+_CHUNK = 64
+"""Objects joined at a time when a long list goes out: a part stays in the processor's cache until it is encrypted."""
 
 
 async def get(api: Api, call: Call, served: Served) -> Response:
@@ -85,25 +86,31 @@ async def list_(api: Api, call: Call, served: Served) -> Response:
         body = respond.transformed(form, call.request, served, page.items, page.metadata(), api.clock.now())
         return respond.of_bytes(call.request, orjson.dumps(body))
     if form.plain and not wants_pretty(call.request):
-        return Response(parts=list_parts(served, page))
-    return respond.of_bytes(call.request, b"".join(list_parts(served, page)))
+        return list_response(served, page)
+    return respond.of_bytes(call.request, list_response(served, page).whole())
 
 
-def list_parts(served: Served, page: Page) -> list[bytes]:
-    """The list's JSON, in pieces that are joins of the cached bytes."""
+def list_response(served: Served, page: Page) -> Response:
+    """The list's JSON: short ones at once, long ones in parts that are joins of the cached bytes, made as they are sent."""
     lead = b'%b"metadata":%b,"items":[' % (served.list_head, orjson.dumps(page.metadata()))
     if not page.items:
-        return [lead + b"]}"]
+        return Response(body=lead + b"]}")
     opening = b"{" if served.bare_items else served.head
     tails = [item.tail for item in page.items] if served.convert is None else [served.tail(item) for item in page.items]
     between = b"," + opening
-    parts = [lead + opening]
+    if len(tails) <= _CHUNK:
+        return Response(body=b"%b%b%b]}" % (lead, opening, between.join(tails)))
+    length = len(lead) + len(opening) + sum(map(len, tails)) + len(between) * (len(tails) - 1) + 2
+    return Response(parts=_parts(lead + opening, between, tails), length=length)
+
+
+def _parts(lead: bytes, between: bytes, tails: list[bytes]) -> Iterator[bytes]:
+    yield lead
     for start in range(0, len(tails), _CHUNK):
         if start:
-            parts.append(between)
-        parts.append(between.join(tails[start : start + _CHUNK]))
-    parts.append(b"]}")
-    return parts
+            yield between
+        yield between.join(tails[start : start + _CHUNK])
+    yield b"]}"
 
 
 async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Page:
