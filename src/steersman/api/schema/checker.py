@@ -39,6 +39,7 @@ _SCALARS: dict[str, Any] = {
     "any": Any,
 }
 _RAW_KINDS = ("raw", "any")
+_CONTAINERS = (dict, list)
 
 Fix = Callable[[Any], Any]
 """Changes a container in place and returns it, or returns a scalar's canonical form. Raises ValueError for malformed scalars."""
@@ -210,15 +211,16 @@ def _fix_amounts(value: Obj) -> Obj:
 
 
 def _drop_nulls(value: Any) -> None:
-    if isinstance(value, dict):
-        for key in [key for key, item in value.items() if item is None]:
-            del value[key]
+    if type(value) is dict:
+        if None in value.values():
+            for key in [key for key, item in value.items() if item is None]:
+                del value[key]
         for key, item in value.items():
-            if isinstance(item, dict | list) and key != "fieldsV1":
+            if item and type(item) in _CONTAINERS and key != "fieldsV1":
                 _drop_nulls(item)
     else:
         for item in value:
-            if isinstance(item, dict | list):
+            if item and type(item) in _CONTAINERS:
                 _drop_nulls(item)
 
 

@@ -190,9 +190,7 @@ def _balancer(errors: Errors, service: Obj, spec: Obj, kind: str) -> None:
     noted = annotations_of(service).get(_RANGES)
     if not ranges and noted is not None:
         path, ranges = f"metadata.annotations[{_RANGES}]", noted.strip().split(",") if noted.strip() else ()
-        if kind != "LoadBalancer":
-            errors.append(forbidden(path, _ONLY_BALANCER))
-    elif ranges and kind != "LoadBalancer":
+    if (ranges or path.startswith("metadata")) and kind != "LoadBalancer":
         errors.append(forbidden(path, _ONLY_BALANCER))
     for index, item in enumerate(ranges):
         where = path if noted is not None and path.startswith("metadata") else f"{path}[{index}]"
