@@ -13,6 +13,7 @@ import secrets
 import signal
 import struct
 import termios
+import tty as terminals
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
@@ -199,6 +200,7 @@ def _with_pipes(argv: Sequence[str], files: tuple[str, str], *, stdin: bool) -> 
 
 def _with_pty(argv: Sequence[str], files: tuple[str, str]) -> ExecTerminal:
     master, slave = os.openpty()
+    terminals.setraw(slave)  # ours only passes bytes on: echo and line editing are the inner terminal's, which the runtime makes
     try:
         child = procs.Child(procs.spawn(argv, stdin=slave, stdout=slave, stderr=slave))
     except OSError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from steersman.machinery.clock import Clock
@@ -45,3 +45,16 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> 
     if not results:
         raise TimeoutError
     return results[0]
+
+
+async def all_or_first_failure(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results, in order; when one fails the others are cancelled and its failure raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as failures:
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,46 @@
+"""The CRI contract's fixtures: images without the internet, and a scenario's run on every runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from steersman.cri.native import build
+from steersman.cri.native.cgroups import Cgroups
+from tests.contract.cri.bench import Bench
+
+_LIMIT_S = 60
+_numbers = itertools.count()
+Scenario = Callable[[Bench], Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "busybox.tar"
+    build.build_busybox(str(path))
+    return path
+
+
+@pytest.fixture(params=["crun", "runc"])
+def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scenario], None]]:
+    """Runs a scenario on each runtime in a place of its own; afterwards nothing of it may be left on the machine."""
+    if os.geteuid() or not shutil.which(request.param, path=f"{os.environ['PATH']}:/usr/sbin"):
+        pytest.skip(f"needs root and {request.param}")
+    cgroup = f"steersman-test-{os.getpid()}-{next(_numbers)}"
+
+    async def main(scenario: Scenario) -> None:
+        bench = Bench(request.param, tmp_path, busybox, cgroup)
+        try:
+            await asyncio.wait_for(scenario(bench), _LIMIT_S)
+        finally:
+            await bench.remove_everything()
+        assert bench.leftovers() == []
+
+    yield lambda scenario: asyncio.run(main(scenario))
+    Cgroups().remove(f"/{cgroup}")
