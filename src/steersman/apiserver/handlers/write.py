@@ -21,6 +21,7 @@ from steersman.store.interface import Delete, Guard, Put
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 Extra = tuple[Sequence[Guard], Sequence[Put | Delete]]
 NOTHING: Extra = ((), ())
+_OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences", "generateName", "creationTimestamp")
 
 
 @dataclass(slots=True)
@@ -70,6 +71,11 @@ class Write:
             self.warnings += self.served.spec.strategy.warnings(new, old)
 
     def encoded(self, obj: Obj) -> bytes:
+        """The stored form. Empty metadata fields are left out, as upstream's encoding leaves them out."""
+        meta = obj["metadata"]
+        for key in _OMITTED_EMPTY:
+            if key in meta and not meta[key]:
+                del meta[key]
         return encode(self.served.to_storage(obj))
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:

@@ -1,0 +1,175 @@
+"""watch: initial events, resuming, bookmarks, ends, and the forms of frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from tests.fakes.server import World, config_map, world
+
+from steersman.api.resources import CONFIG_MAPS
+from steersman.machinery.meta import Obj
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def run(scenario: Callable[[World], Awaitable[None]], **settings: Any) -> None:
+    async def main() -> None:
+        async with world(**settings) as w:
+            await scenario(w)
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def watching(w: World, query: str, **headers: str) -> AsyncIterator[AsyncIterator[Obj]]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with w.transport.stream("GET", f"{MAPS}?watch=1&{query}", headers=named) as answer:
+
+        async def frames() -> AsyncIterator[Obj]:
+            async for chunk in answer.chunks():
+                for line in chunk.splitlines():
+                    yield orjson.loads(line)
+
+        yield frames()
+
+
+def short(frame: Obj) -> tuple[str, str]:
+    return frame["type"], frame["object"]["metadata"].get("name", "")
+
+
+def test_without_a_version_a_watch_begins_with_what_is_there() -> None:
+    async def scenario(w: World) -> None:
+        await w.client.create(CONFIG_MAPS, config_map("a"))
+        async with watching(w, "") as frames:
+            assert short(await anext(frames)) == ("ADDED", "a")
+            await w.client.patch(CONFIG_MAPS, "a", {"data": {"x": "y"}}, "default")
+            await w.client.delete(CONFIG_MAPS, "a", "default")
+            assert short(await anext(frames)) == ("MODIFIED", "a")
+            last = await anext(frames)
+            assert last["type"] == "DELETED" and last["object"]["data"] == {"x": "y"}
+            assert int(last["object"]["metadata"]["resourceVersion"]) == await w.store.progress()
+
+    run(scenario)
+
+
+def test_from_a_version_a_watch_shows_what_came_after() -> None:
+    async def scenario(w: World) -> None:
+        made = await w.client.create(CONFIG_MAPS, config_map("a"))
+        await w.client.create(CONFIG_MAPS, config_map("b"))
+        async with watching(w, f"resourceVersion={made['metadata']['resourceVersion']}") as frames:
+            assert short(await anext(frames)) == ("ADDED", "b")
+
+    run(scenario)
+
+
+def test_a_version_that_is_no_longer_kept_is_an_error_event() -> None:
+    async def scenario(w: World) -> None:
+        made = await w.client.create(CONFIG_MAPS, config_map("a"))
+        for number in range(4):
+            await w.client.patch(CONFIG_MAPS, "a", {"data": {"n": str(number)}}, "default")
+        version = int(made["metadata"]["resourceVersion"])
+        await w.server.feed.settle()
+        async with watching(w, f"resourceVersion={version}") as frames:
+            frame = await anext(frames)
+            assert frame["type"] == "ERROR" and frame["object"]["code"] == 410
+            assert frame["object"]["message"] == f"too old resource version: {version} ({version + 2})"
+            with pytest.raises(StopAsyncIteration):
+                await anext(frames)
+
+    run(scenario, watch_cache_events=2)
+
+
+def test_initial_events_end_with_a_marked_bookmark() -> None:
+    async def scenario(w: World) -> None:
+        made = await w.client.create(CONFIG_MAPS, config_map("a"))
+        query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+        async with watching(w, query) as frames:
+            assert short(await anext(frames)) == ("ADDED", "a")
+            mark = await anext(frames)
+            assert mark["type"] == "BOOKMARK"
+            meta = mark["object"]["metadata"]
+            assert meta["annotations"] == {"k8s.io/initial-events-end": "true"}
+            assert meta["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+    run(scenario)
+
+
+def test_bookmarks_come_each_minute_and_before_the_end() -> None:
+    async def scenario(w: World) -> None:
+        made = await w.client.create(CONFIG_MAPS, config_map("a"))
+        version = made["metadata"]["resourceVersion"]
+        async with watching(w, f"resourceVersion={version}&allowWatchBookmarks=true&timeoutSeconds=100") as frames:
+            seen: list[Obj] = []
+
+            async def read() -> None:
+                async for frame in frames:
+                    seen.append(frame)
+
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(read())
+                await w.clock.advance(61)
+                assert [frame["type"] for frame in seen] == ["BOOKMARK"]
+                await w.clock.advance(38)
+                assert len(seen) == 2 and not reading.done()
+                await w.clock.advance(2)
+                assert reading.done()
+
+    run(scenario)
+
+
+def test_selectors_hold_for_watches() -> None:
+    async def scenario(w: World) -> None:
+        await w.client.create(CONFIG_MAPS, config_map("a", labels={"x": "1"}))
+        async with watching(w, "labelSelector=x%3D1&fieldSelector=metadata.name%3Da") as frames:
+            assert short(await anext(frames)) == ("ADDED", "a")
+            await w.client.create(CONFIG_MAPS, config_map("b", labels={"x": "1"}))
+            await w.client.patch(CONFIG_MAPS, "a", {"metadata": {"labels": {"x": "2"}}}, "default")
+            gone = await anext(frames)
+            assert short(gone) == ("DELETED", "a") and gone["object"]["metadata"]["labels"] == {"x": "1"}
+
+    run(scenario)
+
+
+def test_frames_are_tables_for_those_who_ask_with_columns_once() -> None:
+    async def scenario(w: World) -> None:
+        await w.client.create(CONFIG_MAPS, config_map("a"))
+        await w.client.create(CONFIG_MAPS, config_map("b"))
+        async with watching(w, "", accept="application/json;as=Table;v=v1;g=meta.k8s.io") as frames:
+            first, second = (await anext(frames))["object"], (await anext(frames))["object"]
+            assert first["kind"] == second["kind"] == "Table"
+            assert first["columnDefinitions"] and second["columnDefinitions"] is None
+            assert [first["rows"][0]["cells"][0], second["rows"][0]["cells"][0]] == ["a", "b"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("sendInitialEvents=true", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        ("resourceVersionMatch=NotOlderThan", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+    ],
+)
+def test_impossible_watches_are_refused(query: str, text: str) -> None:
+    async def scenario(w: World) -> None:
+        status = await w.obj("GET", f"{MAPS}?watch=true&{query}")
+        assert status["code"] == 422 and text in status["message"]
+
+    run(scenario)
+
+
+def test_stopping_the_server_ends_its_watches() -> None:
+    async def scenario(w: World) -> None:
+        async with watching(w, "") as frames:
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(anext(frames, None))
+                await w.clock.advance(1)
+                await w.server.stop()
+                assert await reading is None
+
+    run(scenario)
