@@ -77,18 +77,14 @@ class Cgroups:
                     log.info("cgroup not removed path=%s error=%s", folder, error)
                     break
 
-    def pods(self) -> dict[str, str]:
-        """Pod UID -> cgroup, of the pod cgroups that exist."""
-        if not self._active:
-            return {}
-        found = {}
-        top = self._mount if self._unified else self._mount / "memory"
-        for below in ("", "burstable", "besteffort"):
-            folder = top / self._root / below
-            for name in os.listdir(folder) if folder.is_dir() else ():
-                if name.startswith("pod"):
-                    found[name.removeprefix("pod")] = f"/{self._root}/{below}/{name}".replace("//", "/")
-        return found
+    def remove_pod(self, uid: str) -> None:
+        """Remove a pod's cgroup when its QoS class is no longer known.
+
+        Only for a UID that this kubelet's own folders prove to be its: another cluster on the machine may have pods below
+        the same root, and a cgroup that is empty because its pod is just starting would be lost to it.
+        """
+        for below in ("", "/burstable", "/besteffort"):
+            self.remove(f"{self._root}{below}/pod{uid}")
 
 
 def _settings(controller: str, resources: Resources) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ def status_patch(base: Obj, wanted: Obj) -> Obj:
     for key, value in wanted.items():
         if key == "conditions":
             known = {item["type"]: item for item in base.get("conditions") or ()}
-            changed = [item for item in value if not _same(known.get(item["type"]), item)]
+            changed = [_cleared(known.get(item["type"]), item) for item in value if not _same(known.get(item["type"]), item)]
             if changed:
                 patch["conditions"] = changed
         elif not _same(base.get(key), value):
@@ -38,6 +38,11 @@ def status_patch(base: Obj, wanted: Obj) -> Obj:
         if key in base and key not in wanted:
             patch[key] = None
     return patch
+
+
+def _cleared(old: Obj | None, new: Obj) -> Obj:
+    """A merged list item keeps what is not named: a reason that no longer holds must be taken out."""
+    return {**{key: None for key in old or () if key not in new}, **new}
 
 
 def _same(old: Any, new: Any) -> bool:

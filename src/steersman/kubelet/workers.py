@@ -84,7 +84,7 @@ class PodWorkers:
     # --- what nobody knows -----------------------------------------------------------------------------------------
 
     async def sweep(self, views: Mapping[str, PodView]) -> None:
-        """Stop pods that run but are not in the API; remove folders and cgroups of pods that are gone."""
+        """Stop pods that run but are not in the API; remove folders, and with them cgroups, of pods that are gone."""
         if not self.synced:
             return
         parts = self._ready()
@@ -104,12 +104,11 @@ class PodWorkers:
             if uid not in self.by_uid and uid not in views:
                 try:
                     await parts.volumes.tear_down(uid)
+                    # Before the folder, which is the proof that the cgroup is ours.
+                    parts.cgroups.remove_pod(uid)
                     parts.volumes.remove_pod_dir(uid)
                 except OSError as error:
                     log.warning("orphaned pod folder not removed pod=%s error=%s", uid, error)
-        for uid, cgroup in parts.cgroups.pods().items():
-            if uid not in self.by_uid and uid not in views:
-                parts.cgroups.remove(cgroup)
 
 
 def _pod_from(view: PodView) -> Obj:

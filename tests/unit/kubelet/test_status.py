@@ -156,7 +156,7 @@ def test_readiness_needs_the_probe_to_have_succeeded() -> None:
 def test_the_patch_holds_what_differs_and_leaves_others_conditions_alone() -> None:
     base = {
         "phase": "Pending", "reason": "R", "podIPs": [{"ip": "1"}],
-        "conditions": [{"type": "Mine", "status": "False"}, {"type": "Theirs", "status": "True"}],
+        "conditions": [{"type": "Mine", "status": "False", "reason": "Old"}, {"type": "Theirs", "status": "True"}],
         "containerStatuses": [{"name": "a", "lastState": {}}],
     }  # fmt: skip
     wanted = {
@@ -168,5 +168,5 @@ def test_the_patch_holds_what_differs_and_leaves_others_conditions_alone() -> No
         "phase": "Running",
         "reason": None,
         "podIPs": [{"$patch": "replace"}, {"ip": "2"}],
-        "conditions": [{"type": "Mine", "status": "True", "lastProbeTime": None}],
+        "conditions": [{"type": "Mine", "status": "True", "lastProbeTime": None, "reason": None}],
     }

@@ -1,0 +1,58 @@
+"""Cgroups of pods, in a folder that looks like a cgroup v1 mount."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steersman.cri.interface import Resources
+from steersman.kubelet.cgroups import Cgroups
+
+if TYPE_CHECKING:
+    from tests.unit.kubelet.conftest import World
+
+
+def mount(folder: Path) -> Path:
+    for controller in ("cpu", "memory", "pids", "devices"):
+        (folder / "cgroup" / controller).mkdir(parents=True)
+    return folder / "cgroup"
+
+
+def test_limits_are_written_to_the_controllers_they_belong_to(tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    Cgroups(top, "/kp").apply("/kp/burstable/podu1", Resources(cpu_shares=512, cpu_quota=50000, memory_limit=1 << 20))
+    pod = "kp/burstable/podu1"
+    assert (top / "cpu" / pod / "cpu.shares").read_text() == "512"
+    assert (top / "cpu" / pod / "cpu.cfs_quota_us").read_text() == "50000"
+    assert (top / "memory" / pod / "memory.limit_in_bytes").read_text() == "1048576"
+    assert not (top / "devices" / pod).exists()
+
+
+def test_a_pods_cgroup_goes_from_every_controller_and_no_other_pods_with_it(tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    for controller in ("cpu", "memory", "devices"):
+        for uid in ("u1", "u2"):
+            (top / controller / "kp" / "besteffort" / f"pod{uid}" / "c").mkdir(parents=True)
+    Cgroups(top, "kp").remove_pod("u1")
+    left = sorted(path.name for path in top.glob("*/kp/besteffort/pod*"))
+    assert left == ["podu2"] * 3
+
+
+def test_the_sweep_leaves_pods_of_another_cluster_below_the_same_root_alone(world: World, tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    world.config = dataclasses.replace(world.config, enforce_cgroups=True, cgroup_mount=top)
+    theirs, ours = (top / "memory/kubepods/burstable" / name for name in ("podtheirs", "podours"))
+    for path in (theirs, ours):
+        path.mkdir(parents=True)
+    world.config.pod_dir("ours").mkdir(parents=True)
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            await world.until(lambda: not ours.exists())
+            await world.clock.advance(500)
+
+    asyncio.run(scenario())
+    assert theirs.is_dir()
+    assert not world.config.pod_dir("ours").exists()
