@@ -5,8 +5,9 @@ Source: upstream pkg/kubelet/lifecycle/predicate.go and handlers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from steersman.kubelet import pods
 from steersman.kubelet.resources import pod_total
@@ -19,11 +20,30 @@ class Rejection:
     message: str
 
 
-def admit(pod: Obj, node: Obj | None, allocatable: Mapping[str, int], active: Iterable[Obj]) -> Rejection | None:
-    """Why the node refuses the pod, or None. `active`: the other pods that hold resources here."""
+SAFE_SYSCTLS = frozenset((
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+))  # fmt: skip
+
+
+def admit(
+    pod: Obj,
+    node: Obj | None,
+    allocatable: Mapping[str, int],
+    active: Iterable[Obj],
+    unsafe_sysctls: Sequence[str] = (),
+) -> Rejection | None:
+    """Why the node refuses the pod, or None. `active`: the other pods that hold resources here.
+
+    unsafe_sysctls: names allowed beside the safe ones; `*` at the end matches the rest.
+    """
     os_name = dig(pod, "spec", "os", "name", default="linux")
     if os_name != "linux":
         return Rejection("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    if refused := _sysctls(pod, unsafe_sysctls):
+        return refused
     others = list(active)
     if refused := _fits(pod, allocatable, others):
         return refused
@@ -38,6 +58,15 @@ def admit(pod: Obj, node: Obj | None, allocatable: Mapping[str, int], active: It
     taint = _untolerated(pod, dig(node, "spec", "taints", default=None) or ())
     if taint is not None and not pods.is_static(pod):
         return _failed("TaintToleration", f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}")
+    return None
+
+
+def _sysctls(pod: Obj, allowed: Sequence[str]) -> Rejection | None:
+    for item in dig(pod, "spec", "securityContext", "sysctls", default=None) or ():
+        name = item["name"].replace("/", ".")
+        known = name in SAFE_SYSCTLS or any(fnmatchcase(name, pattern) for pattern in allowed)
+        if not known or (name.startswith("net.") and pods.is_host_network(pod)):
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted')
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from steersman.api.resources import NODES
 from steersman.client.informer import Informer
@@ -243,8 +244,8 @@ class NodeAgent:
 
     # --- what the cluster tells the node ---------------------------------------------------------------------------
 
-    def follow(self, informer: Informer, group: asyncio.TaskGroup) -> None:
-        """React to changes of the own Node: its pod range goes to the runtime."""
+    def follow(self, informer: Informer, group: asyncio.TaskGroup, network_up: Callable[[], None]) -> None:
+        """React to changes of the own Node: its pod range goes to the runtime. network_up: pods may have a network now."""
         given = ""
 
         def changed(_: Obj | None, node: Obj | None) -> None:
@@ -255,11 +256,11 @@ class NodeAgent:
             cidr = dig(node, "spec", "podCIDR", default="")
             if cidr and cidr != given:
                 given = cidr
-                group.create_task(self._give_range(cidr))
+                group.create_task(self._give_range(cidr, network_up))
 
         informer.add_handler(changed)
 
-    async def _give_range(self, cidr: str) -> None:
+    async def _give_range(self, cidr: str, network_up: Callable[[], None]) -> None:
         while True:
             try:
                 await self._runtime.update_runtime_config(cidr)
@@ -271,6 +272,7 @@ class NodeAgent:
             await self._report()
         except (StatusError, ConnectionError) as error:
             log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
+        network_up()
 
 
 _OWN = frozenset(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"))

@@ -19,6 +19,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
 from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts
+from steersman.kubelet.logrotation import LogRotation
 from steersman.kubelet.naming import parse_resolv_conf
 from steersman.kubelet.node import NodeAgent
 from steersman.kubelet.objects import ObjectCache, TokenCache
@@ -138,11 +139,12 @@ class Kubelet:
         parts.cgroups.set_up()
         await self.agent.register()
         nodes = Informer(self.client, NODES, clock=self.clock, field_selector=f"metadata.name={name}")
-        self.agent.follow(nodes, group)
+        self.agent.follow(nodes, group, self.workers.poke_all)
         pod_informer = Informer(self.client, PODS, clock=self.clock, field_selector=f"spec.nodeName={name}")
         for informer in (nodes, self.services, pod_informer):
             group.create_task(informer.run())
         group.create_task(self.agent.run())
+        group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
         await self.services.synced.wait()
         pod_informer.add_handler(self.workers.handle)
         await pod_informer.synced.wait()

@@ -193,7 +193,8 @@ class PodWorker:
             self.admitted = True
             return True
         node = self._parts.node
-        refused = admit(self.pod, node.node, node.allocatable, self._parts.active_pods(self.uid))
+        others = self._parts.active_pods(self.uid)
+        refused = admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
         if refused is None:
             self.admitted = True
             return True
