@@ -14,6 +14,7 @@ from typing import Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
+from steersman.api.resources import PODS
 from steersman.apiserver import admission, authn, authz, hooks, local, reviews, version
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import (
@@ -21,6 +22,7 @@ from steersman.apiserver.contracts import (
     AdmissionPlugin,
     Authenticator,
     Authorizer,
+    Call,
     CallHandler,
     Listers,
     StoreHook,
@@ -28,13 +30,14 @@ from steersman.apiserver.contracts import (
 from steersman.apiserver.documents import Documents
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
-from steersman.apiserver.http import Handler
+from steersman.apiserver.http import Handler, Response
 from steersman.apiserver.metrics import Metrics
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
 from steersman.apiserver.server import HTTPServer
+from steersman.apiserver.subresources import binding
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
@@ -106,6 +109,7 @@ class APIServer:
             self.routes.add(path, serve)
         for resource, hook in made.hooks.items():
             self.registry.add_hook(resource, hook)
+        self.registry.handle("", "bindings", "", "POST", self._bind)
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
 
@@ -157,6 +161,12 @@ class APIServer:
         for task in self._running:
             task.cancel()
         await self._stack.aclose()
+
+    async def _bind(self, call: Call) -> Response:
+        """POST bindings is the older name of POST pods/<name>/binding."""
+        pods = self.registry.lookup("", "v1", PODS.plural)
+        assert pods is not None
+        return await binding.bind(self.api, call, pods)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
         assert self._tasks is not None

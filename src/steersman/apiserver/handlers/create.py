@@ -23,7 +23,7 @@ _WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodS
 
 
 async def create(api: Api, call: Call, served: Served) -> Response:
-    if "create" not in served.spec.verbs or (served.resource.namespaced and not call.info.namespace):
+    if "create" not in served.spec.verbs or call.info.name or (served.resource.namespaced and not call.info.namespace):
         raise MethodNotAllowed
     write = Write(api, call, served, write_options(call.request, "CreateOptions"))
     obj = decode_body(write, await read_body(call))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from steersman.api.decode import decode
 from steersman.api.groups.bodies import EVICTION
 from steersman.apiserver import respond
@@ -24,6 +26,7 @@ async def evict(api: Api, call: Call, served: Served) -> Response:
     if name_of(eviction) not in ("", call.info.name):
         raise BadRequest("name in URL does not match name in Eviction object")
     deletion = parse_delete_options(eviction.get("deleteOptions") or {})
-    write = Write(api, call, served, WriteOptions(options.dry_run or deletion.dry_run), "eviction", warnings)
+    deletion = replace(deletion, dry_run=deletion.dry_run or options.dry_run)
+    write = Write(api, call, served, WriteOptions(deletion.dry_run), "eviction", warnings)
     await remove(write, call.info.namespace, call.info.name, deletion)
     return respond.of_obj(call.request, SUCCESS, 201, write.warnings)
