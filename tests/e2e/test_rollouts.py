@@ -43,12 +43,12 @@ def test_a_new_image_rolls_without_a_failed_request_and_undo_brings_the_old_one_
         cluster.kubectl("set", "image", "-n", web, "deployment/hello", "hello=steersman.example/hello:2")
         said = cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
         assert "successfully rolled out" in said
-        assert {"version 2" in cluster.curl(f"http://{address}") for _ in range(6)} == {True}
+        eventually(lambda: all("version 2" in cluster.curl(f"http://{address}") for _ in range(6)))
         history = cluster.kubectl("rollout", "history", "-n", web, "deployment/hello")
         assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"]
         cluster.kubectl("rollout", "undo", "-n", web, "deployment/hello")
         cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
-        assert {"version 1" in cluster.curl(f"http://{address}") for _ in range(6)} == {True}
+        eventually(lambda: all("version 1" in cluster.curl(f"http://{address}") for _ in range(6)))
     finally:
         # nsenter becomes the shell itself, so this is the client's own pid.
         client.send_signal(signal.SIGTERM)

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from steersman.api.resources import NODES, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
@@ -25,7 +26,7 @@ from steersman.cluster.settings import (
 )
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import is_condition_true
+from steersman.machinery.meta import condition, parse_time
 
 _POLL_S = 0.02
 _API_PATIENCE_S = 30.0
@@ -82,8 +83,9 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
     if lacks:
         raise UpError("; ".join(lacks))
     settings = decide_settings(paths, choices)
-    already = supervisor.running(paths)
-    if not already:
+    since = datetime.min.replace(tzinfo=UTC)
+    if not supervisor.running(paths):
+        since = clock.now()
         save(paths, settings)
         with progress.step("certificates") as notes:
             made = pki.ensure(paths, settings, clock)
@@ -92,11 +94,11 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
         from steersman.cluster.parts import parts
 
         supervisor.start(paths, parts(paths, settings))
-    asyncio.run(_follow(paths, settings, clock, progress))
+    asyncio.run(_follow(paths, settings, since, clock, progress))
     return settings
 
 
-async def _follow(paths: Paths, settings: ClusterSettings, clock: Clock, progress: Progress) -> None:
+async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, clock: Clock, progress: Progress) -> None:
     async with client_for(paths.admin_kubeconfig, "up") as client:
         with progress.step("API server") as notes:
             await _until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
@@ -107,7 +109,9 @@ async def _follow(paths: Paths, settings: ClusterSettings, clock: Clock, progres
             await _until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
         with progress.step("node") as notes:
             node = settings.node_name
-            await _until(lambda: _node_ready(client, node), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}")
+            await _until(
+                lambda: _node_ready(client, node, since), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
+            )
             notes.append(f"{node} Ready")
 
 
@@ -135,8 +139,11 @@ async def _controlled(client: RestClient) -> bool:
         return False
 
 
-async def _node_ready(client: RestClient, name: str) -> bool:
+async def _node_ready(client: RestClient, name: str, since: datetime) -> bool:
+    """Ready by the kubelet's own word since then: an earlier life's status may still stand there."""
     try:
-        return is_condition_true(await client.get(NODES, name), "Ready")
+        ready = condition(await client.get(NODES, name), "Ready") or {}
     except (StatusError, ConnectionError):
         return False
+    heard = parse_time(ready.get("lastHeartbeatTime"))
+    return ready.get("status") == "True" and heard is not None and heard >= since.replace(microsecond=0)

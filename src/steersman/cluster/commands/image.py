@@ -1,0 +1,69 @@
+"""Load, pull, list and remove images of this node. Names are completed as usual: nginx is docker.io/library/nginx:latest."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from steersman.cluster.commands.common import add_state_dir, existing, paths_of
+from steersman.cluster.settings import SettingsError
+from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
+from steersman.machinery.clock import RealClock
+
+PROBLEMS = (SettingsError, RuntimeFault, OSError)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    load = actions.add_parser("load", help="install the images of an OCI or docker archive (a tar file)")
+    load.add_argument("archive", type=Path, nargs="+")
+    pull = actions.add_parser("pull", help="pull an image from its registry (registries.yaml in the state directory: mirrors)")
+    pull.add_argument("image", nargs="+")
+    pull.add_argument("--creds", default="", metavar="USER:PASSWORD", help="for a registry that asks")
+    actions.add_parser("ls", help="list the images")
+    remove = actions.add_parser("rm", help="remove an image by name or id")
+    remove.add_argument("image", nargs="+")
+    for action in actions.choices.values():
+        add_state_dir(action)
+
+
+def run(args: argparse.Namespace) -> int:
+    from steersman.cluster import node
+
+    paths = paths_of(args)
+    existing(paths)
+    images = node.images(paths, RealClock())
+    if args.action == "load":
+        for archive in args.archive:
+            for name in asyncio.run(images.load(str(archive))):
+                print(f"loaded {name}")
+        return 0
+    return asyncio.run(_run(args, images))
+
+
+async def _run(args: argparse.Namespace, images: ImageService) -> int:
+    if args.action == "ls":
+        print(_table(await images.list_images()))
+    elif args.action == "pull":
+        user, _, password = args.creds.partition(":")
+        auth = RegistryAuth(username=user, password=password) if user else None
+        for name in args.image:
+            print(f"pulled {name}: {await images.pull_image(name, auth)}")
+    else:
+        for name in args.image:
+            if await images.image_status(name) is None:
+                raise RuntimeFault(f"there is no image {name}")
+            await images.remove_image(name)
+            print(f"removed {name}")
+    return 0
+
+
+def _table(images: list[Image]) -> str:
+    rows = [("IMAGE", "ID", "SIZE")]
+    for image in sorted(images, key=lambda each: each.repo_tags):
+        names = image.repo_tags or image.repo_digests or ("<none>",)
+        short = image.id.removeprefix("sha256:")[:12]
+        rows += [(name, short, f"{image.size_bytes / 1e6:.1f} MB") for name in names]
+    width = max(len(name) for name, _, _ in rows) + 3
+    return "\n".join(f"{name:<{width}}{identity:<15}{size}" for name, identity, size in rows)
