@@ -1,0 +1,32 @@
+"""`make bench`: measures the figures of the design, each beside a baseline taken in the same run. Asserts nothing.
+
+    python -m bench [--only NAME ...]
+
+Parts: api (start, GET, POST, LIST against an API server on loopback), store (commits against bare SQLite),
+scheduler (the pure core), node (a whole cluster inside a network namespace of its own: needs root).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bench import api, cluster, scheduling, storage
+from bench.report import Report
+
+PARTS = {"store": storage.measure, "scheduler": scheduling.measure, "api": api.measure, "node": cluster.measure}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS), help="measure only these parts")
+    args = parser.parse_args()
+    report = Report()
+    for name in args.only:
+        PARTS[name](report)
+    report.print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
