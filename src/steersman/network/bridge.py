@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from pyroute2 import IPRoute
-
 from steersman.network import firewall, links
 from steersman.network.addresses import AddressPool, NoAddress
 from steersman.network.firewall import HostPort
+from steersman.network.rtnetlink import Netlink
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class BridgeNetwork:
         self._bridge = bridge
         self._cluster_cidr = cluster_cidr
         self._thread = ThreadPoolExecutor(1, "network")
-        self._route: IPRoute | None = None
+        self._socket: Netlink | None = None
         self._pool: AddressPool | None = None
         self._mtu = 1500
         self._fault = "the node has no pod CIDR yet"
@@ -90,25 +89,25 @@ class BridgeNetwork:
 
     async def close(self) -> None:
         """Let go of netlink; the network stays as it is."""
-        await self._run(self._close_route)
+        await self._run(self._close_netlink)
         self._thread.shutdown()
 
     async def _run(self, function: Callable[..., T], *args: object) -> T:
         """In the network's one thread: netlink work is blocking, and never concurrent."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
-    def _netlink(self) -> IPRoute:
-        if self._route is None:
-            self._route = IPRoute()
-        return self._route
+    def _netlink(self) -> Netlink:
+        if self._socket is None:
+            self._socket = Netlink()
+        return self._socket
 
     def _set_up(self, pod_cidr: str) -> None:
         if self._pool is not None and str(self._pool.network) == pod_cidr:
             return
         self._pool = AddressPool(self._directory / "addresses", pod_cidr)
-        route = self._netlink()
-        self._mtu = links.default_mtu(route)
-        links.ensure_bridge(route, self._bridge, self._pool.gateway, self._pool.network.prefixlen, self._mtu)
+        netlink = self._netlink()
+        self._mtu = links.default_mtu(netlink)
+        links.ensure_bridge(netlink, self._bridge, self._pool.gateway, self._pool.network.prefixlen, self._mtu)
         links.set_sysctls(self._bridge)
         self._host_ports = firewall.load(self._directory / "hostports.json")
         firewall.apply(self._cluster_cidr, self._bridge, self._host_ports)
@@ -150,10 +149,10 @@ class BridgeNetwork:
     def _remove(self) -> None:
         firewall.remove()
         links.delete_link(self._netlink(), self._bridge)
-        self._close_route()
+        self._close_netlink()
         self._pool = None
 
-    def _close_route(self) -> None:
-        if self._route is not None:
-            self._route.close()
-            self._route = None
+    def _close_netlink(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -6,16 +6,13 @@ its connection tracking: a service's answer comes back from the service's addres
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 from pathlib import Path
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from steersman.network.netns import entered
+from steersman.network.rtnetlink import SCOPE_LINK, Netlink, NetlinkError
 
 _DEFAULT_MTU = 1500
 
@@ -25,20 +22,13 @@ def veth_name(sandbox_id: str) -> str:
     return "veth" + hashlib.sha256(sandbox_id.encode()).hexdigest()[:11]
 
 
-def _index(route: IPRoute, name: str) -> int:
-    found = route.link_lookup(ifname=name)
-    return int(found[0]) if found else 0
-
-
-def ensure_bridge(route: IPRoute, name: str, gateway: str, prefix_length: int, mtu: int) -> None:
+def ensure_bridge(netlink: Netlink, name: str, gateway: str, prefix_length: int, mtu: int) -> None:
     """The bridge, up, with the gateway address, and forwarding enabled."""
-    index = _index(route, name)
-    if not index:
-        route.link("add", ifname=name, kind="bridge", mtu=mtu)
-        index = _index(route, name)
-    with contextlib.suppress(NetlinkError):  # the address is there already
-        route.addr("add", index=index, address=gateway, prefixlen=prefix_length)
-    route.link("set", index=index, state="up")
+    if not netlink.index(name):
+        netlink.add_bridge(name, mtu)
+    index = netlink.index(name)
+    netlink.set_address(index, gateway, prefix_length)
+    netlink.set_up(index)
 
 
 def set_sysctls(bridge: str) -> None:
@@ -54,57 +44,52 @@ def set_sysctls(bridge: str) -> None:
             path.write_text(value)
 
 
-def default_mtu(route: IPRoute) -> int:
+def default_mtu(netlink: Netlink) -> int:
     """The MTU of the interface with the default route; Ethernet's if there is none."""
-    for found in route.get_default_routes(family=2):
-        index = found.get_attr("RTA_OIF")
-        for link in route.get_links(index) if index else ():
-            return int(link.get_attr("IFLA_MTU") or _DEFAULT_MTU)
-    return _DEFAULT_MTU
+    index = netlink.default_interface()
+    return (netlink.mtu(index) if index else 0) or _DEFAULT_MTU
 
 
-def attach(route: IPRoute, bridge: str, sandbox_id: str, netns_path: str, address: str, gateway: str, mtu: int) -> None:
+def attach(netlink: Netlink, bridge: str, sandbox_id: str, netns_path: str, address: str, gateway: str, mtu: int) -> None:
     """A veth pair from the bridge to `eth0` in the namespace, with address and routes."""
     host_end = veth_name(sandbox_id)
     with entered(netns_path):
-        inside = IPRoute()
+        inside = Netlink()
     with inside:
-        if not _index(inside, "eth0"):
-            stale = _index(route, host_end)
-            if stale:
-                route.link("del", index=stale)
+        if not inside.index("eth0"):
+            delete_link(netlink, host_end)
             descriptor = os.open(netns_path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                peer = {"ifname": "eth0", "net_ns_fd": descriptor, "mtu": mtu}
-                route.link("add", ifname=host_end, kind="veth", mtu=mtu, peer=peer)
+                netlink.add_veth(host_end, "eth0", descriptor, mtu)
             finally:
                 os.close(descriptor)
-        route.link("set", index=_index(route, host_end), master=_index(route, bridge), state="up")
-        inside.link("set", index=_index(inside, "lo"), state="up")
-        index = _index(inside, "eth0")
-        inside.link("set", index=index, state="up")
-        inside.addr("replace", index=index, address=address, prefixlen=32)
-        inside.route("replace", dst=f"{gateway}/32", oif=index, scope=253)
-        inside.route("replace", dst="default", gateway=gateway, oif=index)
+        netlink.set_up(netlink.index(host_end), master=netlink.index(bridge))
+        inside.set_up(inside.index("lo"))
+        index = inside.index("eth0")
+        inside.set_up(index)
+        inside.set_address(index, address, 32)
+        inside.set_route(f"{gateway}/32", index, scope=SCOPE_LINK)
+        inside.set_route("default", index, gateway=gateway)
 
 
 def loopback_up(netns_path: str) -> None:
     with entered(netns_path):
-        inside = IPRoute()
+        inside = Netlink()
     with inside:
-        inside.link("set", index=_index(inside, "lo"), state="up")
+        inside.set_up(inside.index("lo"))
 
 
-def detach(route: IPRoute, sandbox_id: str) -> None:
-    delete_link(route, veth_name(sandbox_id))
+def detach(netlink: Netlink, sandbox_id: str) -> None:
+    delete_link(netlink, veth_name(sandbox_id))
 
 
-def delete_link(route: IPRoute, name: str) -> None:
-    index = _index(route, name)
+def delete_link(netlink: Netlink, name: str) -> None:
+    """Delete an interface; one that is gone already is fine."""
+    index = netlink.index(name)
     if not index:
         return
     try:
-        route.link("del", index=index)
+        netlink.delete_link(index)
     except NetlinkError as fault:
-        if fault.code != errno.ENODEV:
+        if fault.errno != errno.ENODEV:
             raise
