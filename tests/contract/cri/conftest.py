@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.contract.cri.bench import Bench
 
 from steersman.cri.native import build
 from steersman.cri.native.cgroups import Cgroups
-from tests.contract.cri.bench import Bench
 
 _LIMIT_S = 60
 _numbers = itertools.count()

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.contract.cri.bench import Bench, shell
 
 from steersman.cri.interface import Device, DNSConfig, Mount, NamespaceMode, Resources, RuntimeFault, Security
-from tests.contract.cri.bench import Bench, shell
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
@@ -68,10 +68,8 @@ def test_privileged_and_protected(run: Run) -> None:
             lines = await bench.output(runtime, shell(f"({script}) 2>/dev/null", name="open", security=Security(privileged=True)))
             assert lines[0] == "writable"
             assert lines[-1] == "mounted"
-            null = await bench.output(
-                runtime, shell("echo x > /dev/mine && echo wrote", name="device", devices=(Device("/dev/mine", "/dev/null", "rw"),))
-            )
-            assert null == ["wrote"]
+            device = shell("echo x > /dev/mine && echo wrote", name="device", devices=(Device("/dev/mine", "/dev/null", "rw"),))
+            assert await bench.output(runtime, device) == ["wrote"]
 
     run(scenario)
 

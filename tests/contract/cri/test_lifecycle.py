@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from tests.contract.cri.bench import Bench, shell
 
 from steersman.cri.interface import ContainerState, EventKind, NotThere, Resources, RuntimeFault, SandboxState
 from steersman.cri.native import procs
-from tests.contract.cri.bench import Bench, shell
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.contract.cri.bench import Bench, shell
 
 from steersman.cri.interface import ContainerState, SandboxState
 from steersman.cri.native import procs
-from tests.contract.cri.bench import Bench, shell
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
@@ -27,7 +27,8 @@ from tests.contract.cri.bench import Bench, shell
 async def main() -> None:
     bench = Bench(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
     async with bench.runtime() as runtime:
-        sandbox, container = await bench.started(runtime, shell("echo up; while [ ! -e /stop ]; do sleep 0.05; done; echo down; exit 4"))
+        script = "echo up; while [ ! -e /stop ]; do sleep 0.05; done; echo down; exit 4"
+        sandbox, container = await bench.started(runtime, shell(script))
         print(sandbox, container, flush=True)
         while True:  # keep making pods, so that the kill comes in the middle of one
             for number in range(1000):

@@ -7,10 +7,10 @@ import os
 from collections.abc import Awaitable, Callable
 
 import pytest
+from tests.contract.cri.bench import Bench, shell
 
 from steersman.cri.interface import RuntimeFault, Terminal
 from steersman.cri.native.runtime import NativeRuntime
-from tests.contract.cri.bench import Bench, shell
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
@@ -90,7 +90,8 @@ def test_exec_with_a_terminal(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
             _, container = await bench.started(runtime, shell("sleep 100"))
-            terminal = await runtime.exec(container, ["sh", "-c", "while read x; do stty size; tty; done; exit 5"], tty=True, stdin=True)
+            script = "while read x; do stty size; tty; done; exit 5"
+            terminal = await runtime.exec(container, ["sh", "-c", script], tty=True, stdin=True)
             await terminal.resize(120, 40)
             output = b""
             while b"40 120" not in output:  # the size may arrive after the first line
@@ -155,7 +156,8 @@ def test_attach_to_a_terminal_and_let_go(run: Run) -> None:
 def test_port_forwarding_reaches_into_the_pod(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
-            sandbox, container = await bench.started(runtime, shell("echo hello > /tmp/x; exec httpd -f -h /tmp -p 127.0.0.1:8080"))
+            server = "echo hello > /tmp/x; exec httpd -f -h /tmp -p 127.0.0.1:8080"
+            sandbox, container = await bench.started(runtime, shell(server))
             await runtime.exec_sync(container, ["sh", "-c", "until wget -q -O /dev/null http://127.0.0.1:8080/x; do :; done"], 10)
             tunnel = await runtime.port_forward(sandbox, 8080)
             await tunnel.write(b"GET /x HTTP/1.0\r\n\r\n")

@@ -27,6 +27,7 @@ from steersman.machinery.meta import Obj
 
 _SYNC_LIMIT = 16 << 20
 """What exec_sync returns of each stream at most, as in containerd."""
+_KILL_ROUNDS, _KILL_ROUND_S = 20, 0.05
 _DRAIN_S = 2.0
 """How long output is still read after the command has ended: something it left in the background may hold the pipe for ever."""
 
@@ -93,18 +94,19 @@ class ExecTerminal:
     """interface.Terminal of one command."""
 
     def __init__(
-        self, child: procs.Child, files: tuple[str, str], stdin: ByteWriter | None, stdout: ByteReader, stderr: ByteReader | None
+        self, child: procs.Child, clock: Clock, spec: str, stdin: ByteWriter | None, stdout: ByteReader, stderr: ByteReader | None
     ) -> None:
         self._child = child
-        self._files = files
-        """The command's pid file and its spec: removed with the session."""
+        self._clock = clock
+        self._spec = spec
+        """The command's spec file: removed with the session."""
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
         self._terminal = -1
 
     @classmethod
-    def with_terminal(cls, child: procs.Child, files: tuple[str, str], master: int) -> ExecTerminal:
+    def with_terminal(cls, child: procs.Child, clock: Clock, spec: str, master: int) -> ExecTerminal:
         """A session whose three streams are one pseudo-terminal."""
-        session = cls(child, files, ByteWriter(os.dup(master)), ByteReader(os.dup(master)), None)
+        session = cls(child, clock, spec, ByteWriter(os.dup(master)), ByteReader(os.dup(master)), None)
         session._terminal = master
         return session
 
@@ -134,28 +136,34 @@ class ExecTerminal:
 
     async def close(self) -> None:
         """Kill the command if it still runs, and let go of everything."""
-        process = self._command()
-        procs.send(process, signal.SIGKILL)
-        self._child.kill()
+        await self._kill()
         for stream in (self._stdin, self._stdout, self._stderr):
             if stream:
                 stream.close()
         if self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = -1
-        for path in self._files:
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                pass
-
-    def _command(self) -> procs.ProcessId | None:
-        """The command's own process, as long as the runtime's exec process stands for it."""
         try:
-            with open(self._files[0]) as file:
-                return procs.identify(int(file.read())) if self._child.running else None
-        except (OSError, ValueError):
-            return None
+            os.unlink(self._spec)
+        except FileNotFoundError:
+            pass
+
+    async def _kill(self) -> None:
+        # What the runtime's exec process started is killed, not itself: it then collects the command and ends. The command as
+        # an orphan zombie,
+        # left to the machine's first process, would keep the container's PID namespace, hence a stop of the container, from
+        # ending.
+        for _ in range(_KILL_ROUNDS):
+            if not self._child.running:
+                return
+            for process in procs.descendants(self._child.pid):
+                procs.send(process, signal.SIGKILL)
+            try:
+                await within(self._clock, _KILL_ROUND_S, self._child.wait())
+            except TimeoutError:
+                continue
+        if self._child.running:
+            self._child.kill()
 
 
 def exec_process(bundle: str, command: Sequence[str], *, tty: bool) -> Obj:
@@ -166,21 +174,22 @@ def exec_process(bundle: str, command: Sequence[str], *, tty: bool) -> Obj:
     return {**process, "args": list(command), "terminal": tty, "env": env}
 
 
-def start_exec(oci: OciRuntime, container_id: str, process: Obj, bundle: str, *, tty: bool, stdin: bool) -> ExecTerminal:
+def start_exec(
+    oci: OciRuntime, clock: Clock, container_id: str, process: Obj, bundle: str, *, tty: bool, stdin: bool
+) -> ExecTerminal:
     """Start a command in a running container. `process` is an OCI process. Failures show as stderr and exit code of the
     session."""
-    base = f"{bundle}/exec-{secrets.token_hex(8)}"
-    files = (f"{base}.pid", f"{base}.json")
+    spec = f"{bundle}/exec-{secrets.token_hex(8)}.json"
     try:
-        with open(files[1], "wb") as file:
+        with open(spec, "wb") as file:
             file.write(orjson.dumps(process))
-        argv = oci.command("exec", "--process", files[1], "--pid-file", files[0], *(["--tty"] if tty else []), container_id)
-        return _with_pty(argv, files) if tty else _with_pipes(argv, files, stdin=stdin)
+        argv = oci.command("exec", "--process", spec, *(["--tty"] if tty else []), container_id)
+        return _with_pty(argv, clock, spec) if tty else _with_pipes(argv, clock, spec, stdin=stdin)
     except OSError as error:
         raise RuntimeFault(f"cannot exec in container {container_id}: {error}") from error
 
 
-def _with_pipes(argv: Sequence[str], files: tuple[str, str], *, stdin: bool) -> ExecTerminal:
+def _with_pipes(argv: Sequence[str], clock: Clock, spec: str, *, stdin: bool) -> ExecTerminal:
     pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
     (in_read, in_write), (out_read, out_write), (err_read, err_write) = pairs
     try:
@@ -195,10 +204,10 @@ def _with_pipes(argv: Sequence[str], files: tuple[str, str], *, stdin: bool) -> 
     writer = ByteWriter(in_write)
     if not stdin:
         writer.close()
-    return ExecTerminal(child, files, writer if stdin else None, ByteReader(out_read), ByteReader(err_read))
+    return ExecTerminal(child, clock, spec, writer if stdin else None, ByteReader(out_read), ByteReader(err_read))
 
 
-def _with_pty(argv: Sequence[str], files: tuple[str, str]) -> ExecTerminal:
+def _with_pty(argv: Sequence[str], clock: Clock, spec: str) -> ExecTerminal:
     master, slave = os.openpty()
     terminals.setraw(slave)  # ours only passes bytes on: echo and line editing are the inner terminal's, which the runtime makes
     try:
@@ -208,7 +217,7 @@ def _with_pty(argv: Sequence[str], files: tuple[str, str]) -> ExecTerminal:
         raise
     finally:
         os.close(slave)
-    return ExecTerminal.with_terminal(child, files, master)
+    return ExecTerminal.with_terminal(child, clock, spec, master)
 
 
 async def exec_to_end(session: ExecTerminal, clock: Clock, timeout_s: float) -> ExecResult:

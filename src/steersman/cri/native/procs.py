@@ -60,6 +60,30 @@ def send(process: ProcessId | None, number: int) -> bool:
         os.close(fd)
 
 
+def descendants(pid: int) -> list[ProcessId]:
+    """What a process has started, and what that has started."""
+    found: list[ProcessId] = []
+    waiting = [pid]
+    while waiting:
+        for child in map(identify, _children(waiting.pop())):
+            if child is not None:
+                found.append(child)
+                waiting.append(child.pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Per thread: in a program of several threads (runc) each has its own."""
+    words: list[str] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                words += file.read().split()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return [int(word) for word in words]
+
+
 def reap(pid: int) -> None:
     """Collect it if it is our own child that has ended; anything else is not ours to collect."""
     try:

@@ -222,7 +222,7 @@ class NativeRuntime:
         self._containers.running(container_id)
         bundle = self._layout.bundle(container_id)
         process = execs.exec_process(bundle, command, tty=tty)
-        return execs.start_exec(self._oci, container_id, process, bundle, tty=tty, stdin=stdin)
+        return execs.start_exec(self._oci, self._clock, container_id, process, bundle, tty=tty, stdin=stdin)
 
     async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> Terminal:
         record = self._containers.running(container_id)
