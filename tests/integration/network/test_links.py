@@ -55,7 +55,7 @@ def test_an_attached_pod_reaches_its_gateway_and_a_second_attachment_changes_not
     assert port["ifname"] == links.veth_name("sandbox") and port["mtu"] == 1400
     [inside] = ip(POD, "-4", "addr", "show", "eth0")
     assert [(a["local"], a["prefixlen"]) for a in inside["addr_info"]] == [("10.9.0.2", 32)]
-    routes = {route["dst"]: (route.get("gateway"), route["scope"]) for route in ip(POD, "route", "show")}
+    routes = {route["dst"]: (route.get("gateway"), route.get("scope", "global")) for route in ip(POD, "route", "show")}
     assert routes == {"default": ("10.9.0.1", "global"), "10.9.0.1": (None, "link")}
     subprocess.run(["nsenter", f"--net=/run/netns/{POD}", "ping", "-c1", "-W2", "10.9.0.1"], check=True, capture_output=True)
 
