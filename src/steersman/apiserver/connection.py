@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._opened = opened
         self._buffer = bytearray()
         self._body = http1.Body(0)
+        self._declared = 0
         self._continue = False
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -146,6 +147,7 @@ class Connection(asyncio.Protocol):
     async def _serve(self, head: http1.Head) -> bool:
         """Answer one request. False: the connection is at its end."""
         self._body = http1.Body(head.length)
+        self._declared = head.length
         self._continue = head.headers.get("expect", "").lower() == "100-continue"
         path, _, query = head.target.partition("?")
         if "%" in path:
@@ -174,6 +176,8 @@ class Connection(asyncio.Protocol):
         """Raises RequestEntityTooLarge, ConnectionResetError."""
         if self._body.done:
             return b""
+        if self._declared > self._body_limit:
+            raise RequestEntityTooLarge.of(self._body_limit)
         if self._continue:
             self._continue = False
             self.transport.write(_CONTINUE)
@@ -192,15 +196,15 @@ class Connection(asyncio.Protocol):
         raise RequestEntityTooLarge.of(self._body_limit)
 
     async def _skip_body(self) -> bool:
-        """Read what a handler left of a body, if it is little. False: close instead."""
-        if self._continue:
+        """Read what a handler left of a body, if it is not too much. False: close instead."""
+        if self._continue or self._declared > 2 * self._body_limit:
             return False
         skipped = 0
         while not self._body.done:
             skipped += len(self._body.take(self._buffer))
             if self._body.done:
                 break
-            if self._eof or skipped > self._body_limit:
+            if self._eof or skipped > 2 * self._body_limit:
                 return False
             await self._more()
         return True

@@ -39,8 +39,22 @@ SUBRESOURCES: Mapping[str, Mapping[str, VerbHandler]] = {
 """By name, for every kind that lists the subresource. Special ones are registered with Registry.handle."""
 
 
+_DEPRECATED = {
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
+
+
 async def dispatch(api: Api, call: Call) -> Response:
     """Raises NotFound for unknown resources of a known version, MethodNotAllowed for verbs that are not served."""
+    response = await _dispatch(api, call)
+    warning = _DEPRECATED.get((call.info.group, call.info.version, call.info.plural))
+    if warning is not None:
+        response.warnings.append(warning)
+    return response
+
+
+async def _dispatch(api: Api, call: Call) -> Response:
     info = call.info
     served = api.registry.lookup(info.group, info.version, info.plural)
     if served is None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from steersman.api.groups import BUILTIN
@@ -38,6 +38,7 @@ from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
 from steersman.apiserver.server import HTTPServer
 from steersman.apiserver.subresources import binding
+from steersman.apiserver.subresources.componentstatuses import ComponentStatuses
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
@@ -59,8 +60,8 @@ class Parts:
     posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
     """(group, plural, subresource) -> what serves a POST there."""
     paths: Mapping[str, CallHandler] = field(default_factory=dict)
-    bootstrap: Callable[[], Awaitable[None]] | None = None
-    """Makes the objects that every cluster has; run once, before the server listens."""
+    bootstrap: Callable[[ServerConfig], Awaitable[None]] | None = None
+    """Makes the objects that every cluster has; run once, before the server answers. Gets the port that was really taken."""
 
 
 MakeParts = Callable[[ServerConfig, Store, Listers, Client, Clock], Parts]
@@ -110,6 +111,7 @@ class APIServer:
         for resource, hook in made.hooks.items():
             self.registry.add_hook(resource, hook)
         self.registry.handle("", "bindings", "", "POST", self._bind)
+        self.registry.handle("", "componentstatuses", "", "GET", ComponentStatuses(store).serve)
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
 
@@ -128,17 +130,26 @@ class APIServer:
         return await self._loopback(request)
 
     async def start(self, *, listen: bool = True) -> None:
-        """Load the caches, listen (unless only in-process clients are served), be ready."""
+        """Load the caches, listen (unless only in-process clients are served), be ready. Raises OSError, Unavailable."""
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self._running.append(self._tasks.create_task(self.feed.run()))
+        try:
+            await self._start(self._tasks, listen)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, tasks: asyncio.TaskGroup, listen: bool) -> None:
+        if listen:
+            await self._http.bind(tasks)
+        self._running.append(tasks.create_task(self.feed.run()))
         await self.feed.started.wait()
         for served in self.registry.served:
             if served.stored:
                 await served.cache.ready.wait()
         if self._bootstrap is not None:
-            await self._bootstrap()
+            await self._bootstrap(replace(self.config, secure_port=self.port or self.config.secure_port))
         if listen:
-            await self._http.start(self._tasks)
+            await self._http.start()
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 
@@ -206,5 +217,5 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         hooks=hooks.store_hooks(config, store),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),
-        bootstrap=lambda: hooks.bootstrap(client, config, clock),
+        bootstrap=lambda bound: hooks.bootstrap(client, bound, clock),
     )

@@ -21,7 +21,10 @@ _DRAIN_S = 5.0
 
 
 class HTTPServer:
-    """`start(tasks)` binds and serves within that TaskGroup; `stop()` lets requests finish for a moment, then closes."""
+    """`bind()` takes the port, `start()` begins to serve; `stop()` lets requests finish for a moment, then closes.
+
+    Connections live in the TaskGroup given to `bind`.
+    """
 
     def __init__(self, config: ServerConfig, handler: Handler, clock: Clock) -> None:
         self._config, self._handler, self._clock = config, handler, clock
@@ -32,7 +35,8 @@ class HTTPServer:
         self._date = ""
         self.port = 0
 
-    async def start(self, tasks: asyncio.TaskGroup) -> None:
+    async def bind(self, tasks: asyncio.TaskGroup) -> None:
+        """Raises OSError if the address cannot be had."""
         self._tasks = tasks
         config = self._config
         self._listener = await asyncio.get_running_loop().create_server(
@@ -41,8 +45,13 @@ class HTTPServer:
             config.secure_port,
             ssl=tls_context(config),
             backlog=1024,
+            start_serving=False,
         )
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def start(self) -> None:
+        assert self._listener is not None
+        await self._listener.start_serving()
 
     async def stop(self) -> None:
         if self._listener is None:
