@@ -90,7 +90,7 @@ class APIServer:
         self._running: list[asyncio.Task[None]] = []
         self._ready = False
         for spec in specs:
-            self.registry.install(spec)
+            self.registry.install(spec if spec.ttl_s is None else replace(spec, ttl_s=config.event_ttl_s))
         # The loopback client goes through the pipeline, which needs the parts, some of which need the client.
         self.client: Client = RestClient(local.transport(self._as_loopback), user_agent="steersman-apiserver")
         made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)

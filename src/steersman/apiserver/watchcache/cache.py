@@ -7,6 +7,7 @@ two awaits a reader sees one state.
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Change, Watcher
 from steersman.machinery.meta import Obj
 from steersman.store.interface import Entry, Event
+
+log = logging.getLogger(__name__)
 
 Found: TypeAlias = list[Stored]
 
@@ -131,8 +134,8 @@ class WatchCache:
 
     def load(self, entries: Sequence[Entry], revision: int) -> None:
         """Take a range read at `revision`; changes that arrived meanwhile follow."""
-        stored = self.form.stored
-        self._objects = {entry.key: stored(entry.key, entry.value, entry.mod_revision) for entry in entries}
+        found = (self._stored(entry.key, entry.value, entry.mod_revision) for entry in entries)
+        self._objects = {stored.key: stored for stored in found if stored is not None}
         self._keys = sorted(self._objects)
         self._ring.clear()
         self._floor = self._changed = self._loaded_at = revision
@@ -159,7 +162,9 @@ class WatchCache:
         old = self._objects.get(key)
         new: Stored | None = None
         if event.value is not None:
-            new = self._objects[key] = self.form.stored(key, event.value, event.revision)
+            new = self._stored(key, event.value, event.revision)
+        if new is not None:
+            self._objects[key] = new
             if old is None:
                 insort(self._keys, key)
         elif old is not None:
@@ -173,6 +178,14 @@ class WatchCache:
         self._ring.append((event.revision, old, new))
         if self._watchers:
             self._fan_out(Change(event.revision, old, new))
+
+    def _stored(self, key: str, value: bytes, revision: int) -> Stored | None:
+        """None for a value that is no object: one spoilt entry must not keep the others from being served."""
+        try:
+            return self.form.stored(key, value, revision)
+        except (ValueError, KeyError, TypeError):
+            log.error("stored value cannot be read, it is left out: key=%s revision=%d", key, revision)
+            return None
 
     def _fan_out(self, change: Change) -> None:
         """Watchers are looked up by what they require, so that a thousand kubelets cost as much as one."""

@@ -108,6 +108,7 @@ class Feed:
                 for cache in self._caches.values():
                     cache.reset()
                     self._to_load.put_nowait(cache)
+                self._release()
             except Unavailable as fault:
                 log.warning("store watch failed, will retry: error=%s", fault)
                 await self._clock.sleep(1.0)

@@ -150,3 +150,14 @@ def test_a_future_watch_waits_for_what_comes_after() -> None:
     cache.apply(put("a", 11))
     cache.apply(put("b", 13))
     assert got(watcher) == [("ADDED", "b", 13)]
+
+
+def test_a_spoilt_entry_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    cache = WatchCache(form(), 100, _settle)
+    bad, fine = (
+        Entry(f"/registry/pods/default/{name}", value, 5, 5) for name, value in (("bad", b"x"), ("ok", encode(pod("ok"))))
+    )
+    cache.load([bad, fine], 10)
+    assert names(cache, Selection()) == ["ok"]
+    cache.apply(Event("/registry/pods/default/ok", 11, b"[]", 6, None))
+    assert names(cache, Selection()) == [] and caplog.text.count("cannot be read") == 2
