@@ -63,7 +63,11 @@ def attach(netlink: Netlink, bridge: str, sandbox_id: str, netns_path: str, addr
                 netlink.add_veth(host_end, "eth0", descriptor, mtu)
             finally:
                 os.close(descriptor)
-        netlink.set_up(netlink.index(host_end), master=netlink.index(bridge))
+        port = netlink.index(host_end)
+        netlink.set_up(port, master=netlink.index(bridge))
+        # Where some other program has br_netfilter on, a service's address is translated in the bridge, before routing: a pod
+        # that is its own service's endpoint then gets its packets back through its own port.
+        netlink.set_hairpin(port)
         inside.set_up(inside.index("lo"))
         index = inside.index("eth0")
         inside.set_up(index)

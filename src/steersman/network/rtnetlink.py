@@ -13,11 +13,12 @@ import socket
 import struct
 from collections.abc import Iterator
 
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE = 16, 17, 18, 20, 24, 26
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE = 16, 17, 18, 19, 20, 24, 26
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
 _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 0x100, 0x200, 0x400
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 10, 18, 28
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 10, 12, 18, 28
+_IFLA_BRPORT_MODE, _AF_BRIDGE, _NLA_F_NESTED = 4, 7, 0x8000
 _INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -82,6 +83,12 @@ class Netlink:
         """Take an interface up, and make it a port of a bridge."""
         more = (_u32(_IFLA_MASTER, master),) if master else ()
         self._ask(_RTM_NEWLINK, _NLM_F_ACK, _link(index, _IFF_UP), *more)
+
+    def set_hairpin(self, index: int) -> None:
+        """Let a bridge send a frame back through the port it came in by."""
+        body = _IFINFO.pack(_AF_BRIDGE, 0, index, 0, 0)
+        mode = _attribute(_IFLA_BRPORT_MODE, b"\1")
+        self._ask(_RTM_SETLINK, _NLM_F_ACK, body, _attribute(_IFLA_PROTINFO | _NLA_F_NESTED, mode))
 
     def delete_link(self, index: int) -> None:
         self._ask(_RTM_DELLINK, _NLM_F_ACK, _link(index))

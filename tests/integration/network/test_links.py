@@ -65,6 +65,12 @@ def test_an_attached_pod_reaches_its_gateway_and_a_second_attachment_changes_not
         probe.connect(("10.9.0.1", 1))
 
 
+def test_a_pod_gets_packets_back_that_its_own_bridge_port_sent(host: Netlink) -> None:
+    wire(host)
+    shown = subprocess.run(["bridge", "-n", HOST, "-d", "link"], check=True, capture_output=True, text=True).stdout
+    assert "hairpin on" in shown
+
+
 def test_detaching_twice_takes_the_pair_away_once(host: Netlink) -> None:
     wire(host)
     for _ in range(2):
