@@ -164,7 +164,8 @@ def _tagged(call: Call, document: _Document, content_type: str) -> Response:
     tag = f'"{document.hash}"'
     headers = {"ETag": tag, "Vary": "Accept"}
     if call.request.headers.get("if-none-match") == tag:
-        return Response(304, headers=headers)
+        # client-go's cache takes over every header of a 304: a Content-Type would replace the one the body was sent with.
+        return Response(304, content_type="", headers=headers)
     return Response(body=document.body, content_type=content_type, headers=headers)
 
 
