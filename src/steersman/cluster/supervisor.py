@@ -111,11 +111,10 @@ class Supervisor:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
-            for child in self._children:
-                child.part.warm()
-                self._fork(child)
             gc.collect()
             gc.freeze()
+            for child in self._children:
+                self._fork(child)
             self._watch(signals)
             lock.truncate(0)
         return 0
@@ -200,6 +199,9 @@ def _run_child(part: Part, paths: Paths, parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _detach_stdio(paths.log_file(part.name))
         _name_process(f"steersman-{part.name}")
+        part.warm()
+        gc.collect()
+        gc.freeze()
         part.main()
         code = 0
     except BaseException:

@@ -43,6 +43,7 @@ async def _show(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
             notes.append("3 pods behind Service hello")
         cluster_ip, node_port = await deploy.service_address(client)
         with progress.step("example service"):
+            await deploy.wait_served(cluster_ip, 80, deploy.REPLICAS, clock)
             lines = await deploy.answers(cluster_ip, 80, 6)
             lines += await deploy.answers(settings.advertise_address, node_port, 3)
     for line in lines[:6]:

@@ -14,6 +14,7 @@ from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import dig, name_of
 
 IMAGE = "steersman.example/hello:{version}"
+REPLICAS = 3
 _SCRIPT = """\
 mkdir -p /tmp/www
 printf 'Hello from %s, version %s\\n' "$(hostname)" "$VERSION" > /tmp/www/index.html
@@ -69,6 +70,21 @@ async def wait_available(client: Client, clock: Clock) -> None:
             return
         if clock.monotonic() > deadline:
             raise ExampleError(f"deployment {name_of(deployment)} has no pods after {_PATIENCE_S:.0f} s: kubectl describe pods")
+        await clock.sleep(_POLL_S)
+
+
+async def wait_served(address: str, port: int, pods: int, clock: Clock) -> None:
+    """Until the Service is answered by that many pods in turn: the node's rules follow the pods a moment later."""
+    deadline = clock.monotonic() + _PATIENCE_S
+    while True:
+        fault = "not all pods are behind it"
+        try:
+            if len(set(await answers(address, port, pods))) >= pods:
+                return
+        except ExampleError as problem:
+            fault = str(problem)
+        if clock.monotonic() > deadline:
+            raise ExampleError(fault)
         await clock.sleep(_POLL_S)
 
 
