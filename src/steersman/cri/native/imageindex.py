@@ -115,19 +115,6 @@ class ImageIndex:
         with self._changing() as images:
             images.pop(identity, None)
 
-    def untag(self, image: ImageRecord, name: str) -> None:
-        """Take one name away; without any left the image goes."""
-        rest = replace(
-            image,
-            tags=tuple(tag for tag in image.tags if tag != name),
-            digests=tuple(digest for digest in image.digests if digest != name),
-        )
-        with self._changing() as images:
-            if rest.tags or rest.digests:
-                images[image.id] = rest
-            else:
-                images.pop(image.id, None)
-
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))

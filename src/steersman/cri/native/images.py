@@ -49,7 +49,6 @@ class NativeImages:
         self.snapshots = Snapshots(self._root)
         self._layers = Layers(self.snapshots.layers)
         self._index = ImageIndex(f"{self._root}/index.json")
-
         self._unpacking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._installing = 0
         self._sweep_wanted = False
@@ -81,7 +80,7 @@ class NativeImages:
                 raise RuntimeFault(f"failed to pull and unpack image {str(reference)!r}: {fault}", reason=fault.reason) from fault
             except OSError as error:
                 raise RuntimeFault(f"failed to unpack image {str(reference)!r}: {error}", reason="ErrImagePull") from error
-            return self._index.put(record).id
+            return (await off_loop(self._index.put, record)).id
 
     async def _pull(self, reference: Reference, auth: RegistryAuth | None) -> ImageRecord:
         from steersman.cri.native.registry import Registry  # an HTTP client is much to load for listing images
@@ -133,7 +132,7 @@ class NativeImages:
         names: list[str] = []
         async with self._guard():
             for record in await off_loop(self._load, path):
-                self._index.put(record)
+                await off_loop(self._index.put, record)
                 names += record.tags or (record.id,)
         return names
 
@@ -176,16 +175,12 @@ class NativeImages:
         return f"{self._root}/blobs/sha256/{digest.removeprefix('sha256:')}"
 
     async def remove_image(self, image: str) -> None:
-        """Remove one name of an image, by its id the whole image; layers that containers stand on stay until those are gone.
+        """Remove the image with all its names, as CRI has it; layers that containers stand on stay until those are gone.
         Idempotent."""
         found = self.find(image)
-        if found is None:
-            return
-        if found.id in (image, f"sha256:{image}"):
-            self._index.remove(found.id)
-        else:
-            self._index.untag(found, str(parse(image)))
-        await self.sweep()
+        if found is not None:
+            await off_loop(self._index.remove, found.id)
+            await self.sweep()
 
     async def sweep(self) -> None:
         """Remove layers and blobs that neither an image nor a container needs; put off while an image is being installed."""
@@ -215,10 +210,12 @@ class NativeImages:
     async def _guard(self) -> AsyncIterator[None]:
         """While an image is being installed nothing is swept."""
         self._installing += 1
+        holding = locked(f"{self._root}/installing", shared=True)
+        await off_loop(holding.__enter__)  # waits while another process sweeps
         try:
-            with locked(f"{self._root}/installing", shared=True):
-                yield
+            yield
         finally:
+            holding.__exit__(None, None, None)
             self._installing -= 1
             if not self._installing and self._sweep_wanted:
                 await self.sweep()

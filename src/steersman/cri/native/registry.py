@@ -207,7 +207,10 @@ def _check(data: bytes, digest: str) -> None:
 
 
 def _unavailable(what: str, error: Exception) -> RuntimeFault:
-    return RuntimeFault(f"{what}: {error or type(error).__name__}", reason="RegistryUnavailable")
+    why: object = error
+    if isinstance(error, aiohttp.ClientConnectorError):  # whose own text shows the TLS context
+        why = f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    return RuntimeFault(f"{what}: {why or type(error).__name__}", reason="RegistryUnavailable")
 
 
 def _refused(name: str, status: int, what: str) -> RuntimeFault:
