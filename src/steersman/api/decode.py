@@ -15,6 +15,10 @@ import orjson
 
 from steersman.api import duplicates
 from steersman.api.kinds import KindSpec
+from steersman.api.protobuf import envelope
+from steersman.api.protobuf.decode import decode as decode_message
+from steersman.api.protobuf.facts import known
+from steersman.api.protobuf.wire import Malformed
 from steersman.api.schema.checker import checker
 from steersman.api.schema.loader import schema
 from steersman.api.schema.walk import json_kind, walk
@@ -24,7 +28,7 @@ from steersman.machinery.meta import Obj
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 
-MEDIA_TYPES = ("application/json", "application/yaml")
+MEDIA_TYPES = ("application/json", "application/yaml", envelope.MEDIA_TYPE)
 _SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 _SUMMARY = 30
 
@@ -42,6 +46,8 @@ def decode(body: bytes, media_type: str, spec: KindSpec, field_validation: Field
 
     kind and apiVersion may be missing and are filled in. Raises BadRequest, UnsupportedMediaType.
     """
+    if media_type == envelope.MEDIA_TYPE and known(spec.schema):
+        return _from_protobuf(body, spec), []
     obj, repeated = _parse(body, media_type, spec)
     gvk = _identify(obj, spec)
     doubled = duplicates.in_json(body, obj) if repeated is None and field_validation != "Ignore" else repeated or []
@@ -57,6 +63,26 @@ def decode(body: bytes, media_type: str, spec: KindSpec, field_validation: Field
     obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
     spec.default(obj)
     return obj, warnings
+
+
+def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
+    """As `decode`. There are no strict errors: fields that nobody knows are none in protobuf."""
+    try:
+        said = envelope.unpack(body)
+    except Malformed as error:
+        raise _unrecognized(body, spec, str(error)) from None
+    names = {"kind": said.kind, "apiVersion": said.api_version}
+    gvk = _identify({key: value for key, value in names.items() if value}, spec)
+    try:
+        obj = decode_message(spec.schema, said.raw)
+    except Malformed as error:
+        raise _not_handled(gvk, spec, str(error)) from None
+    checked = _settle(obj, spec, True, has_nulls=False)
+    if checked.errors:
+        raise _not_handled(gvk, spec, checked.errors[0])
+    obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
+    spec.default(obj)
+    return obj
 
 
 def typecheck(obj: Obj, spec: KindSpec) -> Checked:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from steersman.api.protobuf import envelope
 from steersman.apiserver.http import Request
 from steersman.machinery.errors import NotAcceptable, UnsupportedMediaType
 
-JSON, YAML = "application/json", "application/yaml"
+JSON, YAML, PROTOBUF = "application/json", "application/yaml", envelope.MEDIA_TYPE
+_OFFERED = f"{JSON}, {YAML}, {PROTOBUF}"
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _TRANSFORMS = {
     "Table": ("v1", "v1beta1"),
@@ -18,7 +20,7 @@ _TRANSFORMS = {
 
 
 class Format(NamedTuple):
-    """media_type is JSON or YAML; transform is empty, Table, PartialObjectMetadata or PartialObjectMetadataList."""
+    """media_type is JSON, YAML or PROTOBUF; transform is empty, Table, PartialObjectMetadata or PartialObjectMetadataList."""
 
     media_type: str = JSON
     transform: str = ""
@@ -33,7 +35,7 @@ PLAIN = Format()
 
 
 def accepted(request: Request) -> Format:
-    """The form to answer in. Raises NotAcceptable."""
+    """The form to answer in. JSON is what objects are kept as, so clients that take both get JSON. Raises NotAcceptable."""
     accept = request.headers.get("accept", "")
     return PLAIN if accept == JSON or not accept else _negotiate(accept)
 
@@ -41,14 +43,16 @@ def accepted(request: Request) -> Format:
 @lru_cache(maxsize=512)
 def _negotiate(accept: str) -> Format:
     clauses: list[tuple[float, Format]] = []
+    knows_protobuf = False
     for clause in accept.split(","):
         media_type, *parameters = (part.strip() for part in clause.split(";"))
         values = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
         if media_type in ("*/*", "application/*"):
             media_type = JSON
+        transform = values.get("as", "")
+        knows_protobuf = knows_protobuf or (media_type == PROTOBUF and not transform)
         if media_type not in (JSON, YAML):
             continue
-        transform = values.get("as", "")
         if transform and (
             values.get("v") not in _TRANSFORMS.get(transform, ()) or values.get("g", "") != "meta.k8s.io" or media_type != JSON
         ):
@@ -58,20 +62,24 @@ def _negotiate(accept: str) -> Format:
         except ValueError:
             quality = 0.0
         clauses.append((quality, Format(media_type, transform, values.get("v", "") if transform else "")))
+    if not clauses and knows_protobuf:
+        return Format(PROTOBUF)
     if not clauses:
-        raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+        raise NotAcceptable(f"only the following media types are accepted: {_OFFERED}")
     return max(clauses, key=lambda found: found[0])[1]
 
 
 def body_media_type(request: Request) -> str:
-    """JSON or YAML, from Content-Type. Raises UnsupportedMediaType."""
+    """JSON, YAML or PROTOBUF, from Content-Type. Raises UnsupportedMediaType."""
     given = request.headers.get("content-type", JSON)
     if given == JSON or not given:
         return JSON
     media_type = given.split(";", 1)[0].strip().lower()
     if media_type in (JSON, YAML, "*/*"):
         return YAML if media_type == YAML else JSON
-    raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
+    if media_type == PROTOBUF:
+        return PROTOBUF
+    raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {_OFFERED}")
 
 
 def wants_pretty(request: Request) -> bool:

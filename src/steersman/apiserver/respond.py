@@ -1,4 +1,5 @@
-"""Objects, lists and errors as Responses, in the form the client asked for (JSON bytes, pretty, YAML, Table, metadata only)."""
+"""Objects, lists and errors as Responses, in the form the client asked for: JSON (bytes as kept, pretty), YAML, protobuf, Table,
+metadata only."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ from typing import Any
 
 import orjson
 
+from steersman.api.protobuf import objects
 from steersman.apiserver import tables
 from steersman.apiserver.http import Request, Response
-from steersman.apiserver.negotiate import JSON, PLAIN, YAML, Format, accepted, wants_pretty
+from steersman.apiserver.negotiate import JSON, PLAIN, PROTOBUF, YAML, Format, accepted, wants_pretty
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
-from steersman.machinery.errors import StatusError
+from steersman.machinery.errors import NotAcceptable, StatusError
 from steersman.machinery.meta import Obj
 
 
@@ -26,6 +28,8 @@ def of_bytes(request: Request, body: bytes, status: int = 200, warnings: list[st
     content_type = JSON
     if form.media_type == YAML:
         body, content_type = _yaml(orjson.loads(body)), YAML
+    elif form.media_type == PROTOBUF:
+        body, content_type = _protobuf(orjson.loads(body)), PROTOBUF
     elif wants_pretty(request):
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
     return Response(status, body, content_type, warnings=warnings or [])
@@ -73,3 +77,10 @@ def _yaml(obj: Any) -> bytes:
     from steersman.machinery import yamlio  # PyYAML is loaded only by those who ask for YAML
 
     return yamlio.dump(obj).encode()
+
+
+def _protobuf(obj: Any) -> bytes:
+    packed = objects.pack(obj)
+    if packed is None:
+        raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+    return packed

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import orjson
 
+from steersman.api.protobuf.objects import watch_frame
 from steersman.apiserver import tables
-from steersman.apiserver.negotiate import YAML, Format
+from steersman.apiserver.negotiate import JSON, PROTOBUF, YAML, Format
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
 from steersman.apiserver.watchcache.watcher import Item
@@ -22,26 +23,28 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class Frames(Protocol):
     """What a watch stream needs."""
 
+    content_type: str
+
     def frame(self, item: Item) -> bytes: ...
 
     def added(self, stored: Stored) -> bytes: ...
 
     def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes: ...
 
+    def error(self, error: StatusError) -> bytes: ...
+
 
 def frames_for(form: Format, served: Served, include_object: str, clock: Clock) -> Frames:
     """Raises NotAcceptable for forms a watch cannot have."""
     if form.media_type == YAML:
         raise NotAcceptable("only the following media types are accepted: application/json;stream=watch")
+    if form.media_type == PROTOBUF:
+        return ProtobufFrames(served)
     if not form.transform:
         return PlainFrames(served)
     if form.transform == "Table":
         return TransformedFrames(served, _table_of(served, form, include_object, clock))
     return TransformedFrames(served, lambda stored: tables.partial(served, stored, form.version))
-
-
-def error_frame(error: StatusError) -> bytes:
-    return b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.status())
 
 
 def _bookmark_of(kind: str, api_version: str, revision: int, initial_end: bool) -> Obj:
@@ -53,6 +56,8 @@ def _bookmark_of(kind: str, api_version: str, revision: int, initial_end: bool) 
 
 class PlainFrames:
     """The cached bytes, framed."""
+
+    content_type = JSON
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -76,12 +81,17 @@ class PlainFrames:
         body = _bookmark_of(resource.kind, resource.api_version, revision, initial_end)
         return b'{"type":"BOOKMARK","object":%b}\n' % orjson.dumps(body)
 
+    def error(self, error: StatusError) -> bytes:
+        return b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.status())
+
     def _make(self, kind: str, stored: Stored) -> bytes:
         return b'{"type":"%b","object":%b%b}\n' % (kind.encode(), self._head, self._served.tail(stored))
 
 
 class TransformedFrames:
     """Objects as Tables or PartialObjectMetadata."""
+
+    content_type = JSON
 
     def __init__(self, served: Served, transform: Callable[[Stored], Obj]) -> None:
         self._plain = PlainFrames(served)
@@ -98,8 +108,38 @@ class TransformedFrames:
     def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
         return self._plain.bookmark(revision, initial_end=initial_end)
 
+    def error(self, error: StatusError) -> bytes:
+        return self._plain.error(error)
+
     def _make(self, kind: str, stored: Stored) -> bytes:
         return b'{"type":"%b","object":%b}\n' % (kind.encode(), orjson.dumps(self._transform(stored)))
+
+
+class ProtobufFrames:
+    """For clients that take nothing but protobuf: length-prefixed messages."""
+
+    content_type = f"{PROTOBUF};stream=watch"
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    def frame(self, item: Item) -> bytes:
+        return self.bookmark(item.revision) if item.change is None else self._make(item.type, item.stored)
+
+    def added(self, stored: Stored) -> bytes:
+        return self._make("ADDED", stored)
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        resource = self._served.resource
+        return watch_frame("BOOKMARK", _bookmark_of(resource.kind, resource.api_version, revision, initial_end))
+
+    def error(self, error: StatusError) -> bytes:
+        return watch_frame("ERROR", error.status())
+
+    def _make(self, kind: str, stored: Stored) -> bytes:
+        resource = self._served.resource
+        names = {"kind": resource.kind, "apiVersion": resource.api_version}
+        return watch_frame(kind, {**self._served.peek(stored), **names})
 
 
 def _table_of(served: Served, form: Format, include_object: str, clock: Clock) -> Callable[[Stored], Obj]:

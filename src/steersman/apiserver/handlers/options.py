@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from steersman.api.decode import decode
+from steersman.api.groups.bodies import DELETE_OPTIONS
 from steersman.apiserver.http import Request
+from steersman.apiserver.negotiate import PROTOBUF, body_media_type
 from steersman.machinery import fielderrors
 from steersman.machinery.errors import BadRequest, Invalid, StatusError
 from steersman.machinery.fielderrors import FieldError
@@ -71,7 +74,7 @@ class DeleteOptions:
 
 def delete_options(request: Request, body: bytes) -> DeleteOptions:
     """Options of delete, from the body if there is one, else from the query. Raises Invalid, BadRequest."""
-    return parse_delete_options(_from_body(body) if body.strip() else _from_query(request))
+    return parse_delete_options(_from_body(request, body) if body.strip() else _from_query(request))
 
 
 def parse_delete_options(given: Obj) -> DeleteOptions:
@@ -100,7 +103,9 @@ def parse_delete_options(given: Obj) -> DeleteOptions:
     )
 
 
-def _from_body(body: bytes) -> Obj:
+def _from_body(request: Request, body: bytes) -> Obj:
+    if body_media_type(request) == PROTOBUF:
+        return decode(body, PROTOBUF, DELETE_OPTIONS)[0]
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as fault:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
-from steersman.apiserver.handlers.frames import Frames, error_frame, frames_for
+from steersman.apiserver.handlers.frames import Frames, frames_for
 from steersman.apiserver.handlers.options import ListOptions, check_match, list_options, parse_revision
 from steersman.apiserver.handlers.select import selection
 from steersman.apiserver.http import Response
@@ -43,7 +43,7 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
         await api.feed.settle()
     elif initial:
         await api.feed.reach(wanted)
-    return Response(chunks=_stream(api, served, chosen, options, frames, wanted, initial))
+    return Response(content_type=frames.content_type, chunks=_stream(api, served, chosen, options, frames, wanted, initial))
 
 
 async def _stream(
@@ -56,7 +56,7 @@ async def _stream(
     try:
         watcher = cache.watch(chosen, now if initial or not after else after)
     except TooOld as fault:
-        yield error_frame(Expired(str(fault)))
+        yield frames.error(Expired(str(fault)))
         return
     seconds = options.timeout_s or api.rng.uniform(_SHORTEST_S, _LONGEST_S)
     cancel = api.spawn(_keep_time(api, watcher, seconds, options.watch_bookmarks))
