@@ -58,7 +58,8 @@ def tail_offset(file: BinaryIO, lines: int) -> int:
 
 
 def _nine_digits(stamp: bytes) -> bytes:
-    """RFC3339Nano with the fraction filled up to nine digits."""
+    """RFC3339Nano with the fraction filled up to nine digits, UTC as Z (conmon writes +00:00)."""
+    stamp = stamp.removesuffix(b"+00:00") + b"Z" if stamp.endswith(b"+00:00") else stamp
     head, dot, rest = stamp.partition(b".")
     if not dot:
         zone = head[19:]
