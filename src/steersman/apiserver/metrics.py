@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING
 
 from steersman.apiserver.contracts import RequestInfo
 from steersman.apiserver.watchcache.feed import Feed
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -35,16 +35,14 @@ class _Series:
         self.sum_s = 0.0
 
 
-class Metrics(Collector):
-    """One per server: several may live in one process."""
+class Metrics:
+    """One per server: several may live in one process. A prometheus_client collector, by its `collect`."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._series: dict[tuple[str, ...], _Series] = {}
         self._long_running: dict[tuple[str, ...], int] = {}
         self._reading = self._writing = 0
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
 
     def began(self, info: RequestInfo) -> None:
         if info.verb in _READ_ONLY or not info.is_resource:
@@ -73,9 +71,16 @@ class Metrics(Collector):
         self._long_running[key] = self._long_running.get(key, 0) + change
 
     def render(self) -> bytes:
-        return generate_latest(self._registry)
+        # Imported by the first who looks: counting does without.
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
 
     def collect(self) -> Iterable[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
         requests = CounterMetricFamily("apiserver_request_total", "Requests by resource and code.", labels=(*_LABELS, "code"))
         durations = HistogramMetricFamily("apiserver_request_duration_seconds", "Response latency.", labels=_LABELS)
         for series in self._series.values():

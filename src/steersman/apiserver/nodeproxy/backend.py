@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.http import RawConnection, Request, Response
 from steersman.apiserver.nodeproxy.locate import Target
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
@@ -39,6 +40,10 @@ class Backends:
 
     async def fetch(self, method: str, target: Target, headers: Mapping[str, str], body: bytes) -> Response:
         """The backend's answer, streamed. Raises Unreachable."""
+        # Here, not above: an HTTP client costs a fifth of a second and ten megabytes, and most servers never need it.
+        import aiohttp
+        from yarl import URL
+
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
@@ -111,7 +116,9 @@ async def _body(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
         async for chunk in answer.content.iter_any():
             yield chunk
-    except aiohttp.ClientError as fault:
+    except OSError:
+        raise
+    except Exception as fault:  # the client's own errors have no common root with OSError
         raise ConnectionResetError(str(fault)) from fault
     finally:
         answer.close()
