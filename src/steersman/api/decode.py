@@ -2,7 +2,7 @@
 
 Objects stay the dicts that were parsed, with what the client sent. The hot path is one orjson parse, one msgspec parse that only
 checks, and a short pass over quantities and times; everything slower (schema/walk.py, duplicate search) runs only when that finds
-something. Messages: facts "Decoding" (upstream endpoints/handlers/rest.go, apimachinery runtime, sigs.k8s.io/json).
+something. Messages: upstream endpoints/handlers/rest.go, apimachinery runtime, sigs.k8s.io/json.
 Not here: validation of values, admission, name and namespace checks against the URL.
 """
 

@@ -33,7 +33,7 @@ LOOPBACK = UserInfo("system:apiserver", groups=("system:masters", "system:authen
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """What a URL and method mean (facts: URLs and verbs). For non-resource paths only verb and path are set."""
+    """What a URL and method mean. For non-resource paths only verb and path are set."""
 
     verb: str
     path: str

@@ -1,7 +1,7 @@
 """Discovery documents: which groups, versions and resources are served. Pure functions of the installed KindSpecs.
 
 Two generations: the documents per path (/api, /apis, /apis/<group>, /apis/<group>/<version>), and the aggregated one that
-says all at once. Serving and caching them is documents.py's work. Source: facts "Discovery, OpenAPI, version"; KEP-3352.
+says all at once. Serving and caching them is documents.py's work. Source: KEP-3352.
 """
 
 from __future__ import annotations

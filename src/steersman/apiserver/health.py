@@ -1,4 +1,4 @@
-"""/livez, /readyz, /healthz: named checks, their verbose form and exclusions (facts: Health and metrics)."""
+"""/livez, /readyz, /healthz: named checks, their verbose form and exclusions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request core's own Request and Response: server-neutral, so that the transport (aiohttp, in-process) can change."""
+"""The request core's own Request and Response: server-neutral, so that the transport (connection.py, local.py) can change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Content negotiation: which form of an answer the Accept header asks for (facts: Content negotiation)."""
+"""Content negotiation: which form of an answer the Accept header asks for."""
 
 from __future__ import annotations
 

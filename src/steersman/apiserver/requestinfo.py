@@ -1,6 +1,6 @@
 """What a method and URL mean: RequestInfo. Parsed by hand, once per request, before anything else looks at it.
 
-Source: upstream endpoints/request/requestinfo.go (facts: URLs and verbs). What is not here: whether the resource exists.
+Source: upstream endpoints/request/requestinfo.go. What is not here: whether the resource exists.
 """
 
 from __future__ import annotations

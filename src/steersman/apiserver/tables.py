@@ -1,4 +1,4 @@
-"""The Table and PartialObjectMetadata forms of stored objects (facts: Content negotiation; printers.md)."""
+"""The Table and PartialObjectMetadata forms of stored objects."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What several controllers ask about pods: active, ready, available; which to delete first; making one from a template.
 
-Pure. Which pods are whose is in owners.py.
+Pure. Which pods are whose is in claims.py.
 """
 
 from __future__ import annotations

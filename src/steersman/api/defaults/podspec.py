@@ -1,4 +1,4 @@
-"""Defaults of pod specs, for pods and templates (facts: core-v1 section 3.1; upstream pkg/apis/core/v1/defaults.go).
+"""Defaults of pod specs, for pods and templates (upstream pkg/apis/core/v1/defaults.go).
 
 What only pods get is in defaults/pod.py.
 """

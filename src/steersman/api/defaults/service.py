@@ -1,4 +1,4 @@
-"""Defaults of services (facts: core-v1 section 4). Families, addresses and node ports are allocated by a store hook."""
+"""Defaults of services. Families, addresses and node ports are allocated by a store hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The core group, v1: what the API server needs to know of each kind (facts: core-v1 registry table)."""
+"""The core group, v1: what the API server needs to know of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""create: decode, admit, name, prepare, validate, store (facts: Names; metadata and life cycle)."""
+"""create: decode, admit, name, prepare, validate, store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of objects' lives: what keeps a deleted object, and how a deletion marks it (facts: Delete). Pure.
+"""The end of objects' lives: what keeps a deleted object, and how a deletion marks it. Pure.
 
 The one kind that is named here is Namespace, whose spec.finalizers count as finalizers (core-v1 section 5).
 """

@@ -1,4 +1,4 @@
-"""Query options of writes and lists, parsed and checked (facts: Options, resourceVersion rules)."""
+"""Query options of writes and lists, parsed and checked."""
 
 from __future__ import annotations
 

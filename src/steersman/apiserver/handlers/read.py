@@ -114,7 +114,7 @@ def _parts(lead: bytes, between: bytes, tails: list[bytes]) -> Iterator[bytes]:
 
 
 async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Page:
-    """The objects a list asks for (facts: resourceVersion rules). Raises BadRequest, Invalid, Expired, Timeout."""
+    """The objects a list asks for. Raises BadRequest, Invalid, Expired, Timeout."""
     cache = served.cache
     if not cache.loaded:
         await cache.ready.wait()

@@ -1,4 +1,4 @@
-"""The handlers of log, exec, attach, portforward and proxy subresources (facts: sections 19 and 20)."""
+"""The handlers of log, exec, attach, portforward and proxy subresources."""
 
 from __future__ import annotations
 

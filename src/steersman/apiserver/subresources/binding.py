@@ -1,4 +1,4 @@
-"""pods/binding, and POST bindings: the scheduler's word that a pod runs on a node (facts: core-v1, pod subresources)."""
+"""pods/binding, and POST bindings: the scheduler's word that a pod runs on a node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pods/ephemeralcontainers and pods/resize: updates that take only their own part of the spec (facts: core-v1 3.5)."""
+"""pods/ephemeralcontainers and pods/resize: updates that take only their own part of the spec."""
 
 from __future__ import annotations
 

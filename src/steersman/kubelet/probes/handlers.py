@@ -1,4 +1,4 @@
-"""One try of a probe: exec, httpGet, tcpSocket, grpc.
+"""One try of a probe: exec, httpGet, tcpSocket. There is no grpc yet: such a probe fails as one without a handler.
 
 Source: upstream pkg/kubelet/prober/prober.go, pkg/probe/*.
 """
