@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, cast
@@ -16,7 +17,7 @@ from urllib.parse import unquote
 from cryptography import x509
 
 from steersman.apiserver import http1
-from steersman.apiserver.http import Handler, RawConnection, Request, Response
+from steersman.apiserver.http import Handler, RawConnection, Request, Response, warning_headers
 from steersman.machinery.errors import RequestEntityTooLarge
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Connection(asyncio.Protocol):
         der = tls.getpeercert(True) if tls is not None else None
         if der:
             self.peer = x509.load_der_x509_certificate(der)
+        # A client whose machine has gone without a word is found out by the system.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         address = transport.get_extra_info("peername")
         self.remote = address[0] if address else ""
         self._opened(self)
@@ -289,12 +292,3 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         self.transport.close()
-
-
-def warning_headers(texts: list[str]) -> list[str]:
-    """RFC 7234 warnings, code 299, no duplicates; too much text is cut (facts: Warnings)."""
-    unique = list(dict.fromkeys(text.replace("\n", " ").replace("\r", " ") for text in texts))
-    if sum(map(len, unique)) > 4096:
-        unique = [text[:256] for text in unique]
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in unique)
-    return [f'299 - "{text}"' for text in quoted]

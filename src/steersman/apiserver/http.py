@@ -74,3 +74,12 @@ class Response:
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def warning_headers(texts: list[str]) -> list[str]:
+    """RFC 7234 warnings, code 299, no duplicates; too much text is cut (facts: Warnings)."""
+    unique = list(dict.fromkeys(text.replace("\n", " ").replace("\r", " ") for text in texts))
+    if sum(map(len, unique)) > 4096:
+        unique = [text[:256] for text in unique]
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in unique)
+    return [f'299 - "{text}"' for text in quoted]

@@ -7,8 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from steersman.apiserver.connection import warning_headers
-from steersman.apiserver.http import Handler, Request, Response
+from steersman.apiserver.http import Handler, Request, Response, warning_headers
 from steersman.client.interface import Answer, StreamAnswer
 from steersman.client.local import LocalTransport
 

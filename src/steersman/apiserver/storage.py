@@ -8,8 +8,8 @@ a resourceVersion; the revision is spliced in here. Readers keep the `tail`: eve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+import msgspec
 import orjson
 
 from steersman.machinery.gvk import Resource
@@ -37,6 +37,18 @@ def encode(obj: Obj) -> bytes:
     ordered: Obj = {"kind": None, "apiVersion": None, "metadata": None, **obj}
     ordered["metadata"] = metadata
     return orjson.dumps(ordered)
+
+
+class _Metadata(msgspec.Struct):
+    labels: dict[str, str] | None = None
+
+
+class _Labelled(msgspec.Struct):
+    metadata: _Metadata
+
+
+_LABELS = msgspec.json.Decoder(_Labelled)
+_NONE: Mapping[str, str] = {}
 
 
 def _after(convert: Callable[[Obj], Obj], pick: Callable[[Obj], str]) -> Callable[[Obj], str]:
@@ -85,8 +97,8 @@ class Stored:
         self.tail = tail
         self.revision = revision
         self.namespace, _, self.name = key[len(form.prefix) :].rpartition("/")
-        self._labels: dict[str, str] | None = None
-        self._fields: dict[str, str] = {}
+        self._labels: Mapping[str, str] | None = None
+        self._fields: Mapping[str, str] | None = None
         self._obj: Obj | None = None
         self._views: dict[bytes, bytes] | None = None
 
@@ -98,15 +110,19 @@ class Stored:
     @property
     def labels(self) -> Mapping[str, str]:
         if self._labels is None:
-            self._index()
-        assert self._labels is not None
+            # Reads the labels only: a selector over all pods must not decode all pods.
+            self._labels = _LABELS.decode(b"{" + self.tail).metadata.labels or _NONE
         return self._labels
 
     @property
     def fields(self) -> Mapping[str, str]:
         """Values of the selectable fields, metadata.name and metadata.namespace among them."""
-        if self._labels is None:
-            self._index()
+        if self._fields is None:
+            fields = {"metadata.name": self.name, "metadata.namespace": self.namespace}
+            if self.form.selectable:
+                obj = self.peek()
+                fields.update((label, pick(obj)) for label, pick in self.form.selectable.items())
+            self._fields = fields
         return self._fields
 
     @property
@@ -143,11 +159,3 @@ class Stored:
             cut = len(head) + len(b'"metadata":{')
             found = self._views[head] = b'%b%d",%b' % (_LEAD, self.revision, value[cut:])
         return found
-
-    def _index(self) -> None:
-        obj: Any = self.peek()
-        fields = {label: pick(obj) for label, pick in self.form.selectable.items()}
-        fields["metadata.name"] = self.name
-        fields["metadata.namespace"] = self.namespace
-        self._fields = fields
-        self._labels = obj["metadata"].get("labels") or {}

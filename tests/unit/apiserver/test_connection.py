@@ -7,8 +7,8 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from steersman.apiserver.connection import Connection, warning_headers
-from steersman.apiserver.http import Handler, Request, Response
+from steersman.apiserver.connection import Connection
+from steersman.apiserver.http import Handler, Request, Response, warning_headers
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
