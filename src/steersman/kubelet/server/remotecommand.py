@@ -54,9 +54,10 @@ def failure_status(message: str) -> Obj:
 
 
 async def serve(
-    channels: Channels, wanted: Wanted, command: Sequence[str], open_terminal: Callable[[], Awaitable[Terminal]]
+    channels: Channels, wanted: Wanted, command: Sequence[str] | None, open_terminal: Callable[[], Awaitable[Terminal]]
 ) -> None:
-    """Run to the end of the process or of the connection."""
+    """Run to the end of the process or of the connection. `command` None = attached: then the exit code is the container's
+    own, told by the pod's status, and the attachment succeeded whatever it is."""
     try:
         terminal = await open_terminal()
     except RuntimeFault as error:
@@ -70,7 +71,7 @@ async def serve(
     finally:
         await terminal.close()
     if code is not None:
-        await _finish(channels, exit_status(code, command))
+        await _finish(channels, SUCCESS if command is None else exit_status(code, command))
 
 
 async def _finish(channels: Channels, status: Obj) -> None:

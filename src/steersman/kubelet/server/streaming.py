@@ -48,13 +48,14 @@ class Streaming:
                 return await self._runtime.attach(container_id, tty=tty, stdin=wanted.stdin)
             return await self._runtime.exec(container_id, command, tty=tty, stdin=wanted.stdin)
 
+        told = None if attach else command
         if _is_spdy(request):
-            return await self._spdy_command(request, wanted, command, open_terminal)
+            return await self._spdy_command(request, wanted, told, open_terminal)
         if not _is_websocket(request):
             return _upgrade_required()
         socket = web.WebSocketResponse(protocols=channels.PROTOCOLS, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
-        await remotecommand.serve(channels.WebSocketChannels(socket), wanted, command, open_terminal)
+        await remotecommand.serve(channels.WebSocketChannels(socket), wanted, told, open_terminal)
         return socket
 
     async def port_forward(self, request: web.BaseRequest, sandbox_id: str) -> web.StreamResponse:
@@ -85,7 +86,7 @@ class Streaming:
         self,
         request: web.BaseRequest,
         wanted: Wanted,
-        command: list[str],
+        command: list[str] | None,
         open_terminal: Callable[[], Awaitable[Terminal]],
     ) -> web.StreamResponse:
         # A client that names no version speaks the first.

@@ -15,7 +15,7 @@ from steersman.machinery.meta import Obj
 
 LINES = [
     b"2026-01-01T00:00:01.5Z stdout F one",
-    b"2026-01-01T00:00:02.123456789Z stderr F two",
+    b"2026-01-01T00:00:02.123456789+00:00 stderr F two",
     b"2026-01-01T00:00:03Z stdout P thr",
     b"2026-01-01T00:00:03Z stdout F ee",
     b"2026-01-01T00:00:04Z stdout F ",

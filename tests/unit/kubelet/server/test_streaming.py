@@ -87,13 +87,17 @@ async def server(world: World) -> AsyncIterator[tuple[int, list[Echo]]]:
             raise ConnectionRefusedError("connection refused")
         return Upper()
 
-    runtime.exec, runtime.port_forward = run, dial
+    async def join(container_id: str, *, tty: bool, stdin: bool) -> Echo:
+        made.append(Echo(4))
+        return made[-1]
+
+    runtime.exec, runtime.attach, runtime.port_forward = run, join, dial
     streaming = Streaming(runtime, world.clock)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith("/portForward"):
             return await streaming.port_forward(request, "s1")
-        return await streaming.command(request, "c1", attach=False)
+        return await streaming.command(request, "c1", attach=request.path.startswith("/attach"))
 
     listening = web.Server(handle, lingering_time=0)
     sockets = await asyncio.get_running_loop().create_server(listening, "127.0.0.1", 0)
@@ -127,6 +131,19 @@ def test_exec_over_a_websocket_carries_streams_sizes_and_the_exit_code(world: Wo
                 assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
                 assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
                 assert made[0].sizes == [(80, 24)]
+
+    asyncio.run(scenario())
+
+
+def test_attach_succeeds_though_the_container_ends_with_a_code(world: World) -> None:
+    """Else `kubectl run -i` says "couldn't attach to pod, falling back to streaming logs" and prints everything twice."""
+
+    async def scenario() -> None:
+        async with server(world) as (port, _), aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{port}/attach/ns/web/c?input=1&output=1"
+            async with session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
+                await socket.send_bytes(b"\xff\x00")
+                assert await socket.receive_bytes() == b'\x03{"metadata":{},"status":"Success"}'
 
     asyncio.run(scenario())
 
