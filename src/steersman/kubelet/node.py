@@ -111,6 +111,10 @@ class NodeAgent:
             self._recorder.event(found, "Warning", "Rebooted", text)
         self._facts.node = found
         self._reported = found.get("status") or {}
+        cidr = dig(found, "spec", "podCIDR", default="")
+        if cidr:
+            # Before the first report: a restarted kubelet must not call its node unready for want of what it can know.
+            await self._runtime.update_runtime_config(cidr)
 
     async def _wanted(self) -> Obj:
         config = self._config

@@ -13,6 +13,7 @@ from typing import Any
 from steersman.api.resources import PODS
 from steersman.client.interface import Client
 from steersman.kubelet import pods
+from steersman.kubelet.conditions import OWNED
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Conflict, NotFound, StatusError
 from steersman.machinery.meta import Obj, is_deleting, name_of, namespace_of, resource_version_of, uid_of
@@ -24,12 +25,16 @@ _MERGED_BY_IP = ("podIPs", "hostIPs")
 
 
 def status_patch(base: Obj, wanted: Obj) -> Obj:
-    """The strategic merge patch of `status` from base to wanted; empty if they agree. Others' conditions are left alone."""
+    """The strategic merge patch of `status` from base to wanted; empty if they agree.
+
+    Others' conditions are left alone: `wanted` holds them as they were when it was made.
+    """
     patch: Obj = {}
     for key, value in wanted.items():
         if key == "conditions":
             known = {item["type"]: item for item in base.get("conditions") or ()}
-            changed = [_cleared(known.get(item["type"]), item) for item in value if not _same(known.get(item["type"]), item)]
+            ours = [item for item in value if _is_ours(item)]
+            changed = [_cleared(known.get(item["type"]), item) for item in ours if not _same(known.get(item["type"]), item)]
             if changed:
                 patch["conditions"] = changed
         elif not _same(base.get(key), value):
@@ -38,6 +43,10 @@ def status_patch(base: Obj, wanted: Obj) -> Obj:
         if key in base and key not in wanted:
             patch[key] = None
     return patch
+
+
+def _is_ours(condition: Obj) -> bool:
+    return condition["type"] in OWNED or condition.get("reason") == "TerminationByKubelet"
 
 
 def _cleared(old: Obj | None, new: Obj) -> Obj:
@@ -80,6 +89,9 @@ class StatusWriter:
         version = resource_version_of(pod)
         if version >= entry.known_version:
             entry.known, entry.known_version = pod.get("status") or {}, version
+            if entry.wanted is not None and not entry.busy and status_patch(entry.known, entry.wanted):
+                # Somebody else wrote what is ours: pods are marked unready while their node is silent, for one.
+                self._kick(entry)
         if entry.finished and is_deleting(pod):
             self._kick(entry)
 

@@ -35,6 +35,7 @@ SEEN_LIMIT_S = 300
 """How long a key waits for its own writes to be seen before it goes on without (as upstream's expectations time out)."""
 
 DISCOVERY_PERIOD_S = 30
+DISCOVERY_RETRY_S = 1
 DISCOVERED_SYNC_LIMIT_S = 30
 """A resource whose list never comes (a dead conversion webhook) must not keep garbage collection from starting."""
 
@@ -93,7 +94,8 @@ class _Controller:
         for _, informer in attached:
             await informer.synced.wait()
         if self._spec.discovered is not None:
-            await self._discover(self._spec.discovered)
+            while not await self._discover(self._spec.discovered):
+                await self._clock.sleep(DISCOVERY_RETRY_S)
             await within(self._clock, DISCOVERED_SYNC_LIMIT_S, self._discovered_synced)
         # Only now, when every cache is filled: keys_with may look into any of them.
         for watch, informer in attached:
@@ -223,18 +225,19 @@ class _Controller:
     # --- discovered watches ----------------------------------------------------------------------------------------
 
     async def _keep_discovering(self, choose: Callable[[Sequence[Resource]], tuple[Watch, ...]]) -> None:
+        found = True
         while True:
-            await self._clock.sleep(DISCOVERY_PERIOD_S)
-            await self._discover(choose)
+            await self._clock.sleep(DISCOVERY_PERIOD_S if found else DISCOVERY_RETRY_S)
+            found = await self._discover(choose)
 
-    async def _discover(self, choose: Callable[[Sequence[Resource]], tuple[Watch, ...]]) -> None:
-        """Start informers for what is newly served and stop those of what is served no more."""
+    async def _discover(self, choose: Callable[[Sequence[Resource]], tuple[Watch, ...]]) -> bool:
+        """Start informers for what is newly served and stop those of what is served no more. False if nobody answered."""
         try:
             resources = await discovery.listable(self._client)
             chosen = {address(watch.resource): watch for watch in choose(resources)}
         except (StatusError, ConnectionError) as error:
             log.warning("discovery failed controller=%s error=%s", self._spec.name, error)
-            return
+            return False
         self._snapshot.set_resources(resources)
         for gone in self._discovered.keys() - chosen.keys():
             watch, handler = self._discovered.pop(gone)
@@ -250,6 +253,7 @@ class _Controller:
             handler = partial(self._changed, watch)
             self._discovered[where] = (watch, handler)
             informers[where].add_handler(handler)
+        return True
 
     async def _discovered_synced(self) -> None:
         for watch, _ in self._discovered.values():

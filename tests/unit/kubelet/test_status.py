@@ -156,17 +156,17 @@ def test_readiness_needs_the_probe_to_have_succeeded() -> None:
 def test_the_patch_holds_what_differs_and_leaves_others_conditions_alone() -> None:
     base = {
         "phase": "Pending", "reason": "R", "podIPs": [{"ip": "1"}],
-        "conditions": [{"type": "Mine", "status": "False", "reason": "Old"}, {"type": "Theirs", "status": "True"}],
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Old"}, {"type": "Theirs", "status": "True"}],
         "containerStatuses": [{"name": "a", "lastState": {}}],
     }  # fmt: skip
     wanted = {
         "phase": "Running", "podIPs": [{"ip": "2"}],
-        "conditions": [{"type": "Mine", "status": "True", "lastProbeTime": None}],
+        "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": None}],
         "containerStatuses": [{"name": "a"}],
     }  # fmt: skip
     assert status_patch(base, wanted) == {
         "phase": "Running",
         "reason": None,
         "podIPs": [{"$patch": "replace"}, {"ip": "2"}],
-        "conditions": [{"type": "Mine", "status": "True", "lastProbeTime": None, "reason": None}],
+        "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": None, "reason": None}],
     }

@@ -1,0 +1,47 @@
+"""What the status writer sends: differences of what is the kubelet's, and again what others overwrote."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.fakes.client import FakeClient
+
+from steersman.api.resources import PODS
+from steersman.kubelet.statuswriter import StatusWriter, status_patch
+from steersman.machinery.clock import VirtualClock
+from steersman.machinery.meta import Obj, condition
+
+
+def ready(status: str, **more: Any) -> Obj:
+    return {"type": "Ready", "status": status, **more}
+
+
+def test_conditions_of_others_are_never_sent_even_if_they_changed_since() -> None:
+    gate_then, gate_now = {"type": "example.com/gate", "status": "False"}, {"type": "example.com/gate", "status": "True"}
+    wanted = {"phase": "Running", "conditions": [gate_then, ready("True")]}
+    assert status_patch({"phase": "Running", "conditions": [gate_now, ready("True")]}, wanted) == {}
+
+
+def test_a_disruption_made_by_the_kubelet_is_sent() -> None:
+    made = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    assert status_patch({}, {"conditions": [made]}) == {"conditions": [made]}
+
+
+def test_a_pod_that_was_marked_unready_while_its_node_was_silent_is_ready_again_once_the_kubelet_sees_it() -> None:
+    async def scenario() -> None:
+        client = FakeClient()
+        pod = {"metadata": {"namespace": "x", "name": "p", "uid": "u"}, "status": {"conditions": [ready("True")]}}
+        client.put(PODS, pod)
+        async with asyncio.TaskGroup() as group:
+            writer = StatusWriter(client, VirtualClock(), group)
+            writer.observe(await client.get(PODS, "p", "x"))
+            writer.set("u", {"conditions": [ready("True")]})
+            await client.patch(
+                PODS, "p", {"status": {"conditions": [ready("False")]}}, "x", kind="strategic", subresource="status"
+            )
+            writer.observe(await client.get(PODS, "p", "x"))
+        found = condition(await client.get(PODS, "p", "x"), "Ready")
+        assert found is not None and found["status"] == "True"
+
+    asyncio.run(scenario())
