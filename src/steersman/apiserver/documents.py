@@ -18,7 +18,7 @@ from steersman.machinery.errors import MethodNotAllowed, NotAcceptable
 from steersman.machinery.meta import Obj
 
 _IMMUTABLE = {"Cache-Control": "public, immutable"}
-_V2_TYPES = ("application/json", "*/*", "application/*")
+_JSON_RANGES = (negotiate.JSON, "*/*", "application/*")
 
 
 @dataclass
@@ -51,13 +51,15 @@ class Documents:
         routes.add("/openapi/v3", self._openapi_index)
         routes.add("/openapi/v3/", self._openapi_v3)
 
-    def _document(self, key: str, make: Callable[[], Obj | None]) -> _Document | None:
+    def _document(
+        self, key: str, make: Callable[[], Obj | None], encode: Callable[[Obj], bytes] = orjson.dumps
+    ) -> _Document | None:
         if self._generation != self._registry.generation:
             self._made.clear()
             self._generation = self._registry.generation
         if key not in self._made:
             made = make()
-            self._made[key] = None if made is None else _Document(orjson.dumps(made))
+            self._made[key] = None if made is None else _Document(encode(made))
         return self._made[key]
 
     async def _groups(self, call: Call) -> Response:
@@ -94,12 +96,16 @@ class Documents:
 
     async def _openapi_v2(self, call: Call) -> Response:
         _only_reads(call)
-        accept = call.request.headers.get("accept", "")
-        if accept and not any(clause.split(";", 1)[0].strip() in _V2_TYPES for clause in accept.split(",")):
-            raise NotAcceptable("only the following media types are accepted: application/json")
-        document = self._document("openapi v2", lambda: openapi.v2(self._registry.specs, self._release))
+        coded = openapi.gnostic_v2
+        if _wants_protobuf(call, coded.MEDIA_TYPE, coded.OLD_MEDIA_TYPE):
+            document, content_type = self._document("openapi v2 protobuf", self._v2, coded.encode), coded.MEDIA_TYPE
+        else:
+            document, content_type = self._document("openapi v2", self._v2), negotiate.JSON
         assert document is not None
-        return _tagged(call, document, negotiate.JSON)
+        return _tagged(call, document, content_type)
+
+    def _v2(self) -> Obj:
+        return openapi.v2(self._registry.specs, self._release)
 
     async def _openapi_index(self, call: Call) -> Response:
         """Where each group-version's document is, under a hash that changes with it."""
@@ -136,10 +142,28 @@ class Documents:
         asked = call.request.query("hash")
         if asked and asked != document.hash:
             return Response(301, headers={"Location": f"/openapi/v3/{path}?hash={document.hash}"})
-        response = _tagged(call, document, negotiate.JSON)
+        coded, content_type = openapi.gnostic_v3, negotiate.JSON
+        if _wants_protobuf(call, coded.MEDIA_TYPE, coded.OLD_MEDIA_TYPE):
+            plain, content_type = document.body, coded.MEDIA_TYPE
+            document = self._document(f"openapi v3 {path} protobuf", lambda: orjson.loads(plain), coded.encode)
+            assert document is not None
+        response = _tagged(call, document, content_type)
         if asked:
             response.headers.update(_IMMUTABLE)
         return response
+
+
+def _wants_protobuf(call: Call, *protobuf: str) -> bool:
+    """Whether that, not JSON, is what the client likes best. Raises NotAcceptable."""
+    clauses: list[tuple[float, str]] = []
+    for clause in (call.request.headers.get("accept") or "*/*").split(","):
+        media_type, *parameters = (part.strip() for part in clause.split(";"))
+        quality = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
+        if media_type in (*_JSON_RANGES, *protobuf):
+            clauses.append((float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0, media_type))
+    if not clauses:
+        raise NotAcceptable(f"only the following media types are accepted: {negotiate.JSON}, {protobuf[0]}")
+    return max(clauses, key=lambda found: found[0])[1] in protobuf
 
 
 def _wants_aggregated(accept: str) -> bool:

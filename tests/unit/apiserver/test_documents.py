@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
+import pytest
 
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.contracts import ANONYMOUS, Call, RequestInfo
@@ -14,6 +15,7 @@ from steersman.apiserver.documents import Documents
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes
+from steersman.machinery.errors import NotAcceptable
 from steersman.machinery.gvk import Resource
 
 _KUBECTL = (
@@ -87,3 +89,27 @@ def test_openapi_documents_are_found_by_their_hash() -> None:
     moved = server.get(path, "hash=OLD")
     assert (moved.status, moved.headers["Location"]) == (301, url)
     assert server.get("/openapi/v2").status == 200
+
+
+def test_openapi_speaks_protobuf_to_those_who_prefer_it() -> None:
+    server = _Server(FOO)
+    old = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    new = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    for accept, expected in (
+        (old, new),
+        (new, new),
+        (f"{new}, application/json;q=0.5", new),
+        (f"{new};q=0.5, application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ):
+        answer = server.get("/openapi/v2", accept=accept)
+        assert answer.content_type == expected, accept
+        assert server.get("/openapi/v2", accept=accept, if_none_match=answer.headers["ETag"]).status == 304
+    with pytest.raises(NotAcceptable):
+        server.get("/openapi/v2", accept="text/html")
+    url = server.json("/openapi/v3")["paths"]["apis/example.com/v1"]["serverRelativeURL"]
+    path, _, query = url.partition("?")
+    answer = server.get(path, query, accept="application/com.github.proto-openapi.spec.v3.v1.0+protobuf")
+    assert answer.content_type == "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+    assert answer.body.startswith(b"\x0a\x053.0.0")

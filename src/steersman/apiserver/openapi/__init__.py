@@ -2,9 +2,10 @@
 
 Made for clients that ask a server what it knows: field validation and dry-run support, patch strategies of `kubectl apply`,
 `kubectl explain`. Pure functions of KindSpecs; serving and caching is documents.py's work. Upstream's deprecated /watch/
-paths are left out.
+paths are left out. Both have a protobuf form, too (gnostic.py), for clients that find JSON slow to read.
 """
 
+from steersman.apiserver.openapi import gnostic_v2, gnostic_v3
 from steersman.apiserver.openapi.build import v2, v3
 
-__all__ = ["v2", "v3"]
+__all__ = ["gnostic_v2", "gnostic_v3", "v2", "v3"]
