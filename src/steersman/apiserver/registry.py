@@ -144,4 +144,4 @@ class Registry:
 
     def handler(self, group: str, plural: str, subresource: str, method: str) -> CallHandler | None:
         found = self._calls.get((group, plural, subresource))
-        return found and (found.get(method) or found.get("*"))
+        return None if found is None else found.get(method) or found.get("*")
