@@ -1,23 +1,23 @@
-"""HttpTransport: requests to an API server over HTTP(S) with aiohttp. Knows nothing of resources or objects."""
+"""HttpTransport: requests to an API server over HTTP(S), on connections that are kept. Knows nothing of resources or objects."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
-
+from steersman.client.connection import Address, Broken, HttpConnection, connect
 from steersman.client.interface import Answer
 
 CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 70
 """Above the API server's own limit for a request (60 s), so that its answer comes first."""
+_IDLE_S = 30.0
+_REPEATABLE = frozenset({"GET", "HEAD"})
 
 # Pem files, or their content.
 Pem = Path | bytes
@@ -42,62 +42,85 @@ class HttpTransport:
         insecure: bool = False,
     ) -> None:
         self.server = server.rstrip("/")
-        self._ssl = make_ssl_context(ca, cert, key, insecure=insecure) if server.startswith("https:") else None
-        self._tls_server_name = tls_server_name or None
+        parts = urlsplit(self.server)
+        tls = make_ssl_context(ca, cert, key, insecure=insecure) if parts.scheme == "https" else None
+        host = parts.hostname or ""
+        self._address = Address(host, parts.port or (443 if tls else 80), tls, tls_server_name or host)
+        self._host, self._prefix = parts.netloc, parts.path
         self._token, self._token_file = token, token_file
         self._token_stamp = 0
-        self._session: aiohttp.ClientSession | None = None
+        self._idle: list[HttpConnection] = []  # the one used last is at the end
 
     async def request(self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
         try:
-            async with self._open().request(method, self._url(target), **self._options(headers, body, streaming=False)) as got:
-                return Answer(got.status, _lower(got.headers), await got.read())
-        except (aiohttp.ClientError, OSError) as error:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), self._exchange(method, target, headers, body) as connection:
+                return Answer(connection.status, connection.headers, await connection.body())
+        except OSError as error:
             raise self._unreachable(error) from error
 
     @asynccontextmanager
     async def stream(
         self, method: str, target: str, *, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[HttpStreamAnswer]:
+        exchange = self._exchange(method, target, headers, b"")
         try:
-            got = await self._open().request(method, self._url(target), **self._options(headers, b"", streaming=True))
-        except (aiohttp.ClientError, OSError) as error:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                connection = await exchange.__aenter__()
+        except OSError as error:
             raise self._unreachable(error) from error
         try:
-            yield HttpStreamAnswer(got, self)
+            yield HttpStreamAnswer(connection, self)
         finally:
-            # Not release(): the rest of the stream is of no use, and would keep the connection busy.
-            got.close()
+            await exchange.__aexit__(None, None, None)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._idle:
+            self._idle.pop().close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, socket_factory=_keep_alive_socket, ssl=self._ssl or True)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type", "Accept"),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-    def _url(self, target: str) -> URL:
-        return URL(self.server + target, encoded=True)
-
-    def _options(self, headers: Mapping[str, str] | None, body: bytes, *, streaming: bool) -> dict[str, Any]:
-        sent = dict(headers or {})
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str] | None, body: bytes
+    ) -> AsyncIterator[HttpConnection]:
+        """A connection with the answer's head read. It is kept for the next request if its body is read whole, else closed."""
+        sent = {"Host": self._host, **(headers or {})}
         if token := self._current_token():
             sent["Authorization"] = f"Bearer {token}"
-        timeout = aiohttp.ClientTimeout(total=None if streaming else REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        options: dict[str, Any] = {"headers": sent, "timeout": timeout, "allow_redirects": False}
-        if body:
-            options["data"] = body
-        if self._tls_server_name:
-            options["server_hostname"] = self._tls_server_name
-        return options
+        connection = self._take() or await self._connect()
+        try:
+            try:
+                await connection.send(method, self._prefix + target, sent, body)
+            except Broken as fault:
+                # The server closed a kept connection while the request was on its way. Reading twice does no harm.
+                if not (connection.used_at and fault.unanswered and method in _REPEATABLE):
+                    raise
+                connection.close()
+                connection = await self._connect()
+                await connection.send(method, self._prefix + target, sent, body)
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    async def _connect(self) -> HttpConnection:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await connect(self._address)
+
+    def _take(self) -> HttpConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.reusable:
+                return connection
+            connection.close()
+        return None
+
+    def _give_back(self, connection: HttpConnection) -> None:
+        """Keep a connection that can be used again; let those go that a burst has left behind."""
+        if not connection.reusable:
+            connection.close()
+            return
+        connection.used_at = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+        while connection.used_at - self._idle[0].used_at > _IDLE_S:
+            self._idle.pop(0).close()
 
     def _current_token(self) -> str:
         if self._token_file is None:
@@ -107,22 +130,22 @@ class HttpTransport:
             self._token, self._token_stamp = self._token_file.read_text().strip(), stamp
         return self._token
 
-    def _unreachable(self, error: BaseException) -> ConnectionError:
+    def _unreachable(self, error: OSError) -> ConnectionError:
         return ConnectionError(f"the API server at {self.server} can't be reached: {_why(error)}")
 
 
 class HttpStreamAnswer:
     """A response body as it arrives. A connection that breaks in the middle raises ConnectionError."""
 
-    def __init__(self, got: aiohttp.ClientResponse, transport: HttpTransport) -> None:
+    def __init__(self, got: HttpConnection, transport: HttpTransport) -> None:
         self.status = got.status
         self._got, self._transport = got, transport
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._got.content.iter_any():
+            async for chunk in self._got.chunks():
                 yield chunk
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise ConnectionError(f"the stream from {self._transport.server} broke: {_why(error)}") from error
 
 
@@ -159,31 +182,12 @@ class _PemFile:
             os.close(self._fd)
 
 
-def _keep_alive_socket(address: Any) -> socket.socket:
-    """A socket that notices a silent peer within about 30 s: a watch on a dead server would else wait forever."""
-    family, kind, proto, _, _ = address
-    made = socket.socket(family, kind, proto)
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
-    return made
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    """Lower-case names; repeated headers (Warning) joined as RFC 9110 has it."""
-    found: dict[str, str] = {}
-    for name, value in headers.items():
-        lowered = name.lower()
-        found[lowered] = f"{found[lowered]}, {value}" if lowered in found else value
-    return found
-
-
-def _why(error: BaseException) -> str:
+def _why(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted ({error.certificate_error})"
-    return str(error).replace("\n", " ").rstrip(".") or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message or error})"
+    text = (
+        os.strerror(error.errno).lower() if isinstance(error, ConnectionError) and error.errno else error.strerror or str(error)
+    )
+    return text.replace("\n", " ").rstrip(".") or type(error).__name__

@@ -146,3 +146,92 @@ def test_a_stream_comes_in_pieces_and_a_broken_one_is_an_error() -> None:
         await transport.close()
 
     with_server(None, scenario)
+
+
+async def scripted(answers: list[bytes], scenario: Callable[[int, list[int]], Awaitable[None]]) -> None:
+    """A server that gives each request the next of these answers and, after an empty one, closes. Counts connections."""
+    opened: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        try:
+            while answers:
+                await reader.readuntil(b"\r\n\r\n")
+                answer = answers.pop(0)
+                if not answer:
+                    break
+                writer.write(answer)
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        await scenario(server.sockets[0].getsockname()[1], opened)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_connections_are_used_again_unless_the_answer_was_left_or_says_close() -> None:
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nTrailer: t\r\n\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+
+    async def scenario(port: int, opened: list[int]) -> None:
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        for expected, connections in ((b"ok", 1), (b"abcd", 1), (b"", 1), (b"ok", 1), (b"ok", 2)):
+            answer = await transport.request("GET", "/")
+            assert (answer.body, len(opened)) == (expected, connections)
+        async with transport.stream("GET", "/"):
+            pass  # left before the end
+        assert (await transport.request("GET", "/")).body == b"ok"
+        assert len(opened) == 3
+        await transport.close()
+
+    asyncio.run(scripted([OK, chunked, early, closing, OK, OK, OK], scenario))
+
+
+@pytest.mark.parametrize(("method", "answered"), [("GET", True), ("POST", False)])
+def test_a_kept_connection_that_ends_under_a_request_is_replaced_if_that_is_harmless(method: str, answered: bool) -> None:
+    async def scenario(port: int, opened: list[int]) -> None:
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        await transport.request("GET", "/")
+        if answered:
+            assert (await transport.request(method, "/")).body == b"ok"
+        else:
+            with pytest.raises(ConnectionError, match="it closed the connection$"):
+                await transport.request(method, "/", body=b"{}")
+        await transport.close()
+
+    asyncio.run(scripted([OK, b"", OK], scenario))
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "its answer is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "its answer has the length 'x'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "its answer ended in the middle"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n", "its answer is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "its answer ended in the middle"),
+    ],
+)
+def test_what_is_no_answer_is_a_connection_error(answer: bytes, why: str) -> None:
+    async def scenario(port: int, opened: list[int]) -> None:
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        with pytest.raises(ConnectionError, match=f"can't be reached: {why}$"):
+            await transport.request("GET", "/")
+        await transport.close()
+
+    asyncio.run(scripted([answer], scenario))
+
+
+def test_a_header_cannot_smuggle_another_one() -> None:
+    async def scenario(port: int, opened: list[int]) -> None:
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        with pytest.raises(ValueError, match="a line break"):
+            await transport.request("GET", "/", headers={"Accept": "x\r\nAuthorization: me"})
+
+    asyncio.run(scripted([OK], scenario))
