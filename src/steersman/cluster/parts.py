@@ -9,7 +9,7 @@ from functools import partial
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.cluster.supervisor import Part
 
-_WARM = {
+_MODULES = {
     "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.components"),
     "control": ("steersman.scheduler.run", "steersman.controllers", "steersman.loop.runner", "steersman.client.events"),
     "node": ("steersman.cluster.node", "steersman.kubelet.run", "steersman.proxy.run", "steersman.dns.run"),
@@ -18,12 +18,12 @@ _WARM = {
 
 def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
     """API server, control plane, node."""
-    # NumPy's threads would not survive the fork, and matrices of nodes are small.
+    # Matrices of nodes are small: threads for them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return tuple(Part(name, partial(_warm, modules), partial(_main, name, paths, settings)) for name, modules in _WARM.items())
+    return tuple(Part(name, partial(_load, modules), partial(_main, name, paths, settings)) for name, modules in _MODULES.items())
 
 
-def _warm(modules: tuple[str, ...]) -> None:
+def _load(modules: tuple[str, ...]) -> None:
     for module in modules:
         importlib.import_module(module)
 
