@@ -60,5 +60,6 @@ def resolve_user(security: Security, image_user: str, read: Callable[[str], str]
         gid = int(entry[2]) if entry else int(group)
     # An explicit group replaces the account's memberships, as in runc; the pod's supplemental groups always count.
     member = [int(entry[2]) for entry in groups if account and not group and account[0] in entry[3].split(",")]
-    extra = tuple(dict.fromkeys(number for number in [*member, *security.supplemental_groups] if number != gid))
-    return Identity(uid, gid, extra, account[5] if account and account[5] else "/")
+    # The primary group comes first: a process may drop it by setgid, and must not gain what its group is denied (CVE-2023-25173).
+    every = tuple(dict.fromkeys([gid, *member, *security.supplemental_groups]))
+    return Identity(uid, gid, every, account[5] if account and account[5] else "/")
