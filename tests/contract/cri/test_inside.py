@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,10 +46,10 @@ def test_users_groups_and_capabilities(run: Run) -> None:
             script = "id; grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status"
             numeric = Security(run_as_user=1000, run_as_group=3000, supplemental_groups=(4000,), no_new_privs=True)
             lines = await bench.output(runtime, shell(script, name="numeric", security=numeric))
-            assert lines[0] == "uid=1000 gid=3000 groups=4000"
+            assert lines[0] == "uid=1000 gid=3000 groups=3000,4000"
             assert [line.split()[1] for line in lines[1:]] == ["0000000000000000", "00000000a80425fb", "1"]
             named = await bench.output(runtime, shell("id", name="named", security=Security(run_as_username="www-data")))
-            assert named == ["uid=33(www-data) gid=33(www-data)"]
+            assert named == ["uid=33(www-data) gid=33(www-data) groups=33(www-data)"]
             bare = Security(drop_capabilities=("ALL",), add_capabilities=("NET_BIND_SERVICE",))
             lines = await bench.output(runtime, shell(script, name="bare", security=bare))
             assert lines[1].split()[1] == "0000000000000400"
@@ -70,6 +71,27 @@ def test_privileged_and_protected(run: Run) -> None:
             assert lines[-1] == "mounted"
             device = shell("echo x > /dev/mine && echo wrote", name="device", devices=(Device("/dev/mine", "/dev/null", "rw"),))
             assert await bench.output(runtime, device) == ["wrote"]
+
+    run(scenario)
+
+
+def test_seccomp_profiles_hold(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        profile = bench.root / "profile.json"
+        rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
+        profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+        script = (
+            "grep Seccomp: /proc/self/status | cut -f2; unshare -m true 2>/dev/null || echo no-unshare; mkdir /d || echo no-mkdir"
+        )
+        expected = {"RuntimeDefault": ["2", "no-unshare"], f"Localhost:{profile}": ["2", "no-mkdir"], "Unconfined": ["0"]}
+        async with bench.runtime() as runtime:
+            for number, (wanted, lines) in enumerate(expected.items()):
+                admin = () if wanted == "RuntimeDefault" else ("SYS_ADMIN",)
+                config = shell(script, name=f"c{number}", security=Security(seccomp=wanted, add_capabilities=admin))
+                found = await bench.output(runtime, config)
+                assert [line for line in found if "mkdir:" not in line] == lines, wanted
+            with pytest.raises(RuntimeFault, match="seccomp profile"):
+                await bench.output(runtime, shell("", name="bad", security=Security(seccomp="Localhost:/no/such")))
 
     run(scenario)
 

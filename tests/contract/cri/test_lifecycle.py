@@ -28,7 +28,7 @@ def test_a_container_runs_logs_in_cri_format_and_leaves_its_exit_code(run: Run) 
             assert status.started_at and status.finished_at
             assert status.created_at <= status.started_at <= status.finished_at + timedelta(milliseconds=20)
             assert status.image == "docker.io/library/busybox:latest"
-            assert status.user == (0, 0, ())
+            assert status.user == (0, 0, (0,))
             assert sorted(bench.log()) == [("stderr", "F", "err"), ("stdout", "F", "out"), ("stdout", "P", "partial")]
             with open(status.log_path) as file:
                 assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) ", file.readline())

@@ -19,7 +19,7 @@ from steersman.cri.native.layout import Layout
 from steersman.cri.native.oci import signal_number
 from steersman.cri.native.records import ContainerRecord, SandboxRecord
 from steersman.cri.native.snapshots import Snapshots
-from steersman.cri.native.spec import Surroundings, container_spec
+from steersman.cri.native.spec import Surroundings, capabilities, container_spec
 from steersman.cri.native.threads import in_own_thread, off_loop
 from steersman.cri.native.users import Identity, read_inside, resolve_user
 from steersman.machinery.clock import Clock
@@ -112,7 +112,7 @@ class Maker:
             capabilities=self.capabilities,
             lowest_oom_score_adj=machine.lowest_oom_score_adj(self.capabilities),
             host_devices=devices,
-            seccomp=None if security.privileged else seccomp.profile(security.seccomp, self.capabilities, security),
+            seccomp=None if security.privileged else seccomp.profile(security.seccomp, capabilities(security, self.capabilities)),
         )
 
     def discard(self, identity: str) -> None:
