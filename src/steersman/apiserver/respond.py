@@ -66,8 +66,8 @@ def transformed(
 ) -> Obj:
     """Table or PartialObjectMetadata(List) of stored objects."""
     if form.transform == "Table":
-        include = request.query("includeObject") if request.raw_query else ""
-        return tables.table(served, items, list_meta, form.version, include or "Metadata", now)
+        include = tables.include_object(request.query("includeObject") if request.raw_query else "")
+        return tables.table(served, items, list_meta, form.version, include, now)
     if single:
         return tables.partial(served, items[0], form.version)
     return tables.partial_list(served, items, list_meta, form.version)

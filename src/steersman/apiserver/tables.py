@@ -7,7 +7,7 @@ from datetime import datetime
 from steersman.api.kinds import TableSpec
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
-from steersman.machinery.errors import StatusError
+from steersman.machinery.errors import BadRequest
 from steersman.machinery.meta import Obj
 
 
@@ -43,7 +43,7 @@ def _spec(served: Served) -> TableSpec:
 
 def _row(served: Served, spec: TableSpec, stored: Stored, version: str, include: str, now: datetime) -> Obj:
     obj = served.peek(stored)
-    row: Obj = {"cells": spec.cells(obj, now)}
+    row: Obj = {"cells": spec.cells(obj, now), "object": None}
     conditions = spec.conditions(obj) if spec.conditions else None
     if conditions:
         row["conditions"] = conditions
@@ -51,9 +51,15 @@ def _row(served: Served, spec: TableSpec, stored: Stored, version: str, include:
         row["object"] = partial(served, stored, version)
     elif include == "Object":
         row["object"] = obj
-    elif include != "None":
-        raise StatusError(f"unrecognized includeObject value: {include!r}".replace("'", '"'))
     return row
+
+
+def include_object(asked: str) -> str:
+    """The `includeObject` of a request, Metadata if it says nothing. Raises BadRequest."""
+    if asked not in ("", "Metadata", "Object", "None"):
+        what = f"includeObject: Invalid value: \"{asked}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {what}")
+    return asked or "Metadata"
 
 
 def partial(served: Served, stored: Stored, version: str) -> Obj:

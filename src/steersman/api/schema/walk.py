@@ -38,6 +38,13 @@ def walk(value: Any, name: str) -> tuple[Any, Findings]:
     return ({} if cleaned is _DROP else cleaned), findings
 
 
+def walk_type(value: Any, kind: Type) -> str | None:
+    """The first complaint about a value that stands for itself, None if there is none."""
+    findings = Findings()
+    _value(value, kind, _Place("", "", ""), findings)
+    return findings.errors[0] if findings.errors else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a value is: `path` with indexes, `go` without, `struct` the innermost Go struct."""

@@ -35,7 +35,7 @@ class Frames(Protocol):
 
 
 def frames_for(form: Format, served: Served, include_object: str, clock: Clock) -> Frames:
-    """Raises NotAcceptable for forms a watch cannot have."""
+    """Raises NotAcceptable for forms a watch cannot have, BadRequest."""
     if form.media_type == YAML:
         raise NotAcceptable("only the following media types are accepted: application/json;stream=watch")
     if form.media_type == PROTOBUF:
@@ -43,7 +43,7 @@ def frames_for(form: Format, served: Served, include_object: str, clock: Clock) 
     if not form.transform:
         return PlainFrames(served)
     if form.transform == "Table":
-        return TransformedFrames(served, _table_of(served, form, include_object, clock))
+        return TransformedFrames(served, _table_of(served, form, tables.include_object(include_object), clock))
     return TransformedFrames(served, lambda stored: tables.partial(served, stored, form.version))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import orjson
 
 from steersman.api.decode import typecheck
+from steersman.api.kinds import KindSpec
+from steersman.api.schema import unstructured
 from steersman.api.schema.loader import patch_meta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
@@ -20,12 +23,19 @@ from steersman.machinery import fielderrors
 from steersman.machinery.errors import BadRequest, Invalid, MethodNotAllowed, UnsupportedMediaType
 from steersman.machinery.meta import Obj
 from steersman.machinery.patch import json_patch, merge, strategic
+from steersman.machinery.patch.errors import go_print
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
-Apply = Callable[[Obj], Obj]
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A request's patch. `apply` gives the patched object; `strategic` is the patch itself if it is of that type."""
+
+    apply: Callable[[Obj], Obj]
+    strategic: Obj | None = None
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
@@ -33,11 +43,11 @@ async def patch(api: Api, call: Call, served: Served) -> Response:
     info = call.info
     if info.subresource not in ("", "status") or (not info.subresource and "patch" not in served.spec.verbs):
         raise MethodNotAllowed
-    apply = applier(call, served.spec.schema if served.bare_items else "", await read_body(call))
+    asked = patch_of(call, served.spec.schema if served.bare_items else "", await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), info.subresource)
 
     async def change(current: Obj) -> Obj:
-        patched = checked(write, apply(current))
+        patched = checked(write, asked, current)
         match_url(patched, served, info.namespace, info.name)
         return patched
 
@@ -45,21 +55,21 @@ async def patch(api: Api, call: Call, served: Served) -> Response:
     return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
 
 
-def applier(call: Call, schema: str, body: bytes) -> Apply:
-    """What applies the request's patch to an object. schema is empty for kinds without strategic merge.
+def patch_of(call: Call, schema: str, body: bytes) -> Patch:
+    """The request's patch. schema is empty for kinds without strategic merge.
 
     Raises BadRequest, UnsupportedMediaType, RequestEntityTooLarge.
     """
     media_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == JSON_PATCH:
         ops = json_patch.decode(body)
-        return lambda obj: _an_object(json_patch.apply(obj, ops))
+        return Patch(lambda obj: _an_object(json_patch.apply(obj, ops)))
     if media_type == MERGE_PATCH:
         merging = merge.decode(body)
-        return lambda obj: _an_object(merge.apply(obj, merging))
+        return Patch(lambda obj: _an_object(merge.apply(obj, merging)))
     if media_type == STRATEGIC_PATCH and schema:
         strategic_patch, meta = strategic.decode(body), patch_meta(schema)
-        return lambda obj: strategic.apply(obj, strategic_patch, meta)
+        return Patch(lambda obj: strategic.apply(obj, strategic_patch, meta), strategic_patch)
     raise UnsupportedMediaType("415: Unsupported Media Type", details={})
 
 
@@ -69,23 +79,31 @@ def _an_object(value: object) -> Obj:
     return value
 
 
-def checked(write: Write, patched: Obj) -> Obj:
+def checked(write: Write, asked: Patch, current: Obj) -> Obj:
     """The patched object, owned, type-checked and defaulted. Raises Invalid."""
     spec, mode = write.served.spec, write.options.field_validation
-    # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
-    obj: Obj = orjson.loads(orjson.dumps(patched))
-    found = typecheck(obj, spec)
-    if found.errors:
-        raise _undecodable(patched, found.errors[0])
-    if found.strict and mode == "Strict":
-        raise _undecodable(patched, f"strict decoding error: {', '.join(found.strict)}")
+    obj, unknown = decoded(spec, asked, current, strict=mode == "Strict")
     if mode == "Warn":
-        write.warnings += [text for text in found.strict if text not in write.warnings]
+        write.warnings += [text for text in unknown if text not in write.warnings]
     obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
     spec.default(obj)
     return obj
 
 
-def _undecodable(patched: Obj, why: str) -> Invalid:
-    shown = orjson.dumps(patched).decode()
+def decoded(spec: KindSpec, asked: Patch, current: Obj, *, strict: bool = False) -> tuple[Obj, list[str]]:
+    """The patched object, owned and type-checked, and what is told of its unknown fields. Raises Invalid."""
+    patched = asked.apply(current)
+    # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
+    obj: Obj = orjson.loads(orjson.dumps(patched))
+    found = typecheck(obj, spec)
+    if found.errors:
+        why = unstructured.fault(patched, spec.schema) if asked.strategic is not None else None
+        raise _undecodable(asked, patched, why or found.errors[0])
+    if strict and found.strict:
+        raise _undecodable(asked, patched, f"strict decoding error: {', '.join(found.strict)}")
+    return obj, found.strict
+
+
+def _undecodable(asked: Patch, patched: Obj, why: str) -> Invalid:
+    shown = orjson.dumps(patched).decode() if asked.strategic is None else go_print(asked.strategic)
     return Invalid.of("", "", "", [fielderrors.invalid("patch", shown, why)])

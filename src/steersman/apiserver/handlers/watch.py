@@ -32,8 +32,7 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
     if not chosen.name and call.info.name:
         # The old form /watch/.../pods/web names the object in the path.
         chosen = Selection(chosen.namespace, call.info.name, chosen.labels, chosen.fields)
-    include = call.request.query("includeObject") or "Metadata"
-    frames = frames_for(accepted(call.request), served, include, api.clock)
+    frames = frames_for(accepted(call.request), served, call.request.query("includeObject"), api.clock)
     wanted = parse_revision(options.resource_version)
     cache = served.cache
     if not cache.loaded:

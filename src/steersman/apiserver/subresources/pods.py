@@ -12,7 +12,7 @@ from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers import read
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
-from steersman.apiserver.handlers.patch import applier, checked
+from steersman.apiserver.handlers.patch import checked, patch_of
 from steersman.apiserver.handlers.update import Steps, check_version, modify
 from steersman.apiserver.handlers.write import Write, decode_body, match_url, read_body
 from steersman.apiserver.http import Response
@@ -37,11 +37,11 @@ async def update(api: Api, call: Call, served: Served) -> Response:
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
-    apply = applier(call, served.spec.schema, await read_body(call))
+    asked = patch_of(call, served.spec.schema, await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), call.info.subresource)
 
     async def change(current: Obj) -> Obj:
-        patched = checked(write, apply(current))
+        patched = checked(write, asked, current)
         match_url(patched, served, call.info.namespace, call.info.name)
         return patched
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import orjson
-
-from steersman.api.decode import decode, typecheck
+from steersman.api.decode import decode
 from steersman.api.groups.bodies import SCALE
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
-from steersman.apiserver.handlers.patch import applier
+from steersman.apiserver.handlers.patch import decoded, patch_of
 from steersman.apiserver.handlers.update import modify
 from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
 from steersman.machinery import fielderrors, labels
-from steersman.machinery.errors import BadRequest, Conflict, Invalid, NotFound
+from steersman.machinery.errors import Conflict, Invalid, NotFound
 from steersman.machinery.meta import Obj, dig, metadata
 
 
@@ -39,14 +37,11 @@ async def update(api: Api, call: Call, served: Served) -> Response:
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
-    apply = applier(call, SCALE.schema, await read_body(call))
+    asked = patch_of(call, SCALE.schema, await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), "scale")
 
     def patched(current: Obj) -> Obj:
-        obj: Obj = orjson.loads(orjson.dumps(apply(current)))
-        found = typecheck(obj, SCALE)
-        if found.errors:
-            raise BadRequest(found.errors[0])
+        obj, _ = decoded(SCALE, asked, current)
         match_url(obj, served, call.info.namespace, call.info.name)
         return obj
 

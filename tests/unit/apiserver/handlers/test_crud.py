@@ -15,6 +15,8 @@ from steersman.machinery.errors import AlreadyExists, BadRequest, Conflict, Inva
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+UNDECODABLE = ' "" is invalid: patch: Invalid value: "map[%s]": cannot restore %s'
 DRY_RUN = 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["x"]: supported values: "All"'
 NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -175,6 +177,8 @@ def test_patches_of_all_three_formats_apply() -> None:
         (MERGE, {"metadata": {"resourceVersion": "1"}}, 409, STALE_POD),
         (MERGE, {"metadata": {"name": "other"}}, 400, OTHER_NAME),
         (JSON_PATCH, [{"op": "test", "path": "/kind", "value": "x"}], 422, REJECTED),
+        (STRATEGIC, {"spec": {"containers": "x"}}, 422, UNDECODABLE % ("spec:map[containers:x]", "slice from string")),
+        (STRATEGIC, {"metadata": {"labels": [1]}}, 422, UNDECODABLE % ("metadata:map[labels:[1]]", "map from slice")),
     ],
 )  # fmt: skip
 def test_patches_are_refused_with_upstreams_words(content_type: str, body: Any, code: int, text: str) -> None:

@@ -171,6 +171,13 @@ def test_tables_and_metadata_are_given_to_those_who_ask() -> None:
         assert [column["name"] for column in table["columnDefinitions"]][:3] == ["Name", "Ready", "Status"]
         (row,) = table["rows"]
         assert row["cells"][0] == "web" and row["object"]["kind"] == "PartialObjectMetadata"
+        bare = await w.obj("GET", "/api/v1/pods?includeObject=None", accept=TABLE)
+        assert bare["rows"][0]["object"] is None
+        for query in ("?includeObject=X", "?includeObject=X&watch=1"):
+            refused = await w.raw("GET", f"/api/v1/pods{query}", accept=TABLE)
+            why = "Invalid value: \"X\": must be 'Metadata', 'Object', 'None', or empty"
+            text = f"Unable to convert to Table as requested: includeObject: {why}"
+            assert (refused.status, orjson.loads(refused.body)["message"]) == (400, text)
         partial = await w.obj("GET", "/api/v1/namespaces/default/pods/web", accept=PARTIAL)
         assert partial.keys() == {"kind", "apiVersion", "metadata"} and partial["metadata"]["name"] == "web"
         listed = await w.obj("GET", "/api/v1/pods", accept=PARTIAL_LIST)
