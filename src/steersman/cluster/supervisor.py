@@ -78,6 +78,7 @@ def start(paths: Paths, parts: Sequence[Part]) -> int:
             os._exit(0)
         os.close(write_end)
         _detach_stdio(paths.log_file("supervisor"))
+        os.chdir("/")
         code = 1
         try:
             code = Supervisor(paths, parts, RealClock()).run()
@@ -197,6 +198,7 @@ def _run_child(part: Part, paths: Paths, parent: int) -> None:
             os._exit(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.chdir(paths.run)
         _detach_stdio(paths.log_file(part.name))
         _name_process(f"steersman-{part.name}")
         part.load()

@@ -57,7 +57,13 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
         runtime = preflight.oci_runtime()
         name = choices.node_name or default_node_name()
-        return ClusterSettings(node_name=name, advertise_address=address, secure_port=choices.secure_port, oci_runtime=runtime)
+        return ClusterSettings(
+            node_name=name,
+            advertise_address=address,
+            secure_port=choices.secure_port,
+            oci_runtime=runtime,
+            cgroup_root=cgroup_root(paths),
+        )
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
+from steersman.cluster import components
 from steersman.cluster.commands import standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
@@ -37,8 +37,6 @@ def run(args: argparse.Namespace) -> int:
 
 async def _main(args: argparse.Namespace, clock: Clock) -> None:
     from steersman.apiserver.config import ServerConfig
-    from steersman.apiserver.run import APIServer
-    from steersman.store.sqlite import SQLiteStore
 
     config = ServerConfig(
         bind_address=args.bind_address,
@@ -55,13 +53,4 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         kubelet_ca=args.kubelet_certificate_authority,
         service_cidr=args.service_cluster_ip_range,
     )
-    store = await SQLiteStore.open(args.store, clock)
-    try:
-        server = APIServer(config, store, clock)
-        await server.start()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await server.stop()
-    finally:
-        await store.close()
+    await components.serve_api(config, args.store, clock)

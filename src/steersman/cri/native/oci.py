@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steersman.cri.interface import RuntimeFault
@@ -55,7 +54,9 @@ class OciRuntime:
     async def create(self, container_id: str, log_path: str, *, tty: bool, stdin: bool, stdin_once: bool) -> Started:
         """Start conmon, which has the runtime create the container from its bundle. Raises RuntimeFault."""
         bundle = self._layout.bundle(container_id)
-        argv = [self._conmon, "--api-version", "1", "-c", container_id, "-u", container_id, "-n", container_id]
+        # conmon drops a file named `oom` where it stands, so let it stand in the bundle.
+        argv = ["/usr/bin/env", "-C", bundle, self._conmon, "--api-version", "1"]
+        argv += ["-c", container_id, "-u", container_id, "-n", container_id]
         argv += ["-r", self.program, "-b", bundle, "-p", f"{bundle}/pid", "-P", f"{bundle}/conmon.pid"]
         argv += ["--exit-dir", self._layout.exits, "--persist-dir", bundle, "--full-attach", "--no-sync-log"]
         argv += ["-l", f"k8s-file:{log_path}", "--log-level", "error"]
@@ -186,8 +187,3 @@ def exit_code_in(path: str) -> int | None:
             return int(file.read())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def was_oom_killed(bundle_paths: Sequence[str]) -> bool:
-    """conmon leaves an empty `oom` file when the kernel killed something in the container for memory."""
-    return any(os.path.exists(f"{path}/oom") for path in bundle_paths)
