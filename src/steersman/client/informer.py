@@ -154,7 +154,9 @@ class Informer:
                 list_at = ""
             except ConnectionError as error:
                 # Not a reason to list again: the watch goes on from where it was.
-                log.warning("list or watch failed resource=%s error=%s", self.resource.qualified, error)
+                # That a server is only just starting is no news.
+                level = logging.WARNING if backoff.upcoming_s > 1 else logging.DEBUG
+                log.log(level, "list or watch failed resource=%s error=%s", self.resource.qualified, error)
             await self._clock.sleep(backoff.next())
 
     async def _relist(self, resource_version: str) -> None:

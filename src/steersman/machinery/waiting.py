@@ -41,6 +41,11 @@ class Backoff:
         self._rng = rng or random.Random()
         self._next_s = initial_s
 
+    @property
+    def upcoming_s(self) -> float:
+        """The next pause without its jitter: how long this has been going on."""
+        return self._next_s
+
     def next(self) -> float:
         pause_s = self._next_s
         self._next_s = min(self._limit_s, self._next_s * 2)
