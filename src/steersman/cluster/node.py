@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from steersman.cluster.settings import ClusterSettings, Paths
+from steersman.cri.native import registries
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
 from steersman.kubelet.config import KubeletConfig
@@ -40,7 +41,8 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
 
 
 def images(paths: Paths, clock: Clock) -> NativeImages:
-    return NativeImages(str(paths.containers), clock)
+    """The node's images. Raises RuntimeFault in one sentence if registries.yaml is damaged."""
+    return NativeImages(str(paths.containers), clock, registries.load(str(paths.registries)))
 
 
 @contextlib.asynccontextmanager
