@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import resources
 from typing import Any
 
 from tools.throwaway import ADDRESS, Cluster, Failed
 
-__all__ = ["ADDRESS", "Cluster", "Failed", "eventually"]
+from steersman.machinery.errors import StatusError
+
+__all__ = ["ADDRESS", "Cluster", "Failed", "eventually", "example_manifest"]
 
 
 def eventually(holds: Callable[[], Any], *, within_s: float = 60, what: str = "") -> Any:
@@ -21,8 +24,14 @@ def eventually(holds: Callable[[], Any], *, within_s: float = 60, what: str = ""
             if found:
                 return found
             last = found
-        except (Failed, KeyError, IndexError, ValueError) as fault:
+        except (Failed, StatusError, KeyError, IndexError, ValueError) as fault:
             last = fault
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:.0f} s: {what or holds} (last: {last})")
-        time.sleep(0.1)
+        time.sleep(0.05)
+
+
+def example_manifest() -> str:
+    """The manifest of `steersman example`, without its fixed node port, to be applied in any namespace."""
+    text = resources.files("steersman.cluster.example").joinpath("hello.yaml").read_text()
+    return text.replace(", nodePort: 30080", "")

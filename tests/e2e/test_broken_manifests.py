@@ -49,10 +49,6 @@ def pod(name: str = "broken", *, image: str = "steersman.example/hello:1", extra
             'The Pod "broken" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal '
             "to cpu limit of 1",
         ),
-        (
-            "apiVersion: v1\nkind: Podd\nmetadata: {name: x}\n",
-            'error: resource mapping not found for name: "x" namespace: "" from "STDIN": no matches for kind "Podd" in version "v1"',
-        ),
     ],
 )
 def test_a_broken_manifest_is_refused_in_upstreams_words(cluster: Cluster, namespace: str, manifest: str, message: str) -> None:

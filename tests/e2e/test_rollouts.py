@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
-from tests.e2e.harness import Cluster, eventually
+from tests.e2e.harness import Cluster, eventually, example_manifest
+from tests.e2e.traffic import asking
 
 pytestmark = pytest.mark.root
-
-# A client in the host's namespace, counting what fails. Every request is a new connection.
-CLIENT = """
-bad=0; good=0
-trap 'echo "good=$good bad=$bad"; exit 0' TERM
-while :; do if curl -sf --max-time 5 http://$1 >/dev/null; then good=$((good+1)); else bad=$((bad+1)); fi; done
-"""
 
 
 @pytest.fixture
@@ -28,17 +20,9 @@ def web(cluster: Cluster, namespace: str) -> str:
     return namespace
 
 
-def example_manifest() -> str:
-    from importlib import resources
-
-    text = resources.files("steersman.cluster.example").joinpath("hello.yaml").read_text()
-    return text.replace(", nodePort: 30080", "")
-
-
 def test_a_new_image_rolls_without_a_failed_request_and_undo_brings_the_old_one_back(cluster: Cluster, web: str) -> None:
     address = cluster.get("-n", web, "service", "hello")["spec"]["clusterIP"]
-    client = cluster.popen("sh", "-c", CLIENT, "client", address)
-    try:
+    with asking(cluster, address) as counts:
         eventually(lambda: "version 1" in cluster.curl(f"http://{address}"))
         cluster.kubectl("set", "image", "-n", web, "deployment/hello", "hello=steersman.example/hello:2")
         said = cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
@@ -49,12 +33,7 @@ def test_a_new_image_rolls_without_a_failed_request_and_undo_brings_the_old_one_
         cluster.kubectl("rollout", "undo", "-n", web, "deployment/hello")
         cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
         eventually(lambda: all("version 1" in cluster.curl(f"http://{address}") for _ in range(6)))
-    finally:
-        # nsenter becomes the shell itself, so this is the client's own pid.
-        client.send_signal(signal.SIGTERM)
-        said, _ = client.communicate(timeout=30)
-    counts = dict(part.split("=") for part in said.split())
-    assert int(counts["good"]) > 50 and counts["bad"] == "0", said
+    assert counts.good > 50 and counts.bad == 0
 
 
 def test_scale_to_ten_and_to_one(cluster: Cluster, web: str) -> None:

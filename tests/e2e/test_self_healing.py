@@ -6,7 +6,8 @@ import os
 import signal
 
 import pytest
-from tests.e2e.harness import Cluster, eventually
+from tests.e2e.harness import Cluster, eventually, example_manifest
+from tests.e2e.traffic import asking
 
 pytestmark = pytest.mark.root
 
@@ -41,6 +42,14 @@ def steady(cluster: Cluster, namespace: str) -> str:
 def container_ids(cluster: Cluster, namespace: str) -> dict[str, str]:
     pods = cluster.get("-n", namespace, "pods")["items"]
     return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in pods}
+
+
+def kill(cluster: Cluster, part: str) -> None:
+    """kill -9, and wait until the supervisor has brought the part back and the API answers."""
+    pid = cluster.pid(part)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: cluster.pid(part) not in (0, pid))
+    eventually(lambda: cluster.kubectl("get", "--raw", "/readyz") == "ok")
 
 
 def test_a_container_whose_process_is_killed_is_started_again_with_back_off(cluster: Cluster, steady: str) -> None:
@@ -79,16 +88,31 @@ def test_a_deleted_pod_is_replaced(cluster: Cluster, steady: str) -> None:
 
 @pytest.mark.parametrize("part", ["node", "apiserver", "control"])
 def test_a_killed_part_comes_back_and_running_containers_do_not_notice(cluster: Cluster, steady: str, part: str) -> None:
-    before, pid = container_ids(cluster, steady), cluster.pid(part)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: cluster.pid(part) != pid)
-    eventually(lambda: cluster.kubectl("get", "--raw", "/readyz") == "ok")
+    before = container_ids(cluster, steady)
+    kill(cluster, part)
     cluster.kubectl("scale", "-n", steady, "deployment", "steady", "--replicas=3")
     cluster.kubectl("rollout", "status", "-n", steady, "deployment/steady", "--timeout=60s")
     after = container_ids(cluster, steady)
     assert before.items() <= after.items()
     restarts = [p["status"]["containerStatuses"][0]["restartCount"] for p in cluster.get("-n", steady, "pods")["items"]]
     assert restarts == [0, 0, 0]
+
+
+def test_parts_killed_in_turn_under_load_cost_no_request_and_everything_converges(cluster: Cluster, namespace: str) -> None:
+    cluster.steersman("example", "--image-only", "1")
+    cluster.apply(example_manifest(), namespace=namespace)
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/hello", "--timeout=60s")
+    address = cluster.get("-n", namespace, "service", "hello")["spec"]["clusterIP"]
+    eventually(lambda: "Hello" in cluster.curl(f"http://{address}"))
+    with asking(cluster, address) as counts:
+        for replicas, part in enumerate(("node", "apiserver", "control", "node", "control", "apiserver"), start=4):
+            cluster.kubectl("scale", "-n", namespace, "deployment", "hello", f"--replicas={replicas}")
+            kill(cluster, part)
+        cluster.kubectl("rollout", "status", "-n", namespace, "deployment/hello", "--timeout=90s")
+    assert counts.good > 20 and counts.bad == 0
+    pods = cluster.get("-n", namespace, "pods")["items"]
+    assert len(pods) == 9
+    assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods} == {0}
 
 
 def test_after_kill_9_of_everything_up_brings_the_same_cluster_and_pods_back(cluster: Cluster, steady: str) -> None:

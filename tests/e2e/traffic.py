@@ -1,0 +1,37 @@
+"""A client that asks a Service again and again, every time on a new connection, and counts what fails."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.harness import Cluster
+
+_CLIENT = """
+bad=0; good=0
+trap 'echo "good=$good bad=$bad"; exit 0' TERM
+while :; do if curl -sf --max-time 5 http://$1 >/dev/null; then good=$((good+1)); else bad=$((bad+1)); fi; done
+"""
+
+
+class Counts:
+    """Filled when the client has ended."""
+
+    good = 0
+    bad = 0
+
+
+@contextmanager
+def asking(cluster: Cluster, address: str) -> Iterator[Counts]:
+    """Ask the address for as long as the block lasts."""
+    counts = Counts()
+    client = cluster.popen("sh", "-c", _CLIENT, "client", address)
+    try:
+        yield counts
+    finally:
+        # nsenter becomes the shell itself, so this is the client's own pid.
+        client.send_signal(signal.SIGTERM)
+        said, _ = client.communicate(timeout=30)
+        found = dict(part.split("=") for part in said.split())
+        counts.good, counts.bad = int(found["good"]), int(found["bad"])
