@@ -15,7 +15,7 @@ from typing import Any
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import PODS
-from steersman.apiserver import admission, authn, authz, hooks, local, reviews, version
+from steersman.apiserver import admission, authn, authz, compaction, hooks, local, reviews, version
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import (
     LOOPBACK,
@@ -105,7 +105,6 @@ class APIServer:
         install_basic(self.routes, self.health, self.metrics, version.body)
         address = f"{config.advertise_address}:{config.secure_port}"
         Documents(self.registry, address, version.GIT_VERSION).install(self.routes)
-        Documents(self.registry, f"{config.advertise_address}:{config.secure_port}", version.GIT_VERSION).install(self.routes)
         for path, serve in made.paths.items():
             self.routes.add(path, serve)
         for resource, hook in made.hooks.items():
@@ -150,6 +149,7 @@ class APIServer:
             await self._bootstrap(replace(self.config, secure_port=self.port or self.config.secure_port))
         if listen:
             await self._http.start()
+        self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 
