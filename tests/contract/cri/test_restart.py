@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,23 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
             for each in await runtime.list_pod_sandboxes():
                 await runtime.remove_pod_sandbox(each.id)
             assert bench.leftovers() == []
+
+    run(scenario)
+
+
+def test_after_a_reboot_nothing_counts_as_alive(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            sandbox, running = await bench.started(runtime, shell("sleep 1000", name="running"))
+            created = await runtime.create_container(sandbox, shell("", name="created"), bench.pod())
+        for path in (bench.root / "state").glob("*/*/record.json"):
+            record = json.loads(path.read_text())
+            path.write_text(json.dumps({**record, "boot_id": "an-earlier-one"}))
+        async with bench.runtime() as runtime:
+            assert (await runtime.pod_sandbox_status(sandbox)).state is SandboxState.NOT_READY
+            for container in (running, created):
+                status = await runtime.container_status(container)
+                assert (status.state, status.exit_code, status.reason) == (ContainerState.EXITED, 255, "Unknown")
 
     run(scenario)
 

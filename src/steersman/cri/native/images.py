@@ -221,18 +221,9 @@ class NativeImages:
                 await self.sweep()
 
     async def image_fs(self) -> tuple[str, int, int]:
-        """(path, used bytes, used inodes), counted over the images' unpacked layers."""
+        """(path, used bytes, used inodes) of the images' unpacked layers."""
         used = {name for image in self._index.images.values() for name in image.layer_dirs}
-        return await off_loop(_disk_use, self._root, [f"{self.snapshots.layers}/{name}" for name in used])
-
-
-def _disk_use(root: str, directories: list[str]) -> tuple[str, int, int]:
-    size = inodes = 0
-    for top in directories:
-        for directory, _, files in os.walk(top):
-            inodes += 1 + len(files)
-            size += sum(os.lstat(f"{directory}/{name}").st_blocks * 512 for name in files)
-    return root, size, inodes
+        return self._root, *self._layers.usage(used)
 
 
 def _unlink(path: str) -> None:

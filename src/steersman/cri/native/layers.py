@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import zstandard
 
 from steersman.cri.interface import RuntimeFault
-from steersman.cri.native.files import remove_tree, write_atomic
+from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
 from steersman.cri.native.untar import Readable, UnsafeArchive, unpack
 
 _NAME_LENGTH = 24
@@ -65,11 +65,16 @@ class Layers:
 
     def size(self, diff_id: str) -> int | None:
         """Bytes of content of an unpacked layer; None if it is not here."""
-        try:
-            with open(f"{self.root}/{directory_name(diff_id)}.size") as file:
-                return int(file.read())
-        except FileNotFoundError:
-            return None
+        name = directory_name(diff_id)
+        return self.usage([name])[0] if os.path.exists(f"{self.root}/{name}.size") else None
+
+    def usage(self, names: Iterable[str]) -> tuple[int, int]:
+        """(bytes, inodes) of layer directories, as counted when they were unpacked."""
+        size = inodes = 0
+        for name in names:
+            words = (read_or_none(f"{self.root}/{name}.size") or b"0 0").split()
+            size, inodes = size + int(words[0]), inodes + int(words[-1])
+        return size, inodes
 
     def add(self, stream: io.BufferedReader, diff_id: str) -> int:
         """Unpack a layer (compressed or not) and check it against its diff id. Blocking. Raises RuntimeFault."""
@@ -77,13 +82,13 @@ class Layers:
         os.mkdir(temporary, 0o755)
         hashing = _Hashing(decompressed(stream))
         try:
-            size = unpack(hashing, temporary)
+            size, entries = unpack(hashing, temporary)
             if (found := hashing.digest()) != diff_id:
                 raise RuntimeFault(f"layer has digest {found}, expected {diff_id}", reason="ErrImagePull")
             final = f"{self.root}/{directory_name(diff_id)}"
             remove_tree(final)  # without its size file it was never complete
             os.rename(temporary, final)
-            write_atomic(f"{final}.size", str(size).encode(), mode=0o644, durable=True)
+            write_atomic(f"{final}.size", f"{size} {entries}".encode(), mode=0o644, durable=True)
             return size
         except (UnsafeArchive, tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile) as error:
             raise RuntimeFault(f"layer {diff_id} cannot be unpacked: {error}", reason="ErrImagePull") from error

@@ -118,11 +118,6 @@ class OciRuntime:
         """Apply new limits to a running container. Raises RuntimeFault."""
         self._check(await run(self.command("update", "--resources", resources_file, container_id)))
 
-    async def version(self) -> str:
-        """The runtime's own version line, e.g. `crun version 1.8.1`."""
-        outcome = await run([self.program, "--version"])
-        return outcome.output.decode(errors="replace").partition("\n")[0]
-
     def resize(self, container_id: str, width: int, height: int) -> None:
         self._control(container_id, f"{_RESIZE} {height} {width}\n")
 

@@ -187,6 +187,17 @@ def spawn(
     )
 
 
+def keep_descriptors_to_ourselves() -> None:
+    """Whatever open files we were started with stay ours: conmon and pause processes outlive us and would hold them open for
+    ever."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.set_inheritable(int(name), False)
+            except OSError:  # the listing's own, closed again
+                continue
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a short helper program left: its exit code and everything it wrote."""

@@ -31,7 +31,7 @@ from steersman.cri.interface import (
     Tunnel,
     Usage,
 )
-from steersman.cri.native import attach, execs, machine, stats
+from steersman.cri.native import attach, execs, machine, procs, stats
 from steersman.cri.native.cgroups import Cgroups, settle_hybrid
 from steersman.cri.native.containers import Containers
 from steersman.cri.native.creation import Maker
@@ -45,6 +45,7 @@ from steersman.cri.native.records import ContainerRecord, Records, SandboxRecord
 from steersman.cri.native.recovery import recover
 from steersman.cri.native.sandboxes import Sandboxes
 from steersman.cri.native.threads import finish, off_loop
+from steersman.cri.native.waiting import all_or_first_failure
 from steersman.cri.native.watching import Watches
 from steersman.machinery.clock import Clock
 
@@ -109,6 +110,7 @@ class NativeRuntime:
         await self._stack.aclose()
 
     def _prepare(self) -> None:
+        procs.keep_descriptors_to_ourselves()
         self._layout.prepare()
         path = f"{self._layout.pause_root}/pause"
         if not os.path.exists(path):
@@ -160,15 +162,11 @@ class NativeRuntime:
         return await self._whole(self._sandboxes.run(config))
 
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
-        async with asyncio.TaskGroup() as group:
-            for record in self._containers.of_sandbox(sandbox_id):
-                group.create_task(self._containers.stop(record.id, 0))
+        await all_or_first_failure(self._containers.stop(each.id, 0) for each in self._containers.of_sandbox(sandbox_id))
         await self._whole(self._sandboxes.stop(sandbox_id))
 
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
-        async with asyncio.TaskGroup() as group:
-            for record in self._containers.of_sandbox(sandbox_id):
-                group.create_task(self._containers.remove(record.id))
+        await all_or_first_failure(self._containers.remove(each.id) for each in self._containers.of_sandbox(sandbox_id))
         await self._whole(self._sandboxes.remove(sandbox_id))
 
     async def pod_sandbox_status(self, sandbox_id: str) -> Sandbox:
@@ -253,7 +251,8 @@ async def _quietly(work: Coroutine[Any, Any, T]) -> Callable[[], T]:
     try:
         result = await work
     except Exception as error:
-        failure = error
+        # A full disk or a vanished directory is this runtime's failure like any other.
+        failure = RuntimeFault(str(error)) if isinstance(error, OSError) else error
 
         def fail() -> T:
             raise failure

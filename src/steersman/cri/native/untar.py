@@ -30,8 +30,8 @@ class UnsafeArchive(Exception):
     """The archive names something it must not."""
 
 
-def unpack(stream: Readable, target: str) -> int:
-    """Unpack an uncompressed tar stream into the existing directory; bytes of file content. Raises UnsafeArchive, OSError,
+def unpack(stream: Readable, target: str) -> tuple[int, int]:
+    """Unpack an uncompressed tar stream into the directory; (bytes of file content, entries). Raises UnsafeArchive, OSError,
     TarError."""
     unpacker = _Unpacker(target)
     source: Any = stream  # typeshed asks for a whole file; a streamed tar is only read
@@ -42,7 +42,7 @@ def unpack(stream: Readable, target: str) -> int:
         unpacker.finish()
     finally:
         unpacker.close()
-    return unpacker.size
+    return unpacker.size, unpacker.entries
 
 
 def _parts(name: str) -> list[str]:
@@ -54,7 +54,7 @@ def _parts(name: str) -> list[str]:
 
 class _Unpacker:
     def __init__(self, target: str) -> None:
-        self.size = 0
+        self.size = self.entries = 0
         self._root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._parent_path: str | None = None
         self._parent = -1
@@ -77,6 +77,7 @@ class _Unpacker:
                 os.close(fd)
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        self.entries += 1
         parts = _parts(member.name)
         if not parts:
             if member.isdir():
