@@ -1,0 +1,61 @@
+"""One cluster for all tests that need a real one: made once, used by each test in a namespace of its own, removed at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    # Most tests need no cluster, and not the imports of one either.
+    from tests.conformance.api import Api
+
+    from tools.throwaway import Cluster
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    from tools.throwaway import Cluster
+
+    made = Cluster(f"stm-e2e-{os.getpid()}")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Iterator[Api]:
+    """The cluster's API, as its administrator."""
+    from tests.conformance.api import Api
+
+    with Api(cluster.netns.name, cluster.kubeconfig) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test, deleted without waiting."""
+    from tests.e2e.harness import eventually
+
+    from steersman.api.resources import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
+    from steersman.machinery.errors import NotFound
+
+    stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")[:40].strip("-")
+    name = f"{stem}-{next(_numbers)}"
+    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    # Pods are refused before the first is there, and wait for the second.
+    eventually(lambda: api.get(SERVICE_ACCOUNTS, "default", name))
+    eventually(lambda: api.get(CONFIG_MAPS, "kube-root-ca.crt", name))
+    yield name
+    try:
+        api.delete(NAMESPACES, name)
+    except NotFound:
+        pass
