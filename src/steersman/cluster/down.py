@@ -75,6 +75,7 @@ async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) ->
 
 
 async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
+    from steersman.cri.native.cgroups import unsettle_hybrid
     from steersman.network.bridge import BridgeNetwork
     from steersman.proxy import run as proxying
 
@@ -84,6 +85,7 @@ async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
     for point in mounts_under(paths.state):
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     remove_cgroups(Path("/sys/fs/cgroup"), settings.cgroup_root)
+    unsettle_hybrid(f"{paths.containers}/mounted-controllers")
 
 
 def remove_cgroups(mount: Path, root: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.cri.bench import Bench
 
 from steersman.cri.native import build
-from steersman.cri.native.cgroups import Cgroups
+from steersman.cri.native.cgroups import Cgroups, unsettle_hybrid
 
 _LIMIT_S = 60
 _numbers = itertools.count()
@@ -44,3 +44,4 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterat
 
     yield lambda scenario: asyncio.run(main(scenario))
     Cgroups().remove(f"/{cgroup}")
+    unsettle_hybrid(str(tmp_path / "state" / "mounted-controllers"))

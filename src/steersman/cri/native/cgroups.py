@@ -118,8 +118,8 @@ def _v1_controllers(root: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def settle_hybrid(root: str = _ROOT) -> None:
-    """Mount what version 2 still holds of a hybrid machine's controllers as version 1.
+def settle_hybrid(note: str, root: str = _ROOT) -> None:
+    """Mount what version 2 still holds of a hybrid machine's controllers as version 1; `note`: a file to remember it in.
 
     crun refuses hybrid machines where a controller (hugetlb on a bare Debian kernel) was left to the version 2 hierarchy.
     A machine booted by systemd never has that; controllers in use by version 2 cannot be taken and are left.
@@ -135,9 +135,25 @@ def settle_hybrid(root: str = _ROOT) -> None:
         try:
             os.makedirs(target, exist_ok=True)
             linux.mount("cgroup", target, "cgroup", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, name)
+            with open(note, "a") as file:
+                file.write(f"{target}\n")
             log.info("cgroup controller mounted controller=%s target=%s", name, target)
         except OSError as error:
             log.warning("cgroup controller stays with version 2 controller=%s error=%s", name, error)
+
+
+def unsettle_hybrid(note: str) -> None:
+    """Take back what settle_hybrid mounted, unless somebody has cgroups there by now."""
+    try:
+        with open(note) as file:
+            targets = file.read().split()
+    except FileNotFoundError:
+        return
+    for target in targets:
+        if not any(entry.is_dir() for entry in os.scandir(target)):
+            linux.umount(target)
+            os.rmdir(target)
+    os.unlink(note)
 
 
 def _write(path: str, text: str) -> None:

@@ -117,7 +117,7 @@ class NativeRuntime:
             write_atomic(path, pause_program(), mode=0o755)
         os.chmod(path, 0o755)
         if self._oci.name == "crun":
-            settle_hybrid()
+            settle_hybrid(f"{self._layout.root}/mounted-controllers")
 
     def _look_at(self, container_id: str) -> None:
         """Have a possible end of a container looked at, in the background."""
