@@ -1,8 +1,9 @@
 """From request bodies to objects: parsing, type check, unknown and duplicate fields, canonical values, defaults.
 
-Objects stay the dicts that were parsed, with what the client sent. The hot path is one orjson parse, one msgspec parse that only
-checks, and a short pass over quantities and times; everything slower (schema/walk.py, duplicate search) runs only when that finds
-something. Messages: upstream endpoints/handlers/rest.go, apimachinery runtime, sigs.k8s.io/json.
+Objects stay the dicts that were parsed, with what the client sent, but for zero values that Go leaves out. The hot path is one
+orjson parse, one msgspec parse that only checks, and a short pass over quantities and times; everything slower (schema/zeros.py,
+schema/walk.py, duplicate search) runs only when that finds something.
+Messages: upstream endpoints/handlers/rest.go, apimachinery runtime, sigs.k8s.io/json.
 Not here: validation of values, admission, name and namespace checks against the URL.
 """
 
@@ -19,6 +20,7 @@ from steersman.api.protobuf import envelope
 from steersman.api.protobuf.decode import decode as decode_message
 from steersman.api.protobuf.facts import known
 from steersman.api.protobuf.wire import Malformed
+from steersman.api.schema import zeros
 from steersman.api.schema.checker import checker
 from steersman.api.schema.loader import schema
 from steersman.api.schema.walk import json_kind, walk
@@ -51,8 +53,10 @@ def decode(body: bytes, media_type: str, spec: KindSpec, field_validation: Field
     obj, repeated = _parse(body, media_type, spec)
     gvk = _identify(obj, spec)
     doubled = duplicates.in_json(body, obj) if repeated is None and field_validation != "Ignore" else repeated or []
-    fast = checker(spec.schema).accepts_json(body) if repeated is None else checker(spec.schema).accepts(obj)
-    checked = _settle(obj, spec, fast, has_nulls=repeated is not None or b"null" in body)
+    check, from_json = checker(spec.schema), repeated is None
+    tight = from_json and check.accepts_tight_json(body)
+    fast = tight or (check.accepts_json(body) if from_json else check.accepts(obj))
+    checked = _settle(obj, spec, fast, has_nulls=not from_json or b"null" in body, has_zeros=not tight)
     if checked.errors:
         raise _not_handled(gvk, spec, checked.errors[0])
     warnings: list[str] = []
@@ -77,7 +81,7 @@ def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
         obj = decode_message(spec.schema, said.raw)
     except Malformed as error:
         raise _not_handled(gvk, spec, str(error)) from None
-    checked = _settle(obj, spec, True, has_nulls=False)
+    checked = _settle(obj, spec, True, has_nulls=False, has_zeros=True)
     if checked.errors:
         raise _not_handled(gvk, spec, checked.errors[0])
     obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
@@ -87,16 +91,19 @@ def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
 
 def typecheck(obj: Obj, spec: KindSpec) -> Checked:
     """Check an object made by a patch and clean it in place: nulls and unknown fields go, values become canonical."""
-    return _settle(obj, spec, checker(spec.schema).accepts(obj), has_nulls=True)
+    return _settle(obj, spec, checker(spec.schema).accepts(obj), has_nulls=True, has_zeros=True)
 
 
-def _settle(obj: Obj, spec: KindSpec, accepted: bool, *, has_nulls: bool) -> Checked:
+def _settle(obj: Obj, spec: KindSpec, accepted: bool, *, has_nulls: bool, has_zeros: bool) -> Checked:
     check = checker(spec.schema)
     if accepted and (not has_nulls or check.drop_nulls(obj)) and check.canonicalize(obj):
+        if has_zeros:
+            zeros.drop(obj, spec.schema)
         return Checked()
     cleaned, findings = walk(obj, spec.schema)
     obj.clear()
     obj.update(cleaned)
+    zeros.drop(obj, spec.schema)
     return Checked(findings.errors, [f'unknown field "{path}"' for path in findings.unknown])
 
 

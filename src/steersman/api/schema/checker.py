@@ -1,20 +1,21 @@
 """Checks objects against the schema at C speed, and brings their values into canonical form.
 
-`Checker` holds, per definition, a msgspec type made lazily from the facts and a plan of the places where quantities and times
+`Checker` holds, per definition, msgspec types made lazily from the facts and a plan of the places where quantities and times
 are. The msgspec objects are thrown away: only that they could be made counts (design decision 3). When they could not,
-schema/walk.py finds out why.
+schema/walk.py finds out why. There are two types per definition: the tight one takes no zero values where schema/zeros.py would
+drop them, so that most objects are known to need no further look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any
 
 import msgspec
 
-from steersman.api.schema import scalars
+from steersman.api.schema import scalars, zeros
 from steersman.api.schema.loader import Type, schema
 from steersman.machinery import quantity
 from steersman.machinery.meta import Obj
@@ -38,6 +39,15 @@ _SCALARS: dict[str, Any] = {
     "raw": Any,
     "any": Any,
 }
+_TIGHT: dict[str, Any] = {
+    **_SCALARS,
+    "string": Annotated[str, msgspec.Meta(min_length=1)],
+    "int32": Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)],
+    "int64": Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)],
+    "bytes": Annotated[bytes, msgspec.Meta(min_length=1)],
+}
+"""False can't be excluded, nor can 0.0."""
+_FULL = msgspec.Meta(min_length=1)
 _RAW_KINDS = ("raw", "any")
 _CONTAINERS = (dict, list)
 
@@ -50,21 +60,27 @@ class Checker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._type = _struct(name, ())
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._type)
         self._fix = _fix_struct(name, (name,))
         self._free_form = _has_free_form(name)
 
+    @cached_property
+    def _tight(self) -> msgspec.json.Decoder[Any]:
+        return msgspec.json.Decoder(_struct(self.name, (), tight=True))
+
+    @cached_property
+    def _loose(self) -> msgspec.json.Decoder[Any]:
+        return msgspec.json.Decoder(_struct(self.name, (), tight=False))
+
     def accepts_json(self, body: bytes) -> bool:
-        try:
-            self._decoder.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        return True
+        return _decodes(self._loose, body)
+
+    def accepts_tight_json(self, body: bytes) -> bool:
+        """Whether the body is right, and sure to hold nothing that `zeros.drop` would drop."""
+        return b"false" not in body and _decodes(self._tight, body)
 
     def accepts(self, obj: Obj) -> bool:
         try:
-            msgspec.convert(obj, self._type)
+            msgspec.convert(obj, self._loose.type)
         except (msgspec.ValidationError, RecursionError):
             return False
         return True
@@ -86,21 +102,29 @@ class Checker:
         return True
 
 
+def _decodes(decoder: msgspec.json.Decoder[Any], body: bytes) -> bool:
+    try:
+        decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 @cache
 def checker(name: str) -> Checker:
     return Checker(name)
 
 
 @cache
-def _struct_cached(name: str) -> Any:
-    return _make_struct(name, (name,))
+def _struct_cached(name: str, *, tight: bool) -> Any:
+    return _make_struct(name, (name,), tight=tight)
 
 
-def _struct(name: str, inside: tuple[str, ...]) -> Any:
+def _struct(name: str, inside: tuple[str, ...], *, tight: bool) -> Any:
     """The msgspec type of a definition. A definition that contains itself is not checked below its second level."""
     if name in inside:
         return dict[str, Any]
-    return _make_struct(name, (*inside, name)) if _recursive(name) else _struct_cached(name)
+    return _make_struct(name, (*inside, name), tight=tight) if _recursive(name) else _struct_cached(name, tight=tight)
 
 
 @cache
@@ -118,27 +142,29 @@ def _recursive(name: str) -> bool:
     return False
 
 
-def _make_struct(name: str, inside: tuple[str, ...]) -> Any:
+def _make_struct(name: str, inside: tuple[str, ...], *, tight: bool) -> Any:
     definition = schema().definition(name)
+    full = zeros.droppable(name) if tight else frozenset()
     fields: list[tuple[str, Any, Any]] = []
     rename = {}
     for number, field in enumerate(definition.fields.values()):
         attribute = f"f{number}"
         rename[attribute] = field.name
-        fields.append((attribute, _python_type(field.type, inside) | None, None))
+        fields.append((attribute, _python_type(field.type, inside, tight, full=field.name in full) | None, None))
     if not fields:
         return dict[str, Any]
     return msgspec.defstruct(definition.short_name, fields, rename=rename, forbid_unknown_fields=True, gc=False)
 
 
-def _python_type(kind: Type, inside: tuple[str, ...]) -> Any:
+def _python_type(kind: Type, inside: tuple[str, ...], tight: bool, *, full: bool = False) -> Any:
+    """`full`: zero values are refused."""
     if kind.kind == "ref":
-        return _struct(kind.ref, inside)
-    if kind.kind == "list":
-        return list.__class_getitem__(_python_type(kind.leaf if kind.item is None else kind.item, inside))
-    if kind.kind == "map":
-        return dict.__class_getitem__((str, _python_type(kind.leaf if kind.item is None else kind.item, inside)))
-    return _SCALARS[kind.kind]
+        return _struct(kind.ref, inside, tight=tight)
+    if kind.item is None:
+        return (_TIGHT if full else _SCALARS)[kind.kind]
+    item = _python_type(kind.item, inside, tight)
+    made = list.__class_getitem__(item) if kind.kind == "list" else dict.__class_getitem__((str, item))
+    return Annotated[made, _FULL] if full else made
 
 
 _FIXES: dict[str, Fix] = {

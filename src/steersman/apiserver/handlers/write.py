@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from steersman.api.decode import decode
+from steersman.api.schema.zeros import fill
 from steersman.apiserver.contracts import AdmissionRequest, Call
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import WriteOptions
@@ -71,11 +72,13 @@ class Write:
             self.warnings += self.served.spec.strategy.warnings(new, old)
 
     def encoded(self, obj: Obj) -> bytes:
-        """The stored form. Empty metadata fields are left out, as upstream's encoding leaves them out."""
+        """The stored form. Empty metadata fields are left out, and an empty status is there, as in upstream's encoding."""
         meta = obj["metadata"]
         for key in _OMITTED_EMPTY:
             if key in meta and not meta[key]:
                 del meta[key]
+        if self.served.spec.schema:
+            fill(obj, self.served.spec.schema)
         return encode(self.served.to_storage(obj))
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
