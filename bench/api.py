@@ -7,14 +7,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import orjson
+
 from bench import servers, wrk
 from bench.report import Figure, Report
+from bench.usage import cpu_s
 from steersman.api.resources import CLUSTER_ROLE_BINDINGS, PODS, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
-from steersman.cluster.components import client_for
 from steersman.machinery.meta import Obj
 
-_PORT, _BARE_PORT = 17443, 17444
 _IDLE_S = 10.0
 _POST_SCRIPT = """
 wrk.method = "POST"
@@ -29,53 +30,61 @@ end
 
 
 def measure(report: Report) -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, servers.api_server(Path(directory), _PORT) as server:
+    port = servers.free_port()
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, servers.api_server(Path(directory), port) as server:
         report.add(Figure("API server: start to /readyz", server.started_s, "s", upstream="2.2 s", goal="0.8 s"))
         _measure_idle(report, server)
         try:
-            asyncio.run(_measure_load(report, server))
+            _measure_load(report, server)
         except wrk.NoWrk as lack:
             report.skip("API server under load", str(lack))
 
 
 def _measure_idle(report: Report, server: servers.Running) -> None:
     time.sleep(2)
-    before = server.cpu_s()
+    before = cpu_s(server.pid)
     time.sleep(_IDLE_S)
-    share = 100 * (server.cpu_s() - before) / _IDLE_S
+    share = 100 * (cpu_s(server.pid) - before) / _IDLE_S
     report.add(Figure("API server idle: memory (PSS)", server.pss_mb(), "MB", upstream="271+49 MB"))
     report.add(Figure("API server idle: CPU", share, "%", upstream="2.8 % (whole)", goal="0.5 % (whole)"))
 
 
-async def _measure_load(report: Report, server: servers.Running) -> None:
-    async with client_for(server.paths.admin_kubeconfig, "bench") as client:
-        token = await _admin_token(client)
-        await client.create(PODS, pod("one"), "default")
-        one = await client.raw("GET", "/api/v1/namespaces/default/pods/one")
+def _measure_load(report: Report, server: servers.Running) -> None:
+    token, one = asyncio.run(_prepared(server))
     headers = {"Authorization": f"Bearer {token}"}
-    rate = await asyncio.to_thread(wrk.rate, f"{server.url}/api/v1/namespaces/default/pods/one", headers=headers)
-    import orjson
-
-    with servers.bare_server(server.paths, _BARE_PORT, orjson.dumps(one)) as bare:
-        bare_rate = await asyncio.to_thread(wrk.rate, f"{bare.url}/", headers={})
-    report.add(
-        Figure("GET one pod, TLS, 16 connections", rate[0], "/s", bare_rate[0], "aiohttp, same bytes", "4,650/s", "18,600/s")
-    )
+    pods_url = f"{server.url}/api/v1/namespaces/default/pods"
+    bare_rate, _ = _bare_rates(server, one)
+    rate, _ = wrk.rate(f"{pods_url}/one", headers=headers)
+    report.add(Figure("GET one pod, TLS, 16 connections", rate, "/s", bare_rate, "aiohttp, same bytes", "4,650/s", "18,600/s"))
     script = server.paths.state / "post.lua"
     before, after = orjson.dumps(pod("@")).decode().split("@")
     script.write_text(_POST_SCRIPT % (before, after))
-    pods_url = f"{server.url}/api/v1/namespaces/default/pods"
-    posted = await asyncio.to_thread(wrk.rate, pods_url, headers=headers, script=script)
-    report.add(
-        Figure("POST pods, durable, TLS, 16 connections", posted[0], "/s", bare_rate[0], "aiohttp, GETs", "1,440/s", "2,880/s")
-    )
-    async with client_for(server.paths.admin_kubeconfig, "bench") as client:
-        listed = await client.transport.request("GET", "/api/v1/pods?resourceVersion=0")
-    rates = await asyncio.to_thread(wrk.rate, f"{server.url}/api/v1/pods?resourceVersion=0", headers=headers, connections=2)
-    with servers.bare_server(server.paths, _BARE_PORT, listed.body) as bare:
-        bare_rates = await asyncio.to_thread(wrk.rate, f"{bare.url}/", headers={}, connections=2)
-    what = f"LIST pods ({len(listed.body) / 1e6:.0f} MB, resourceVersion=0)"
-    report.add(Figure(what, rates[1], "MB/s", bare_rates[1], "aiohttp, same bytes", "141-171 MB/s", "10x"))
+    rate, _ = wrk.rate(pods_url, headers=headers, script=script)
+    report.add(Figure("POST pods, durable, TLS, 16 connections", rate, "/s", bare_rate, "aiohttp, GETs", "1,440/s", "2,880/s"))
+    all_pods = "/api/v1/pods?resourceVersion=0"
+    body = asyncio.run(_body(server, all_pods))
+    _, bare_mb = _bare_rates(server, body, connections=2)
+    _, mb = wrk.rate(server.url + all_pods, headers=headers, connections=2)
+    what = f"LIST pods ({len(body) / 1e6:.0f} MB, resourceVersion=0)"
+    report.add(Figure(what, mb, "MB/s", bare_mb, "aiohttp, same bytes", "141-171 MB/s", "10x"))
+
+
+def _bare_rates(server: servers.Running, body: bytes, connections: int = 16) -> tuple[float, float]:
+    with servers.bare_server(server.paths, servers.free_port(), body) as bare:
+        return wrk.rate(f"{bare.url}/", headers={}, connections=connections)
+
+
+async def _prepared(server: servers.Running) -> tuple[str, bytes]:
+    """A token that may do everything, and a pod as the server sends it."""
+    async with server.client() as client:
+        token = await _admin_token(client)
+        await client.create(PODS, pod("one"), "default")
+    return token, await _body(server, "/api/v1/namespaces/default/pods/one")
+
+
+async def _body(server: servers.Running, target: str) -> bytes:
+    async with server.client() as client:
+        return (await client.transport.request("GET", target)).body
 
 
 async def _admin_token(client: RestClient) -> str:

@@ -8,12 +8,12 @@ import shutil
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from tools.throwaway import Cluster
 
 from bench.report import Figure, Report
+from bench.usage import cpu_s
 from steersman.cluster.procs import pss
 
 _PARTS = ("supervisor", "apiserver", "control", "node")
@@ -49,25 +49,15 @@ def _measure_idle(report: Report, cluster: Cluster) -> None:
     """Before any pod: memory after a minute of rest, then processor time over half a minute."""
     time.sleep(_SETTLE_S)
     memory = {part: pss(cluster.pid(part)) / 1e6 for part in _PARTS}
-    before = _cpu_s(cluster)
+    before = {part: cpu_s(cluster.pid(part)) for part in _PARTS}
     time.sleep(_IDLE_S)
-    used = {part: 100 * (after - before[part]) / _IDLE_S for part, after in _cpu_s(cluster).items()}
+    used = {part: 100 * (cpu_s(cluster.pid(part)) - before[part]) / _IDLE_S for part in _PARTS}
     report.add(Figure("idle: memory of everything (PSS)", sum(memory.values()), "MB", upstream="661 MB", goal="160 MB"))
     for part, size in memory.items():
         report.add(Figure(f"idle: memory of the {part} (PSS)", size, "MB"))
     control = used["apiserver"] + used["control"]
     report.add(Figure("idle: CPU of the control plane", control, "%", upstream="2.8 %", goal="0.5 %"))
     report.add(Figure("idle: CPU of everything", sum(used.values()), "%"))
-
-
-def _cpu_s(cluster: Cluster) -> dict[str, float]:
-    """Processor seconds each part has used, to the nanosecond: /proc/PID/stat counts only whole ticks."""
-    return {part: _scheduled_s(cluster.pid(part)) for part in _PARTS}
-
-
-def _scheduled_s(pid: int) -> float:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _measure_pods(report: Report, cluster: Cluster) -> None:
