@@ -240,11 +240,15 @@ class ContainerStarter:
 
 
 def _sub_path(mount: Obj, variables: Mapping[str, str]) -> str:
-    """The subPath, expanded. Raises RuntimeFault when a name in subPathExpr is unknown."""
-    if not mount.get("subPathExpr"):
-        return str(mount.get("subPath") or "")
-    missing: list[str] = []
-    text = expand(mount["subPathExpr"], variables, missing)
-    if missing:
-        raise RuntimeFault(f"missing value for {', '.join(missing)}")
+    """The subPath, expanded. Raises RuntimeFault when a name in subPathExpr is unknown, or the path is not one inside."""
+    text = str(mount.get("subPath") or "")
+    if mount.get("subPathExpr"):
+        missing: list[str] = []
+        text = expand(mount["subPathExpr"], variables, missing)
+        if missing:
+            raise RuntimeFault(f"missing value for {', '.join(missing)}")
+    if text.startswith("/"):
+        raise RuntimeFault(f"error SubPath `{text}` must not be an absolute path")
+    if ".." in text.split("/"):
+        raise RuntimeFault(f"unable to provision SubPath `{text}`: must not contain '..'")
     return text

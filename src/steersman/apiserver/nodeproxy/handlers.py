@@ -9,6 +9,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from steersman.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
+from steersman.apiserver import websocket
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import Call, CallHandler
 from steersman.apiserver.http import Response
@@ -58,6 +59,8 @@ class NodeProxy:
             raise InternalError.of(f'Get "{target.origin}{target.path}": {fault}') from fault
         if answer.status >= 400:
             raise await _kubelet_error(answer)
+        if answer.chunks is not None and websocket.is_websocket(call.request):
+            return await websocket.stream(call.request, answer.chunks)
         return Response(200, content_type="text/plain", chunks=answer.chunks)
 
     def _stream(self, what: str) -> CallHandler:
