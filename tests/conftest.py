@@ -13,7 +13,6 @@ import pytest
 if TYPE_CHECKING:
     # Most tests need no cluster, and not the imports of one either.
     from tests.conformance.api import Api
-
     from tools.throwaway import Cluster
 
 _numbers = itertools.count(1)

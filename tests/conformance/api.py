@@ -9,11 +9,14 @@ import asyncio
 import queue
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
+
 from steersman.client import kubeconfig
+from steersman.client.http import make_ssl_context
 from steersman.client.interface import Answer, WatchEvent
 from steersman.client.rest import RestClient
 from steersman.machinery.gvk import Resource
@@ -123,6 +126,19 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._call(self.client.transport.request(method, target, headers=named, body=body))
 
+    def websocket(self, target: str, protocol: str) -> Sequence[bytes]:
+        """All frames of a WebSocket until the server closes it."""
+
+        async def read() -> Sequence[bytes]:
+            connection = kubeconfig.resolve(kubeconfig.read(self._config))
+            context = make_ssl_context(connection.ca, connection.cert, connection.key)
+            async with aiohttp.ClientSession() as session:
+                async with session.ws_connect(connection.server + target, protocols=(protocol,), ssl=context) as socket:
+                    assert socket.protocol == protocol
+                    return [it.data if isinstance(it.data, bytes) else it.data.encode() async for it in socket]
+
+        return self._call(read())
+
     @contextmanager
     def watching(self, resource: Resource, namespace: str = "", **options: Any) -> Iterator[Watching]:
         """Options: resource_version, label_selector, field_selector."""
@@ -130,10 +146,10 @@ class Api:
 
         async def follow() -> None:
             try:
-                async with aclosing(self.client.watch(resource, namespace, **options)) as events:
-                    async for event in events:
-                        if event.type != "BOOKMARK":
-                            watching.events.put(event)
+                # Cancelling breaks it off: nothing more is done with the stream.
+                async for event in self.client.watch(resource, namespace, **options):
+                    if event.type != "BOOKMARK":
+                        watching.events.put(event)
             except Exception as fault:
                 watching.events.put(fault)
 

@@ -13,7 +13,7 @@ from tests.e2e.harness import Cluster, eventually
 
 from steersman.api.resources import ENDPOINT_SLICES, PODS
 from steersman.client.rest import object_path, query
-from steersman.machinery.errors import NotFound
+from steersman.machinery.errors import NotFound, from_status
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, dig, name_of
 
@@ -85,7 +85,9 @@ class Space:
     def finished(self, pod: Obj, *, within_s: float = 30) -> Obj:
         """Create a pod; it as it is once all of its containers have ended for good."""
         made = self.create(PODS, pod)
-        return self.until(PODS, name_of(made), lambda it: dig(it, "status", "phase") in ("Succeeded", "Failed"), within_s=within_s)
+        return self.until(
+            PODS, name_of(made), lambda it: dig(it, "status", "phase") in ("Succeeded", "Failed"), within_s=within_s
+        )
 
     def output(self, pod: Obj) -> str:
         """Create a pod that must succeed; what its only, or first, container wrote."""
@@ -95,8 +97,10 @@ class Space:
         return said
 
     def logs(self, pod: str, **options: str | int) -> str:
-        said = self.api.raw("GET", object_path(PODS, self.name, pod, "log") + query(**options))
-        return said if isinstance(said, str) else json.dumps(said)
+        answer = self.api.request("GET", object_path(PODS, self.name, pod, "log") + query(**options))
+        if answer.status != 200:
+            raise from_status(json.loads(answer.body), answer.status)
+        return answer.body.decode()
 
     def exec(self, pod: str, *command: str, container: str = "", code: int | None = 0) -> str:
         chosen = ("-c", container) if container else ()

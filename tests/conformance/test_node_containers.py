@@ -23,14 +23,16 @@ FALLBACK = {"terminationMessagePolicy": "FallbackToLogsOnError"}
             {},
             "entrypoint default\n",
             marks=pytest.mark.conformance(
-                "[sig-node] Containers should use the image defaults if command and args are blank [NodeConformance] [Conformance]"
+                "[sig-node] Containers should use the image defaults if command and args are blank [NodeConformance] "
+                "[Conformance]"
             ),
         ),
         pytest.param(
             {"args": ["override", "arguments"]},
             "entrypoint override arguments\n",
             marks=pytest.mark.conformance(
-                "[sig-node] Containers should be able to override the image's default arguments (container cmd) [NodeConformance] "
+                "[sig-node] Containers should be able to override the image's default arguments (container cmd) "
+                "[NodeConformance] "
                 "[Conformance]"
             ),
         ),
@@ -138,7 +140,8 @@ def test_the_termination_message_is_reported(space: Space, script: str, fields: 
 
 
 @pytest.mark.conformance(
-    "[sig-node] Kubelet when scheduling a busybox command in a pod should print the output to logs [NodeConformance] [Conformance]"
+    "[sig-node] Kubelet when scheduling a busybox command in a pod should print the output to logs [NodeConformance] "
+    "[Conformance]"
 )
 def test_output_is_in_the_logs(space: Space) -> None:
     assert space.output(pod("echo 'Hello World'; echo 'Hello errors' >&2")) == "Hello World\nHello errors\n"
@@ -184,7 +187,9 @@ INIT_2 = container("true", name="init2")
 BROKEN = container("exit 1", name="init1")
 
 
-@pytest.mark.conformance("[sig-node] InitContainer [NodeConformance] should invoke init containers on a RestartNever pod [Conformance]")
+@pytest.mark.conformance(
+    "[sig-node] InitContainer [NodeConformance] should invoke init containers on a RestartNever pod [Conformance]"
+)
 def test_init_containers_run_to_their_end_before_the_others(space: Space) -> None:
     done = space.finished(pod("true", spec={"initContainers": [INIT_1, INIT_2]}))
     assert done["status"]["phase"] == "Succeeded" and condition(done, "Initialized") == "True"
@@ -196,7 +201,9 @@ def test_init_containers_run_to_their_end_before_the_others(space: Space) -> Non
     assert first["finishedAt"] <= second["startedAt"] <= container_status(done)["state"]["terminated"]["startedAt"]
 
 
-@pytest.mark.conformance("[sig-node] InitContainer [NodeConformance] should invoke init containers on a RestartAlways pod [Conformance]")
+@pytest.mark.conformance(
+    "[sig-node] InitContainer [NodeConformance] should invoke init containers on a RestartAlways pod [Conformance]"
+)
 def test_init_containers_run_before_those_that_stay(space: Space) -> None:
     found = space.running(pod(SLEEP, spec={"initContainers": [INIT_1, INIT_2], "restartPolicy": "Always"}))
     assert found["status"]["phase"] == "Running" and condition(found, "Initialized") == "True"

@@ -56,9 +56,7 @@ def each(behaviour: str, *, tags: str = NODE, sources: tuple[Source, ...] = SOUR
     return pytest.mark.parametrize(
         "source",
         [
-            pytest.param(
-                source, id=source.area, marks=pytest.mark.conformance(f"[sig-storage] {source.area} {behaviour} {tags}")
-            )
+            pytest.param(source, id=source.area, marks=pytest.mark.conformance(f"[sig-storage] {source.area} {behaviour} {tags}"))
             for source in sources
         ],
     )

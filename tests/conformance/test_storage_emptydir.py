@@ -24,7 +24,8 @@ MEDIA = {"default": {}, "tmpfs": {"medium": "Memory"}}
             mode,
             medium,
             marks=pytest.mark.conformance(
-                f"[sig-storage] EmptyDir volumes should support ({user},{mode},{medium}) [LinuxOnly] [NodeConformance] [Conformance]"
+                f"[sig-storage] EmptyDir volumes should support ({user},{mode},{medium}) [LinuxOnly] [NodeConformance] "
+                "[Conformance]"
             ),
         )
         for user, mode, medium in itertools.product(("root", "non-root"), ("0644", "0666", "0777"), MEDIA)

@@ -1,0 +1,174 @@
+"""[sig-node] Probing container, Container Lifecycle Hook, PreStop."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conformance.objects import SLEEP, pod
+from tests.conformance.space import Space, condition, container_status
+from tests.e2e.harness import eventually
+
+from steersman.api.resources import PODS
+from steersman.machinery.meta import Obj, parse_time
+
+pytestmark = pytest.mark.root
+
+NODE = "[NodeConformance] [Conformance]"
+QUICK = {"periodSeconds": 1, "failureThreshold": 1}
+RESTARTED = {"restartPolicy": "Always"}
+HEALTHZ = "mkdir -p /www; echo ok > /www/healthz; httpd -p 8080 -h /www;"
+"""A server whose /healthz is there until something removes it."""
+
+
+@pytest.mark.parametrize(
+    ("script", "probe"),
+    [
+        pytest.param(
+            f"echo ok > /tmp/health; (sleep 2; rm /tmp/health) & {SLEEP}",
+            {"exec": {"command": ["cat", "/tmp/health"]}},
+            marks=pytest.mark.conformance(
+                f'[sig-node] Probing container should be restarted with a exec "cat /tmp/health" liveness probe {NODE}'
+            ),
+        ),
+        pytest.param(
+            f"{HEALTHZ} (sleep 2; rm /www/healthz) & {SLEEP}",
+            {"httpGet": {"path": "/healthz", "port": 8080}},
+            marks=pytest.mark.conformance(
+                f"[sig-node] Probing container should be restarted with a /healthz http liveness probe {NODE}"
+            ),
+        ),
+    ],
+)
+def test_a_container_that_is_not_alive_is_restarted(space: Space, script: str, probe: Obj) -> None:
+    space.create(PODS, pod(script, spec=RESTARTED, livenessProbe={**probe, **QUICK, "initialDelaySeconds": 1}))
+    space.until(PODS, "pod", lambda it: container_status(it)["restartCount"] >= 1)
+
+
+@pytest.mark.conformance(f"[sig-node] Probing container should have monotonically increasing restart count {NODE}")
+def test_the_restart_count_only_grows(space: Space) -> None:
+    probe = {"httpGet": {"path": "/nothing", "port": 8080}, **QUICK}
+    seen: list[int] = []
+    with space.watching(PODS) as watching:
+        space.create(PODS, pod(f"{HEALTHZ} {SLEEP}", spec=RESTARTED, livenessProbe=probe))
+        while not seen or seen[-1] < 2:
+            for status in watching.next(40).object["status"].get("containerStatuses") or ():
+                seen.append(status["restartCount"])
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("script", "probe"),
+    [
+        pytest.param(
+            f"echo ok > /tmp/health; {SLEEP}",
+            {"exec": {"command": ["cat", "/tmp/health"]}},
+            marks=pytest.mark.conformance(
+                f'[sig-node] Probing container should *not* be restarted with a exec "cat /tmp/health" liveness probe {NODE}'
+            ),
+        ),
+        pytest.param(
+            f"{HEALTHZ} {SLEEP}",
+            {"httpGet": {"path": "/healthz", "port": 8080}},
+            marks=pytest.mark.conformance(
+                f"[sig-node] Probing container should *not* be restarted with a /healthz http liveness probe {NODE}"
+            ),
+        ),
+        pytest.param(
+            f"{HEALTHZ} rm /www/healthz; {SLEEP}",
+            {"tcpSocket": {"port": 8080}},
+            marks=pytest.mark.conformance(
+                f"[sig-node] Probing container should *not* be restarted with a tcp:8080 liveness probe {NODE}"
+            ),
+        ),
+    ],
+)
+def test_a_container_that_is_alive_is_left_alone(space: Space, script: str, probe: Obj) -> None:
+    # The readiness probe, run as often, tells how many times the liveness probe must have been run.
+    count = {"exec": {"command": ["sh", "-c", "echo x >> /count; test $(wc -l < /count) -gt 3"]}, "periodSeconds": 1}
+    liveness = {**probe, **QUICK, "initialDelaySeconds": 1}
+    found = space.running(pod(script, spec=RESTARTED, livenessProbe=liveness, readinessProbe=count))
+    assert container_status(found)["restartCount"] == 0
+
+
+@pytest.mark.conformance(
+    f"[sig-node] Probing container with readiness probe should not be ready before initial delay and never restart {NODE}"
+)
+def test_readiness_waits_for_the_initial_delay(space: Space) -> None:
+    found = space.running(
+        pod(SLEEP, readinessProbe={"exec": {"command": ["true"]}, "initialDelaySeconds": 3, "periodSeconds": 1})
+    )
+    started = parse_time(container_status(found)["state"]["running"]["startedAt"])
+    (ready,) = [parse_time(it["lastTransitionTime"]) for it in found["status"]["conditions"] if it["type"] == "Ready"]
+    assert started is not None and ready is not None and (ready - started).total_seconds() >= 2
+    assert container_status(found)["restartCount"] == 0
+
+
+@pytest.mark.conformance(
+    f"[sig-node] Probing container with readiness probe that fails should never be ready and never restart {NODE}"
+)
+def test_what_is_never_ready_runs_on(space: Space) -> None:
+    probe = {"exec": {"command": ["sh", "-c", "echo x >> /count; false"]}, "periodSeconds": 1}
+    space.create(PODS, pod(SLEEP, spec=RESTARTED, readinessProbe=probe))
+    space.until(PODS, "pod", lambda it: it["status"]["phase"] == "Running")
+    eventually(lambda: int(space.exec("pod", "wc", "-l", "/count").split()[0]) >= 3)
+    found = space.get(PODS, "pod")
+    assert condition(found, "Ready") == "False" and container_status(found)["restartCount"] == 0
+    assert container_status(found)["ready"] is False and container_status(found)["started"] is True
+
+
+def hook_server(space: Space) -> str:
+    """A pod that notes what it is asked for; its address."""
+    made = space.running(
+        pod(
+            name="server",
+            readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+            command=["httpd", "-f", "-vv", "-p", "8080", "-h", "/tmp"],
+        )
+    )
+    return str(made["status"]["podIP"])
+
+
+def asked(space: Space, what: str) -> bool:
+    return f"url:/{what}" in space.logs("server")
+
+
+WAYS = ("exec", "http")
+
+
+def hook(way: str, address: str, what: str) -> Obj:
+    if way == "exec":
+        return {"exec": {"command": ["sh", "-c", f"wget -qO- http://{address}:8080/{what}; true"]}}
+    return {"httpGet": {"host": address, "port": 8080, "path": f"/{what}"}}
+
+
+HOOK = "[sig-node] Container Lifecycle Hook when create a pod with lifecycle hook should execute"
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, marks=pytest.mark.conformance(f"{HOOK} poststart {way} hook properly {NODE}")) for way in WAYS],
+)
+def test_the_post_start_hook_is_executed(space: Space, way: str) -> None:
+    address = hook_server(space)
+    space.running(pod(SLEEP, lifecycle={"postStart": hook(way, address, "started")}))
+    eventually(lambda: asked(space, "started"))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, marks=pytest.mark.conformance(f"{HOOK} prestop {way} hook properly {NODE}")) for way in WAYS],
+)
+def test_the_pre_stop_hook_is_executed(space: Space, way: str) -> None:
+    address = hook_server(space)
+    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 15}, lifecycle={"preStop": hook(way, address, "stopping")}))
+    space.delete(PODS, "pod")
+    space.gone(PODS, "pod")
+    eventually(lambda: asked(space, "stopping"))
+
+
+@pytest.mark.conformance("[sig-node] PreStop should call prestop when killing a pod [Conformance]")
+def test_a_pod_is_told_before_it_is_killed(space: Space) -> None:
+    address = hook_server(space)
+    write = {"exec": {"command": ["wget", "-qO-", "--post-data=x", f"http://{address}:8080/write"]}}
+    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 15}, lifecycle={"preStop": write}))
+    space.delete(PODS, "pod")
+    eventually(lambda: asked(space, "write"))
