@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
 from steersman.cluster.components import client_for
@@ -52,13 +53,13 @@ async def _show(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
         progress.say(f"    {settings.advertise_address}:{node_port}  {line}")
     progress.say()
     progress.say("Try next:")
-    progress.say("    export KUBECONFIG=$(steersman kubeconfig)")
+    progress.say(f"    export KUBECONFIG={paths.admin_kubeconfig}")
     for command in (
         "kubectl get all -A -o wide",
         f"curl http://{settings.advertise_address}:{node_port}",
         "kubectl logs -f deployment/hello",
         "kubectl exec -it deployment/hello -- sh",
         "kubectl scale deployment hello --replicas 10",
-        "steersman status",
+        f"{sys.argv[0]} status",
     ):
         progress.say(f"    {command}")

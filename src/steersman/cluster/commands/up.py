@@ -30,6 +30,5 @@ def run(args: argparse.Namespace) -> int:
     begin = clock.monotonic()
     choices = Choices(args.node_name, args.advertise_address, args.secure_port)
     bring_up(paths, choices, clock, progress)
-    progress.say(f"Up in {clock.monotonic() - begin:.1f} s. The kubeconfig is {paths.admin_kubeconfig}")
-    progress.say("Next:  export KUBECONFIG=$(steersman kubeconfig)   or   steersman kubectl get nodes -o wide")
+    progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0
