@@ -49,6 +49,11 @@ _WRITTEN = {
 }
 """Scalars that are always written although the schema does not require them."""
 
+_NULL_TIMES = {"api.core.v1.Event": "eventTime firstTimestamp lastTimestamp"}
+"""Times that are no pointers: null if there is none."""
+_PROBED = (f"{PREFIX}api.core.v1.Pod", f"{PREFIX}api.core.v1.PersistentVolumeClaim")
+"""Kinds whose conditions have such a time as well."""
+
 
 def _named(table: dict[str, str], name: str) -> list[str]:
     return table.get(name.removeprefix(PREFIX), "").split()
@@ -131,7 +136,7 @@ def blank(name: str) -> Obj:
     for key, field in definition(name).fields.items():
         if field.type.kind == "ref" and (key in _KIND_STRUCTS or key in _named(_STRUCTS, name)):
             made[key] = _blank_status(field.type.ref) if key == "status" else {}
-    return {**made, **dict.fromkeys(_named(_WRITTEN, name), "")}
+    return {**made, **dict.fromkeys(_named(_WRITTEN, name), ""), **dict.fromkeys(_named(_NULL_TIMES, name))}
 
 
 def _blank_status(name: str) -> Obj:
@@ -155,3 +160,6 @@ def fill(obj: Obj, name: str) -> None:
             for inner, value in always.items():
                 if inner not in found:
                     found[inner] = copy.deepcopy(value)
+    if name in _PROBED:
+        for condition in obj["status"].get("conditions") or ():
+            condition.setdefault("lastProbeTime", None)

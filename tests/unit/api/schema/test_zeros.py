@@ -132,3 +132,12 @@ def test_every_kind_has_its_fields_sorted_out() -> None:
     for spec in BUILTIN:
         zeros.fill({}, spec.schema)
         zeros.drop({"metadata": {"labels": {}}}, spec.schema)
+
+
+def test_times_that_are_no_pointers_are_null() -> None:
+    event: Obj = {"metadata": {}, "involvedObject": {"name": "x"}, "firstTimestamp": "2026-01-01T00:00:00Z"}
+    zeros.fill(event, f"{PREFIX}api.core.v1.Event")
+    assert (event["eventTime"], event["firstTimestamp"], event["source"]) == (None, "2026-01-01T00:00:00Z", {})
+    pod: Obj = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    zeros.fill(pod, POD)
+    assert pod["status"]["conditions"] == [{"type": "Ready", "status": "True", "lastProbeTime": None}]
