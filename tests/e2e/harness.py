@@ -11,7 +11,18 @@ from tools.throwaway import ADDRESS, Cluster, Failed
 
 from steersman.machinery.errors import StatusError
 
-__all__ = ["ADDRESS", "Cluster", "Failed", "eventually", "example_manifest"]
+__all__ = ["ADDRESS", "Cluster", "Failed", "Stopwatch", "eventually", "example_manifest"]
+
+
+class Stopwatch:
+    """Real time since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
 
 
 def eventually(holds: Callable[[], Any], *, within_s: float = 60, what: str = "") -> Any:
