@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import Expired, StatusError
+from steersman.machinery.errors import Expired, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Key, Obj, controller_of, key_of, resource_version_of, uid_of
 from steersman.machinery.waiting import Backoff
@@ -147,6 +147,11 @@ class Informer:
                     continue
             except Expired:
                 log.info("watch can't be resumed, listing again resource=%s", self.resource.qualified)
+                list_at = ""
+            except NotFound as error:
+                # Not served here, or not yet: no fault, so it is told once and asked for again now and then.
+                level = logging.DEBUG if backoff.upcoming_s > 0.1 else logging.INFO
+                log.log(level, "not served, waiting for it resource=%s error=%s", self.resource.qualified, error)
                 list_at = ""
             except (StatusError, ValueError, KeyError) as error:
                 # Refused, or an answer that makes no sense (a proxy's page): only a fresh list is sure to be right.

@@ -118,6 +118,7 @@ async def scheduler(config: Path, clock: Clock) -> None:
 
 # Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
 _ACCOUNTS = {
+    "daemonset-controller": "daemon-set-controller",
     "endpoints-controller": "endpoint-controller",
     "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
     "garbage-collector-controller": "generic-garbage-collector",

@@ -6,6 +6,7 @@ They don't import each other; what several need is in loop/ (pods, claims, backe
 from __future__ import annotations
 
 from steersman.controllers import (
+    daemonset,
     deployment,
     endpoints,
     endpointslice,
@@ -36,6 +37,7 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
 def build(ca_pem: str, cluster_cidr: str) -> tuple[ControllerSpec, ...]:
     """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none."""
     made = (
+        daemonset.spec(),
         rootca.spec(ca_pem),
         garbagecollector.spec(),
         namespace.spec(),

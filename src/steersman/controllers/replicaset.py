@@ -14,6 +14,7 @@ from datetime import datetime
 from steersman.api.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from steersman.loop import claims
 from steersman.loop.failures import namespace_terminates
+from steersman.loop.outcomes import error_of, pod_events
 from steersman.loop.pods import (
     deletion_order,
     is_active,
@@ -22,8 +23,7 @@ from steersman.loop.pods import (
     pod_from_template,
     seconds_to_available,
 )
-from steersman.loop.spec import Action, ControllerSpec, Create, Decision, Delete, Emit, Result, Snapshot, Update, Watch
-from steersman.machinery.errors import NotFound
+from steersman.loop.spec import Action, ControllerSpec, Create, Decision, Delete, Result, Snapshot, Update, Watch
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector, from_map, nothing
 from steersman.machinery.meta import (
@@ -114,14 +114,7 @@ def _delete(pod: Obj) -> Delete:
 
 
 def _done(result: Result) -> bool:
-    return not result.skipped and _error(result) is None
-
-
-def _error(result: Result) -> Exception | None:
-    """A pod that is gone already is as good as deleted."""
-    if isinstance(result.action, Delete) and isinstance(result.error, NotFound):
-        return None
-    return result.error
+    return not result.skipped and error_of(result) is None
 
 
 def _kin_on_nodes(family: Family, snapshot: Snapshot, owner: Obj, own: Sequence[Obj]) -> Mapping[str, int]:
@@ -150,7 +143,7 @@ def _report(
         status["conditions"] = [item for item in status["conditions"] if item["type"] != "ReplicaFailure"]
     if not status["conditions"]:
         del status["conditions"]
-    actions: list[Action] = _events(owner, results)
+    actions: list[Action] = pod_events(owner, results)
     if status != owner.get("status"):
         actions.append(Update(family.resource, {**owner, "status": status}, "status"))
     coming = [wait for wait in waits if wait]
@@ -181,26 +174,10 @@ def _status(family: Family, owner: Obj, active: Sequence[Obj], waits: Sequence[f
 def _failure(results: Sequence[Result]) -> tuple[str, str] | None:
     """(reason, message) of the first failed creation or deletion."""
     for result in results:
-        error = _error(result)
+        error = error_of(result)
         if error is not None and not namespace_terminates(error):
             return ("FailedCreate" if isinstance(result.action, Create) else "FailedDelete"), str(error)
     return None
-
-
-def _events(owner: Obj, results: Sequence[Result]) -> list[Action]:
-    events: list[Action] = []
-    for result in results:
-        if result.skipped:
-            continue
-        created, error = isinstance(result.action, Create), _error(result)
-        if error is None:
-            name = name_of(result.obj or {}) if created else getattr(result.action, "name", "")
-            reason, text = ("SuccessfulCreate", "Created pod") if created else ("SuccessfulDelete", "Deleted pod")
-            events.append(Emit(owner, "Normal", reason, f"{text}: {name}"))
-        elif not namespace_terminates(error):
-            reason, text = ("FailedCreate", "Error creating") if created else ("FailedDelete", "Error deleting")
-            events.append(Emit(owner, "Warning", reason, f"{text}: {error}"))
-    return events
 
 
 SPECS = (_spec(REPLICA_SET), _spec(REPLICATION_CONTROLLER))

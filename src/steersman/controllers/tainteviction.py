@@ -5,10 +5,11 @@ Source: upstream pkg/controller/tainteviction; KEP-3902.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from steersman.api.resources import NODES, PODS
+from steersman.loop.nodefit import tolerates
 from steersman.loop.pods import BY_NODE, is_finished, node_of
 from steersman.loop.spec import Action, ControllerSpec, Decision, Delete, Emit, Patch, Snapshot, Watch
 from steersman.machinery.meta import (
@@ -26,17 +27,6 @@ from steersman.machinery.meta import (
 )
 
 NO_EXECUTE = "NoExecute"
-
-
-def tolerates(toleration: Mapping[str, object], taint: Mapping[str, object]) -> bool:
-    """An empty effect or key of the toleration stands for all."""
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def seconds_tolerated(tolerations: Sequence[Obj], taints: Sequence[Obj]) -> float | None:

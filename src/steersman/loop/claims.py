@@ -68,9 +68,19 @@ def matches_label_selector(owner: Obj, labels: dict[str, str]) -> bool:
 
 
 def claim(
-    snapshot: Snapshot, resource: Resource, owners: Resource, owner: Obj, selector: Selector
+    snapshot: Snapshot,
+    resource: Resource,
+    owners: Resource,
+    owner: Obj,
+    selector: Selector,
+    *,
+    fits: Callable[[Obj], bool] = lambda _: True,
+    finalizer: str = "",
 ) -> tuple[list[Obj], Decision | None]:
-    """The owner's objects, and what must be done first: patches after which their events bring the owner back."""
+    """The owner's objects, and what must be done first: patches after which their events bring the owner back.
+
+    `fits`: what orphans must satisfy besides the selector. `finalizer` is put on what is adopted.
+    """
     owned = snapshot.owned_by(resource, uid_of(owner))
     mine = [obj for obj in owned if selector.matches(labels_of(obj))]
     if is_deleting(owner):
@@ -81,9 +91,9 @@ def claim(
         if not is_deleting(obj) and not selector.matches(labels_of(obj))
     ]
     adopt = [
-        Patch(resource, namespace_of(obj), name_of(obj), _with(obj, owner), "strategic")
+        Patch(resource, namespace_of(obj), name_of(obj), _with(obj, owner, finalizer), "strategic")
         for obj in snapshot.indexed(resource, "orphans-by-namespace", namespace_of(owner))
-        if selector.matches(labels_of(obj))
+        if selector.matches(labels_of(obj)) and fits(obj)
     ]
     if not adopt:
         return mine, Decision(release) if release else None
@@ -97,8 +107,9 @@ def claim(
     return mine, Decision((*release, Fetch(owners, namespace_of(owner), name_of(owner))), then=after_read)
 
 
-def _with(obj: Obj, owner: Obj) -> Obj:
-    return {"metadata": {"ownerReferences": [owner_reference(owner)], "uid": uid_of(obj)}}
+def _with(obj: Obj, owner: Obj, finalizer: str) -> Obj:
+    patch: Obj = {"ownerReferences": [owner_reference(owner)], "uid": uid_of(obj)}
+    return {"metadata": {**patch, "finalizers": [finalizer]} if finalizer else patch}
 
 
 def _without(obj: Obj, owner: Obj) -> Obj:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from steersman.loop.amounts import int_or_percent
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -41,14 +43,6 @@ class Bounds:
     @property
     def least_available(self) -> int:
         return self.replicas - self.unavailable
-
-
-def int_or_percent(value: int | str, total: int, *, round_up: bool) -> int:
-    """`25%` of total, or the number itself."""
-    if isinstance(value, int):
-        return value
-    share = int(value.removesuffix("%")) * total
-    return -(-share // 100) if round_up else share // 100
 
 
 def bounds(replicas: int, max_surge: int | str, max_unavailable: int | str) -> Bounds:
