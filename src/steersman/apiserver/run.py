@@ -114,8 +114,7 @@ class APIServer:
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
 
-        self._node_proxy = NodeProxy(config, self.registry, self.api.rng)
-        self._node_proxy.install()
+        NodeProxy(config, self.registry, self.api.rng).install()
 
     @property
     def handler(self) -> Handler:
@@ -168,7 +167,6 @@ class APIServer:
             for watcher in cache.watchers():
                 watcher.end()
         await self._http.stop()
-        await self._node_proxy.close()
         for task in self._running:
             task.cancel()
         await self._stack.aclose()

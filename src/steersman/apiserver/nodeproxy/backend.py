@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.http import RawConnection, Request, Response
 from steersman.apiserver.nodeproxy.locate import Target
-
-if TYPE_CHECKING:
-    import aiohttp
+from steersman.client.connection import Address, HttpConnection, connect
 
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
@@ -27,42 +24,31 @@ class Unreachable(Exception):
 
 
 class Backends:
-    """Makes connections. One per server; `close()` ends the pool."""
+    """Makes connections, one per request: to loads of backends, seldom twice to the same."""
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
-        self._session: aiohttp.ClientSession | None = None
         self._kubelet_tls: ssl.SSLContext | None = None
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def fetch(self, method: str, target: Target, headers: Mapping[str, str], body: bytes) -> Response:
         """The backend's answer, streamed. Raises Unreachable."""
-        # Here, not above: an HTTP client costs a fifth of a second and ten megabytes, and most servers never need it.
-        import aiohttp
-        from yarl import URL
-
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S)
-            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
         try:
-            answer = await self._session.request(
-                method,
-                URL(target.origin + target.path, encoded=True),
-                headers=headers,
-                data=body or None,
-                ssl=self._tls(target) or False,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as fault:
+            async with asyncio.timeout(_DIAL_S):
+                connection = await connect(Address(target.host, target.port, self._tls(target), target.host))
+        except (OSError, TimeoutError) as fault:
             raise Unreachable(str(fault) or type(fault).__name__) from fault
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
+        try:
+            host = target.origin.partition("://")[2]
+            await connection.send(method, target.path, {"Host": host, "Connection": "close", **headers}, body)
+        except BaseException as fault:
+            connection.close()
+            if isinstance(fault, OSError):
+                raise Unreachable(str(fault) or type(fault).__name__) from fault
+            raise
+        kept = {name.title(): value for name, value in connection.headers.items() if name not in _HOP_BY_HOP}
         content_type = kept.pop("Content-Type", "")
         kept.pop("Content-Length", None)
-        return Response(answer.status, content_type=content_type, headers=kept, chunks=_body(answer))
+        return Response(connection.status, content_type=content_type, headers=kept, chunks=_body(connection))
 
     async def upgrade(self, request: Request, target: Target) -> Response:
         """Pass an upgrade on and, if the backend switches, splice the connections until one side ends. Raises Unreachable."""
@@ -112,16 +98,14 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-async def _body(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _body(connection: HttpConnection) -> AsyncIterator[bytes]:
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in connection.chunks():
             yield chunk
-    except OSError:
-        raise
-    except Exception as fault:  # the client's own errors have no common root with OSError
+    except OSError as fault:
         raise ConnectionResetError(str(fault)) from fault
     finally:
-        answer.close()
+        connection.close()
 
 
 def _request_head(request: Request, target: Target) -> bytes:

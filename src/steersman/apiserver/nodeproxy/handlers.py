@@ -29,7 +29,7 @@ _NOT_SENT = ("host", "authorization", "content-length", "connection", "transfer-
 
 
 class NodeProxy:
-    """Registers itself with `install`; `close()` when the server stops."""
+    """Registers itself with `install`."""
 
     def __init__(self, config: ServerConfig, registry: Registry, rng: random.Random) -> None:
         self._registry, self._rng = registry, rng
@@ -43,9 +43,6 @@ class NodeProxy:
                 handle("", "pods", what, method, self._stream(what))
         for plural, proxy in (("pods", self.pod), ("services", self.service), ("nodes", self.node)):
             handle("", plural, "proxy", "*", proxy)
-
-    async def close(self) -> None:
-        await self._backends.close()
 
     async def log(self, call: Call) -> Response:
         pod = await self._get(PODS, call.info.namespace, call.info.name)
