@@ -95,6 +95,8 @@ class Strategy:
     create_on_update: bool = False
     unconditional_update: bool = True
     default_orphan: bool = False
+    delete_warning: str = ""
+    """Text for a Warning header when a deletion does not say what becomes of dependents."""
     garbage_collected: bool = True
 
 
@@ -127,6 +129,8 @@ class KindSpec:
     """Field selectors beyond metadata.name and metadata.namespace: label -> value of an object."""
     strict_field_message: bool = False
     """True: unknown field selectors answer `field label not supported: x` (kinds that declare their own)."""
+    unknown_field: str = "field label not supported: {}"
+    """That answer; `{}` is the label."""
     table: TableSpec | None = None
     delete_returns_object: bool = False
     conversion: Conversion | None = None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from steersman.api.groups import (
     apps_v1,
+    batch_v1,
     coordination_v1,
     core_v1,
     discovery_v1,
@@ -23,6 +24,7 @@ __all__ = ["BODIES", "BUILTIN"]
 _KINDS: tuple[KindSpec, ...] = (
     *core_v1.KINDS,
     *apps_v1.KINDS,
+    *batch_v1.KINDS,
     *coordination_v1.KINDS,
     *discovery_v1.KINDS,
     *events_v1.KINDS,

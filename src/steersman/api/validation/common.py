@@ -5,6 +5,7 @@ Paths are strings like `spec.ports[0].name`. An empty or missing value is the ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -41,6 +42,23 @@ def subdomain(errors: Errors, path: str, value: str) -> None:
 
 def label(errors: Errors, path: str, value: str) -> None:
     complain(errors, path, value, names.dns1123_label(value))
+
+
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_http_path_re = re.compile(_HTTP_PATH, re.ASCII)
+
+
+def domain_prefixed_path(errors: Errors, path: str, value: str) -> None:
+    """`example.com/some/path`; an empty value is Required."""
+    if not needs(errors, path, value):
+        return
+    host, slash, rest = value.partition("/")
+    if not (host and slash and rest):
+        errors.append(invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")'))
+        return
+    subdomain(errors, path, host)
+    if not _http_path_re.fullmatch(rest):
+        errors.append(invalid(path, rest, names.regex_error("Invalid path", _HTTP_PATH)))
 
 
 def needs(errors: Errors, path: str, value: Any, detail: str = "") -> bool:

@@ -35,12 +35,19 @@ async def delete(api: Api, call: Call, served: Served) -> Response:
     if "delete" not in served.spec.verbs:
         raise MethodNotAllowed
     options = delete_options(call.request, await read_body(call))
-    write = Write(api, call, served, WriteOptions(options.dry_run))
+    write = _write(api, call, served, options)
     removal = await remove(write, call.info.namespace, call.info.name, options)
     if removal.removed and not served.spec.delete_returns_object:
         return respond.of_obj(call.request, success(served, removal.stored), 200, write.warnings)
     status = 202 if options.said_no_orphans and not removal.removed else 200
     return respond.of_stored(call.request, served, removal.stored, api.clock.now(), status, write.warnings)
+
+
+def _write(api: Api, call: Call, served: Served, options: DeleteOptions) -> Write:
+    warning = served.spec.strategy.delete_warning
+    return Write(
+        api, call, served, WriteOptions(options.dry_run), warnings=[] if options.propagation or not warning else [warning]
+    )
 
 
 def success(served: Served, stored: Stored) -> Obj:
@@ -120,7 +127,7 @@ async def delete_collection(api: Api, call: Call, served: Served) -> Response:
         raise MethodNotAllowed
     options = delete_options(call.request, await read_body(call))
     page = await find(api, call, served, list_options(call.request))
-    write = Write(api, call, served, WriteOptions(options.dry_run))
+    write = _write(api, call, served, options)
     for start in range(0, len(page.items), _AT_ONCE):
         await _together(write, page.items[start : start + _AT_ONCE], options)
     return respond.of_bytes(call.request, list_response(served, Page(page.items, page.revision)).whole(), 200, write.warnings)

@@ -43,10 +43,10 @@ def _checked(served: Served, selector: fields.FieldSelector) -> tuple[str, field
                 continue
         elif label == "metadata.namespace":
             if not served.resource.namespaced and served.spec.strict_field_message:
-                raise BadRequest(f"field label not supported: {label}")
+                raise BadRequest(served.spec.unknown_field.format(label))
         elif label not in known:
             if served.spec.strict_field_message:
-                raise BadRequest(f"field label not supported: {label}")
+                raise BadRequest(served.spec.unknown_field.format(label))
             raise BadRequest(f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"')
         rest.append((label, op, value))
     return name, fields.FieldSelector(tuple(rest)) if rest else None
