@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.etcd import members
 
 from steersman.machinery.clock import RealClock, VirtualClock
+from steersman.store.etcd import EtcdStore
+from steersman.store.etcd_calls import TLS
 from steersman.store.interface import Compacted, Delete, Event, FutureRevision, Guard, Put, Store, Unavailable
 from steersman.store.memory import MemoryStore
 from steersman.store.sqlite import SQLiteStore
@@ -18,14 +21,36 @@ Scenario = Callable[[Store], Awaitable[None]]
 PREFIX = "/registry/pods/"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real etcd, one for all tests of a worker."""
+    (member,) = members(tmp_path_factory.mktemp("etcd"))
+    member.start()
+    try:
+        yield member.url
+    finally:
+        member.kill()
+
+
+async def emptied(store: Store) -> Store:
+    """Without keys; what has been revised and compacted before is no matter to the contract."""
+    found = await store.range("/registry/")
+    for at in range(0, len(found.entries), 100):
+        await store.commit([], [Delete(entry.key) for entry in found.entries[at : at + 100]])
+    return store
+
+
+@pytest.fixture(params=["memory", "sqlite", "etcd"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
-    """Runs a scenario on a fresh store of each implementation."""
+    """Runs a scenario on an empty store of each implementation."""
+    url = request.getfixturevalue("etcd") if request.param == "etcd" else ""
 
     async def main(scenario: Scenario) -> None:
         store: Store
         if request.param == "memory":
             store = MemoryStore(RealClock())
+        elif request.param == "etcd":
+            store = await emptied(await EtcdStore.open([url], TLS(), RealClock()))
         else:
             store = await SQLiteStore.open(tmp_path / "store.db", RealClock())
         try:
