@@ -19,6 +19,7 @@ from steersman.controllers import (
     replicaset,
     rootca,
     serviceaccount,
+    statefulset,
     tainteviction,
 )
 from steersman.loop.spec import ControllerSpec
@@ -30,6 +31,7 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     endpointslice.SPEC,
     endpointslicemirroring.SPEC,
     serviceaccount.SPEC,
+    statefulset.SPEC,
 )
 """Those that need nothing and remember nothing."""
 

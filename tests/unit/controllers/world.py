@@ -353,6 +353,8 @@ def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
             named = {ref["uid"] for ref in value}
             kept = [ref for ref in new.get(key) or () if ref["uid"] not in named]
             new[key] = kept + [ref for ref in value if "$patch" not in ref]
+        elif strategic and key == "finalizers":
+            new[key] = [*(new.get(key) or ()), *(item for item in value if item not in (new.get(key) or ()))]
         elif strategic and key == "conditions":
             named = {item["type"] for item in value}
             new[key] = [item for item in new.get(key) or () if item["type"] not in named] + copy.deepcopy(value)
