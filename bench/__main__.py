@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 
 from bench import api, cluster, scheduling, storage
 from bench.report import Report
@@ -22,10 +23,17 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS), help="measure only these parts")
     args = parser.parse_args()
     report = Report()
+    failed = False
     for name in args.only:
-        PARTS[name](report)
+        try:
+            PARTS[name](report)
+        except Exception:
+            # The other parts' figures are worth having: each takes a while.
+            traceback.print_exc()
+            report.skip(name, "it failed, as told above")
+            failed = True
     report.print()
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":
