@@ -25,6 +25,7 @@ from steersman.machinery.clock import Clock, RealClock
 
 if TYPE_CHECKING:
     from steersman.apiserver.config import ServerConfig
+    from steersman.store.interface import Store
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ async def _closed(transport: HttpTransport) -> AsyncIterator[None]:
 async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """The API server over the SQLite store, until cancelled."""
     from steersman.apiserver.config import ServerConfig
+    from steersman.store.sqlite import SQLiteStore
 
     config = ServerConfig(
         secure_port=settings.secure_port,
@@ -84,17 +86,16 @@ async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> No
         service_cidr=settings.service_cidr,
         node_port_range=settings.node_ports,
     )
-    await serve_api(config, paths.store, clock)
+    await serve_api(config, lambda: SQLiteStore.open(paths.store, clock), clock)
 
 
-async def serve_api(config: ServerConfig, store_path: Path, clock: Clock) -> None:
-    """An API server over a SQLite file, until cancelled."""
+async def serve_api(config: ServerConfig, open_store: Callable[[], Awaitable[Store]], clock: Clock) -> None:
+    """An API server over a store of its own, until cancelled."""
     from steersman.apiserver.run import APIServer
-    from steersman.store.sqlite import SQLiteStore
 
-    # The store's thread hands over in bursts: with the default of 5 ms requests wait for it (measured: POST +12 %).
+    # The SQLite store's thread hands over in bursts: with the default of 5 ms requests wait for it (measured: POST +12 %).
     sys.setswitchinterval(0.001)
-    store = await SQLiteStore.open(store_path, clock)
+    store = await open_store()
     try:
         server = APIServer(config, store, clock)
         await server.start()

@@ -137,7 +137,7 @@ class Endpoints:
         self._clock = clock
         self._members = [Endpoint(url, tls) for url in servers]
         self._at = 0
-        self._answering = True
+        self._answering = False
         self._closed = False
 
     @property

@@ -46,7 +46,6 @@ class Watch:
         self._stream: Stream | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._compacted: Compacted | None = None
-        self._resuming = False
         self._failures = 0
         self.seen = after
         self.ended = False
@@ -129,14 +128,12 @@ class Watch:
         try:
             await self._check_kept(max(self.seen, 1))
         except FutureRevision as fault:
-            # Waiting for a revision to come is fine. But if it was there already, the store is not the one it was.
-            if self._resuming:
-                log.error("etcd has gone back in time: seen=%d now=%d", self.seen, fault.current)
-                raise Compacted(fault.current) from fault
+            # Whoever knows that revision has it from a store that is no longer this one: restored, or made anew.
+            log.error("etcd has gone back in time: seen=%d now=%d", self.seen, fault.current)
+            raise Compacted(fault.current) from fault
         if self._failures:
             log.info("etcd watch resumed: after=%d", self.seen)
         self._failures = 0
-        self._resuming = True
 
     def _take(self, events: list[Event]) -> None:
         fresh = [event for event in events if event.revision > self.seen]

@@ -1,4 +1,4 @@
-"""Run an API server over a SQLite store. Flags are upstream's where upstream has them."""
+"""Run an API server over a SQLite file or an etcd. Flags are upstream's where upstream has them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from steersman.cluster import components
 from steersman.cluster.commands import standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
-from steersman.store.interface import Unavailable
+from steersman.store.interface import Store, Unavailable
 
 PROBLEMS = (SettingsError, Unavailable, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     standalone.add_verbosity(parser)
-    parser.add_argument("--store", type=Path, required=True, help="the SQLite file that holds the cluster's objects")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--store", type=Path, help="the SQLite file that holds the cluster's objects")
+    where.add_argument("--etcd-servers", metavar="URL,...", help="the etcd that holds them: scheme://host:port of its members")
+    parser.add_argument("--etcd-cafile", type=Path, help="CA that signed the certificates of etcd")
+    parser.add_argument("--etcd-certfile", type=Path, help="client certificate for etcd")
+    parser.add_argument("--etcd-keyfile", type=Path, help="its key")
     parser.add_argument("--secure-port", type=int, default=6443)
     parser.add_argument("--bind-address", default="0.0.0.0")
     parser.add_argument("--advertise-address", default="", help="address others reach this server at")
@@ -53,4 +58,23 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         kubelet_ca=args.kubelet_certificate_authority,
         service_cidr=args.service_cluster_ip_range,
     )
-    await components.serve_api(config, args.store, clock)
+    await components.serve_api(config, lambda: _open_store(args, clock), clock)
+
+
+async def _open_store(args: argparse.Namespace, clock: Clock) -> Store:
+    if args.store:
+        from steersman.store.sqlite import SQLiteStore
+
+        return await SQLiteStore.open(args.store, clock)
+    if bool(args.etcd_certfile) != bool(args.etcd_keyfile):
+        raise SettingsError("--etcd-certfile and --etcd-keyfile go together")
+    try:
+        from steersman.store.etcd import EtcdStore
+        from steersman.store.etcd_calls import TLS
+    except ModuleNotFoundError as fault:
+        raise SettingsError(f"--etcd-servers needs the package {fault.name}: install steersman[etcd]") from fault
+    tls = TLS(args.etcd_cafile, args.etcd_certfile, args.etcd_keyfile)
+    try:
+        return await EtcdStore.open([server.strip() for server in args.etcd_servers.split(",")], tls, clock)
+    except ValueError as fault:
+        raise SettingsError(f"--etcd-servers: {fault}") from fault
