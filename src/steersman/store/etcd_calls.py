@@ -35,6 +35,7 @@ ATTEMPT_S = 5.0
 PATIENCE_S = 5.0
 """How long a call is tried again while no endpoint answers: longer than the election of a new leader takes."""
 _PAUSE_S = 0.1
+_PARTING_S = 0.02
 _LEADER_ONLY = (("hasleader", "true"),)
 """A member that is cut off from the others refuses, and ends its watches, in place of answering with what is old."""
 _OPTIONS = (
@@ -189,6 +190,8 @@ class Endpoints:
         self._closed = True
         for member in self._members:
             await member.close()
+        # grpc hears of the end of cancelled calls a moment later, and complains if the event loop is closed by then.
+        await self._clock.sleep(_PARTING_S)
 
     @staticmethod
     def _judge(fault: aio.AioRpcError, endpoint: Endpoint, repeatable: bool) -> None:

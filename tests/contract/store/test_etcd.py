@@ -15,6 +15,7 @@ from tests.fakes.etcd import Member, members
 
 from steersman.machinery.clock import RealClock, VirtualClock
 from steersman.machinery.errors import RequestEntityTooLarge
+from steersman.store import etcd_calls
 from steersman.store import etcd_wire as wire
 from steersman.store.etcd import EtcdStore
 from steersman.store.etcd_calls import TLS, Endpoints
@@ -106,7 +107,11 @@ def test_when_a_member_dies_calls_and_watches_go_on_with_the_others(tmp_path: Pa
         with_store(made, scenario)
 
 
-def test_a_dead_etcd_is_told_in_one_sentence_within_seconds_and_calls_recover_by_themselves(tmp_path: Path) -> None:
+def test_a_dead_etcd_is_told_in_one_sentence_within_seconds_and_calls_recover_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etcd_calls, "PATIENCE_S", 0.5)
+
     async def scenario(store: EtcdStore) -> None:
         (member,) = made
         await persist(store, "a")
@@ -118,7 +123,7 @@ def test_a_dead_etcd_is_told_in_one_sentence_within_seconds_and_calls_recover_by
             store.progress,
             store.size_bytes,
         ]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(10):
             for call in calls:
                 with pytest.raises(Unavailable) as told:
                     await call()
@@ -233,7 +238,9 @@ def test_keys_share_a_lease_for_a_while_that_makes_it_last_longer(monkeypatch: p
         await clock.advance(1)
         assert [await leases.join(3600), await leases.join(100)] == [3, 4]
         assert asked == [wire.lease_request(3660)] * 3 + [wire.lease_request(105)]
-        await endpoints.close()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(endpoints.close())
+            await clock.advance(1)
 
     asyncio.run(scenario())
 
