@@ -12,6 +12,7 @@ from steersman.controllers import (
     endpointslice,
     endpointslicemirroring,
     garbagecollector,
+    job,
     namespace,
     nodeipam,
     nodelifecycle,
@@ -31,6 +32,7 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     endpointslice.SPEC,
     endpointslicemirroring.SPEC,
     serviceaccount.SPEC,
+    job.SPEC,
     statefulset.SPEC,
 )
 """Those that need nothing and remember nothing."""

@@ -342,13 +342,16 @@ def _content(obj: Obj) -> Obj:
 
 
 def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
-    """A merge patch; strategic only for lists of owner references, which is all that controllers send."""
+    """A merge patch; strategic only for the lists that controllers patch."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     new = dict(old) if isinstance(old, dict) else {}
     for key, value in patch.items():
         if value is None:
             new.pop(key, None)
+        elif key.startswith("$deleteFromPrimitiveList/"):
+            field = key.partition("/")[2]
+            new[field] = [item for item in new.get(field) or () if item not in value]
         elif strategic and key == "ownerReferences":
             named = {ref["uid"] for ref in value}
             kept = [ref for ref in new.get(key) or () if ref["uid"] not in named]
