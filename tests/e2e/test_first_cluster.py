@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from tests.e2e.harness import ADDRESS, Cluster
@@ -86,3 +87,11 @@ def test_status_tells_of_every_part(cluster: Cluster, example: str) -> None:
 def test_files_with_keys_are_readable_by_root_alone(cluster: Cluster) -> None:
     for path in [*(cluster.state / "pki").iterdir(), *(cluster.state / "kubeconfig").iterdir(), cluster.state / "store.db"]:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_secrets_and_tokens_of_pods_never_touch_a_disk(cluster: Cluster, example: str) -> None:
+    mounts = (line.split() for line in (Path("/proc/self/mountinfo").read_text().splitlines()))
+    kinds = {parts[4]: parts[parts.index("-") + 1] for parts in mounts}
+    tokens = list((cluster.state / "kubelet" / "pods").glob("*/volumes/kubernetes.io~projected/kube-api-access-*"))
+    assert len(tokens) >= 3
+    assert {kinds.get(str(path)) for path in tokens} == {"tmpfs"}

@@ -33,6 +33,8 @@ class KubeletConfig:
     cgroup_mount: Path = Path("/sys/fs/cgroup")
     enforce_cgroups: bool = True
     """False leaves cgroups alone: tests with a simulated runtime."""
+    secrets_in_memory: bool = True
+    """False writes Secrets and tokens into plain folders: kubelets without root, tests."""
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
     resolv_conf: Path = Path("/etc/resolv.conf")

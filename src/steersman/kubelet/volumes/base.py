@@ -27,6 +27,7 @@ class Request:
     tokens: TokenCache
     now: datetime
     allocatable: Mapping[str, int] = field(default_factory=dict)
+    secrets_in_memory: bool = False
 
     @property
     def fs_group(self) -> int | None:

@@ -40,12 +40,8 @@ class EmptyDirVolume:
         sizes = [request.allocatable.get("memory", 0), pod_total(request.pod, "limits").get("memory", 0)]
         sizes.append(quantity.value(limit) if limit is not None else 0)
         size = min((each for each in sizes if each > 0), default=0)
-        options = [f"size={size}"] if size else []
         try:
-            try:
-                mounts.mount("tmpfs", request.directory, "tmpfs", 0, ",".join([*options, "noswap"]))
-            except OSError:
-                mounts.mount("tmpfs", request.directory, "tmpfs", 0, ",".join(options))
+            mounts.mount_memory(request.directory, size)
         except OSError as error:
             raise VolumeFault(f"mount failed: {error}") from None
 

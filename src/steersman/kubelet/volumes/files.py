@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from steersman.kubelet.volumes import atomic, payload
+from steersman.kubelet.volumes import atomic, mounts, payload
 from steersman.kubelet.volumes.base import Request, VolumeFault
 from steersman.machinery.meta import Obj
 
@@ -19,6 +19,8 @@ class _Written:
     source: str
     name: str
     refreshes = True
+    secret = False
+    """Its content must not reach a disk: it lies on a tmpfs of its own."""
 
     async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
         raise NotImplementedError
@@ -27,8 +29,12 @@ class _Written:
         source = request.volume[self.source]
         mode = source.get("defaultMode")
         files = await self.files(request, source, _DEFAULT_MODE if mode is None else mode)
-        if not request.directory.is_dir():
-            request.directory.mkdir(parents=True)
+        fresh = not request.directory.is_dir()
+        request.directory.mkdir(parents=True, exist_ok=True)
+        if self.secret and request.secrets_in_memory and not os.path.ismount(request.directory):
+            mounts.mount_memory(request.directory)
+            fresh = True
+        if fresh:
             os.chmod(request.directory, 0o777)
             if request.fs_group is not None:
                 os.chown(request.directory, -1, request.fs_group)
@@ -37,6 +43,7 @@ class _Written:
         return request.directory
 
     async def tear_down(self, directory: Path) -> None:
+        mounts.unmount(directory)
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -48,21 +55,21 @@ class ConfigMapVolume(_Written):
 
 
 class SecretVolume(_Written):
-    source, name = "secret", "kubernetes.io~secret"
+    source, name, secret = "secret", "kubernetes.io~secret", True
 
     async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
         return await payload.secret_files(request, source["secretName"], source, mode)
 
 
 class DownwardAPIVolume(_Written):
-    source, name = "downwardAPI", "kubernetes.io~downward-api"
+    source, name, secret = "downwardAPI", "kubernetes.io~downward-api", True
 
     async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
         return payload.downward_files(request, source.get("items") or (), mode)
 
 
 class ProjectedVolume(_Written):
-    source, name = "projected", "kubernetes.io~projected"
+    source, name, secret = "projected", "kubernetes.io~projected", True
 
     async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
         files: dict[str, atomic.File] = {}

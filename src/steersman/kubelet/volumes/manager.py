@@ -75,7 +75,8 @@ class VolumeManager:
 
     def _request(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> Request:
         directory = self._config.pod_dir(uid_of(pod)) / "volumes" / plugin.name / volume["name"]
-        return Request(pod, volume, directory, self._objects, self._tokens, self._clock.now(), self._allocatable())
+        now, memory = self._clock.now(), self._config.secrets_in_memory
+        return Request(pod, volume, directory, self._objects, self._tokens, now, self._allocatable(), memory)
 
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""
