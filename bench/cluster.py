@@ -30,8 +30,11 @@ def measure(report: Report) -> None:
     try:
         fresh = _up(cluster)
         report.add(Figure("up: a fresh cluster to node Ready", fresh, "s", goal="3 s"))
-        cluster.steersman("down")
-        report.add(Figure("up: an existing cluster to node Ready", _up(cluster), "s", goal="3 s"))
+        again = []
+        for _ in range(3):
+            cluster.steersman("down")
+            again.append(_up(cluster))
+        report.add(Figure("up: an existing cluster to node Ready", statistics.median(again), "s", goal="3 s"))
         cluster.steersman("example", "--image-only", "1")
         _measure_idle(report, cluster)
         _measure_pods(report, cluster)
