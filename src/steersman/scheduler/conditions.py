@@ -15,11 +15,15 @@ _EVENT_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why the pod with that uid has no node: condition reason and message."""
+    """Why the pod with that uid has no node: condition reason and message.
+
+    `nominated`: the node where room is made for it; empty: none (others must not keep a place free); None: as it was.
+    """
 
     uid: str
     reason: str
     message: str
+    nominated: str | None = ""
 
 
 def event_text(message: str) -> str:
@@ -40,13 +44,13 @@ def patch(pod: Obj, verdict: Verdict, now: datetime) -> Obj | None:
     if generation := dig(pod, "metadata", "generation"):
         wanted["observedGeneration"] = generation
     same = all((found.get(field) or None) == value for field, value in wanted.items())
-    nominated = dig(pod, "status", "nominatedNodeName")
-    if same and not nominated:
+    nominated = dig(pod, "status", "nominatedNodeName", default="")
+    wanted_node = nominated if verdict.nominated is None else verdict.nominated
+    if same and nominated == wanted_node:
         return None
     if found.get("status") != "False":
         wanted["lastTransitionTime"] = format_time(now)
     status: Obj = {"conditions": [wanted]}
-    if nominated:
-        # It did not fit there after all; others must not keep the place free for it.
-        status["nominatedNodeName"] = None
+    if nominated != wanted_node:
+        status["nominatedNodeName"] = wanted_node or None
     return {"metadata": {"uid": uid_of(pod)}, "status": status}

@@ -1,50 +1,63 @@
 """What a scheduler plugin is: small protocols, one per extension point, all pure. Upstream's names and codes.
 
 A filter or score looks at all nodes at once: `needs` is what it worked out from the pod (None: it has nothing to say on
-this pod, upstream's Skip), `rows` which nodes to look at. Filters answer with one number per node: 0 fits, else a set of
-bits, bit i standing for reasons(needs)[i], since a node can lack several things.
+this pod, upstream's Skip), `rows` which nodes to look at. Filters answer with one Code per node; why a node is refused
+is asked afterwards, of those that were.
 
 `uses_pods` says whether an answer changes as pods come and go on that node; if not, it holds until a node changes.
+A wide plugin's answer for one node depends on pods elsewhere. It first puts into words what it wants to know of them
+(the question: pods of one signature that ask the same share all answers), then takes a survey, which follows every pod
+that comes or goes (counts per topology domain), so that nothing is counted twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from enum import Enum, IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from steersman.machinery.meta import Obj
-from steersman.scheduler.columns import Ints, Rows
+from steersman.scheduler.columns import Bools, Ints, Rows
 from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.podinfo import PodInfo
+from steersman.scheduler.relations import Group, Terms
+from steersman.scheduler.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from steersman.scheduler.preemption import Attempt, Decision
 
 MAX_SCORE = 100
 
 
-class Code(Enum):
-    """Why a node is refused: UNSCHEDULABLE can be cured by removing pods, UNRESOLVABLE can't."""
+class Code(IntEnum):
+    """What a filter says of a node. UNSCHEDULABLE can be cured by removing pods, UNRESOLVABLE (…AndUnresolvable) can't."""
 
-    UNSCHEDULABLE = "Unschedulable"
-    UNRESOLVABLE = "UnschedulableAndUnresolvable"
+    FITS = 0
+    UNSCHEDULABLE = 1
+    UNRESOLVABLE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    text: str
-    code: Code
+Reasons: TypeAlias = Counter[str]
+"""How many nodes each text is true of."""
 
 
 class Happening(Enum):
     """Changes in the cluster that may make a rejected pod fit (upstream ClusterEvent)."""
 
     NODE_ADD = "NodeAdd"
+    NODE_DELETE = "NodeDelete"
     NODE_ALLOCATABLE = "NodeAllocatableChange"
     NODE_LABEL = "NodeLabelChange"
     NODE_TAINT = "NodeTaintChange"
+    ASSIGNED_POD_ADD = "AssignedPodAdd"
+    ASSIGNED_POD_LABEL = "AssignedPodLabelChange"
     ASSIGNED_POD_DELETE = "AssignedPodDelete"
     ASSIGNED_POD_SCALE_DOWN = "AssignedPodScaleDown"
     POD_SCALE_DOWN = "UnscheduledPodScaleDown"
+    POD_LABEL = "UnscheduledPodLabelChange"
     POD_TOLERATION = "UnscheduledPodTolerationChange"
     POD_GATES_GONE = "UnscheduledPodSchedulingGatesEliminated"
 
@@ -96,18 +109,43 @@ class Filter(Hinted, Protocol):
 
     def filter(self, needs: Any, table: NodeTable, rows: Rows) -> Ints: ...
 
-    def reasons(self, needs: Any) -> Sequence[Reason]: ...
+    def reasons(self, needs: Any, table: NodeTable, rows: Ints) -> Reasons:
+        """Why these rows, which the filter just refused, are refused; a row may count under several texts."""
+
+
+class Survey(Protocol):
+    """What a wide plugin knows of the pods of all nodes."""
+
+    def move(self, row: int, group: Group, terms: Terms, sign: int) -> None:
+        """A pod came to a row (1) or went from it (−1)."""
 
 
 @runtime_checkable
-class Narrowing(Protocol):
+class WideFilter(Hinted, Protocol):
+    """A filter whose answer for one node depends on pods of other nodes."""
+
+    def question(self, pod: PodInfo, table: NodeTable, around: Surroundings) -> Hashable | None: ...
+
+    def survey(self, question: Any, pod: PodInfo, table: NodeTable, around: Surroundings) -> Survey: ...
+
+    def filter(self, needs: Any, table: NodeTable, rows: Rows) -> Ints:
+        """`needs` is the survey."""
+
+    def reasons(self, needs: Any, table: NodeTable, rows: Ints) -> Reasons: ...
+
+
+class Narrowing(Plugin, Protocol):
     """A filter that can name the only nodes worth looking at (upstream PreFilterResult)."""
 
     def narrow(self, needs: Any) -> frozenset[str] | None:
         """None: all nodes."""
 
-    def conflict(self) -> Reason:
+    def conflict(self) -> str:
         """What to say when it names none."""
+
+
+def is_narrowing(plugin: object) -> TypeGuard[Narrowing]:
+    return hasattr(plugin, "narrow")
 
 
 class Normalize(Enum):
@@ -133,12 +171,40 @@ class Score(Plugin, Protocol):
     def score(self, needs: Any, table: NodeTable, rows: Rows) -> Ints: ...
 
 
+@runtime_checkable
+class WideScore(Plugin, Protocol):
+    """A score that depends on pods of other nodes, or on which other nodes fit."""
+
+    @property
+    def weight(self) -> int: ...
+
+    def score_question(self, pod: PodInfo, table: NodeTable, around: Surroundings) -> Hashable | None: ...
+
+    def score_survey(self, question: Any, pod: PodInfo, table: NodeTable, around: Surroundings) -> Survey: ...
+
+    def wide_score(self, survey: Any, fits: Bools) -> Ints:
+        """0 … 100 for every row; what it says of rows that do not fit does not matter."""
+
+
+class PostFilter(Plugin, Protocol):
+    @property
+    def preempting(self) -> set[str]:
+        """Uids of pods for which room is being made just now: whoever makes it keeps this true."""
+
+    def post_filter(self, pod: PodInfo, attempt: Attempt) -> Decision:
+        """What can be done about a pod that fits nowhere."""
+
+
+AnyFilter: TypeAlias = Filter | WideFilter
+AnyScore: TypeAlias = Score | WideScore
+
+
 class Bind(Plugin, Protocol):
     def binding(self, pod: PodInfo, node: str) -> Obj:
         """The object to POST to the pod's `binding` subresource."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """The plugins of one schedulerName, in order. Explicit: nothing registers itself."""
 
@@ -146,8 +212,20 @@ class Profile:
     queue_sort: QueueSort
     bind: Bind
     pre_enqueue: tuple[PreEnqueue, ...] = ()
-    filters: tuple[Filter, ...] = ()
-    scores: tuple[Score, ...] = field(default=())
+    filters: tuple[AnyFilter, ...] = ()
+    post_filter: PostFilter | None = None
+    scores: tuple[AnyScore, ...] = field(default=())
+
+    # Told apart once: asking a Protocol whether something is one of its kind is slow.
+
+    @cached_property
+    def sorted_filters(self) -> tuple[tuple[Filter | None, WideFilter | None], ...]:
+        """The filters in order, each as what it is."""
+        return tuple((None, item) if isinstance(item, WideFilter) else (item, None) for item in self.filters)
+
+    @cached_property
+    def sorted_scores(self) -> tuple[tuple[Score | None, WideScore | None], ...]:
+        return tuple((None, item) if isinstance(item, WideScore) else (item, None) for item in self.scores)
 
     def hinted(self) -> dict[str, Hinted]:
         """Plugins that can reject a pod, by name."""

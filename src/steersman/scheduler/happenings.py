@@ -10,10 +10,8 @@ from steersman.scheduler.podinfo import total_requests
 
 
 def node_events(old: Obj | None, new: Obj | None) -> Iterator[Event]:
-    if new is None:
-        return
-    if old is None:
-        yield Event(Happening.NODE_ADD, None, new)
+    if old is None or new is None:
+        yield Event(Happening.NODE_DELETE if new is None else Happening.NODE_ADD, old, new)
         return
     if dig(old, "status", "allocatable") != dig(new, "status", "allocatable"):
         yield Event(Happening.NODE_ALLOCATABLE, old, new)
@@ -24,17 +22,23 @@ def node_events(old: Obj | None, new: Obj | None) -> Iterator[Event]:
 
 
 def assigned_pod_events(old: Obj | None, new: Obj | None) -> Iterator[Event]:
-    """Of a pod that has a node; only what frees something (more events come with plugins that care)."""
-    if old is None:
-        return
+    """Of a pod that has a node."""
     if new is None:
         yield Event(Happening.ASSIGNED_POD_DELETE, old, None)
-    elif _requests_shrank(old, new):
+        return
+    if old is None or not old["spec"].get("nodeName"):
+        yield Event(Happening.ASSIGNED_POD_ADD, None, new)
+        return
+    if labels_of(old) != labels_of(new):
+        yield Event(Happening.ASSIGNED_POD_LABEL, old, new)
+    if _requests_shrank(old, new):
         yield Event(Happening.ASSIGNED_POD_SCALE_DOWN, old, new)
 
 
 def waiting_pod_events(old: Obj, new: Obj) -> Iterator[Event]:
     """Of a pod that has no node yet."""
+    if labels_of(old) != labels_of(new):
+        yield Event(Happening.POD_LABEL, old, new)
     if old["spec"].get("tolerations") != new["spec"].get("tolerations"):
         yield Event(Happening.POD_TOLERATION, old, new)
     if old["spec"].get("schedulingGates") and not new["spec"].get("schedulingGates"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from steersman.machinery.meta import Obj, labels_of, name_of
+from steersman.machinery.meta import Obj, dig, labels_of, name_of
 from steersman.scheduler.columns import ABSENT, Bools, Ints, Rows
 from steersman.scheduler.nodetable import NodeTable
 
@@ -37,6 +37,24 @@ def any_term_matches_rows(terms: Sequence[Obj], table: NodeTable, rows: Rows) ->
     for term in terms:
         result |= term_matches_rows(term, table, rows)
     return result
+
+
+def required_groups(spec: Obj) -> tuple[Sequence[Obj], ...]:
+    """What spec.nodeSelector and required node affinity (last, if any) ask: of each group of terms one must match."""
+    groups: list[Sequence[Obj]] = []
+    if selector := spec.get("nodeSelector"):
+        groups.append([from_map(selector)])
+    required = dig(spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    if required is not None:
+        groups.append(required.get("nodeSelectorTerms") or ())
+    return tuple(groups)
+
+
+def all_groups_match_rows(groups: Sequence[Sequence[Obj]], table: NodeTable, rows: Rows) -> Bools:
+    matched = np.ones(table.size_of(rows), np.bool_)
+    for terms in groups:
+        matched &= any_term_matches_rows(terms, table, rows)
+    return matched
 
 
 def term_matches_node(term: Obj, node: Obj) -> bool:

@@ -1,6 +1,6 @@
 """The nodes as a table of columns (design decision 9): what filters and scores compute over, updated in place.
 
-A pod that comes or goes changes a handful of numbers in one row; `rows_changed_since` tells which rows, so that results
+A pod that comes or goes changes a handful of numbers in one row; `moves_since` tells which pods did, so that results
 computed earlier can be brought up to date without looking at the others. A node that changes in any other way changes
 `version`, which makes all earlier results void. Pure: no clock, no I/O. Not here: the objects' history (informers).
 """
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from steersman.machinery.meta import Obj, labels_of, name_of
+from steersman.scheduler.census import Census, Move
 from steersman.scheduler.columns import ALL, Bools, Dictionary, Ints, LabelColumns, Rows, grown
 from steersman.scheduler.podinfo import CPU, MEMORY, HostPort, PodInfo, amounts_of
 
 PODS = "pods"
-_CHANGES_KEPT = 100_000
+_MOVES_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ class NodeTable:
         self._homeless: dict[str, dict[str, PodInfo]] = {}
         self._nodes_by_image: dict[str, dict[str, int]] = {}
         self._nodes_by_port: dict[tuple[str, int], set[str]] = {}
-        self._changes: list[int] = []
-        self._changes_before = 0
+        self.census = Census()
+        self._moves: list[Move] = []
+        self._moves_before = 0
 
     # --- reading: columns ------------------------------------------------------------------------------------------
 
@@ -126,14 +128,12 @@ class NodeTable:
 
     @property
     def position(self) -> int:
-        """A mark to ask `rows_changed_since` with."""
-        return self._changes_before + len(self._changes)
+        """A mark to ask `moves_since` with."""
+        return self._moves_before + len(self._moves)
 
-    def rows_changed_since(self, position: int) -> Ints | None:
-        """Rows whose pods changed; None if the mark is too old to tell."""
-        if position < self._changes_before:
-            return None
-        return np.array(sorted(set(self._changes[position - self._changes_before :])), np.int64)
+    def moves_since(self, position: int) -> list[Move] | None:
+        """Pods that came and went; None if the mark is too old to tell. Rows are those of the same `version`."""
+        return None if position < self._moves_before else self._moves[position - self._moves_before :]
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class NodeTable:
     def add_pod(self, pod: PodInfo, node: str) -> None:
         """Count a pod on a node, whatever was counted for that pod before."""
         row = self._rows.get(node)
-        if row is not None and (counted := self._nodes[row].pods.get(pod.uid)) is not None and counted.demand == pod.demand:
+        if row is not None and (counted := self._nodes[row].pods.get(pod.uid)) is not None and _counts_alike(counted, pod):
             # The pod that was assumed here is now seen to be here: nothing to compute anew.
             self._nodes[row].pods[pod.uid] = pod
             return
@@ -212,14 +212,8 @@ class NodeTable:
         if not homeless:
             del self._homeless[node]
 
-    # --- inside ----------------------------------------------------------------------------------------------------
-
-    def _view(self, column: Ints | None, rows: Rows) -> Ints:
-        if column is None:
-            return np.zeros(self.size_of(rows), np.int64)
-        return column[: self.count] if isinstance(rows, slice) else column[rows]
-
-    def _count(self, row: int, pod: PodInfo, sign: int) -> None:
+    def suppose(self, row: int, pod: PodInfo, sign: int) -> None:
+        """Count a pod on a row (or take it off) for an experiment, which must be undone. Nobody who follows is told."""
         node, demand = self._nodes[row], pod.demand
         if sign > 0:
             node.pods[pod.uid] = pod
@@ -235,10 +229,21 @@ class NodeTable:
         self._scored_memory[row] += sign * demand.scored_memory
         for port in demand.ports:
             self._count_port(node, port, sign)
-        self._changes.append(row)
-        if len(self._changes) > _CHANGES_KEPT:
-            self._changes_before += len(self._changes)
-            self._changes.clear()
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _view(self, column: Ints | None, rows: Rows) -> Ints:
+        if column is None:
+            return np.zeros(self.size_of(rows), np.int64)
+        return column[: self.count] if isinstance(rows, slice) else column[rows]
+
+    def _count(self, row: int, pod: PodInfo, sign: int) -> None:
+        self.suppose(row, pod, sign)
+        self.census.count(self._nodes[row].name, pod.group, pod.terms, sign)
+        self._moves.append(Move(row, pod.group, pod.terms, sign))
+        if len(self._moves) > _MOVES_KEPT:
+            self._moves_before += len(self._moves)
+            self._moves.clear()
 
     def _count_port(self, node: _Node, port: HostPort, sign: int) -> None:
         users = node.ports.get(port, 0) + sign
@@ -298,6 +303,11 @@ class NodeTable:
         del holders[name]
         if not holders:
             del self._nodes_by_image[image]
+
+
+def _counts_alike(one: PodInfo, other: PodInfo) -> bool:
+    same_terms = one.terms is other.terms or one.terms.all == other.terms.all
+    return one.group is other.group and same_terms and one.demand == other.demand
 
 
 def taints_of(node: Obj) -> tuple[Taint, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import orjson
 
 from steersman.machinery import quantity
-from steersman.machinery.meta import Key, Obj, key_of, uid_of
+from steersman.machinery.meta import Key, Obj, is_deleting, key_of, labels_of, namespace_of, uid_of
+from steersman.scheduler.relations import NO_TERMS, Constraint, Group, Terms, constraints_of, terms_of
 
 CPU, MEMORY, EPHEMERAL_STORAGE = "cpu", "memory", "ephemeral-storage"
 """cpu is counted in thousandths, everything else in whole units."""
@@ -19,10 +22,22 @@ DEFAULT_MEMORY = 200 * 1024 * 1024
 """What scores assume for a container that requests nothing."""
 
 _SHARED_LIMIT = 10_000
-_SPEC_PARTS = ("nodeName", "nodeSelector", "affinity", "tolerations", "overhead", "resources", "schedulingGates")
+_SPEC_PARTS = (
+    "nodeName",
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "topologySpreadConstraints",
+    "overhead",
+    "resources",
+    "schedulingGates",
+)
 _CONTAINER_PARTS = ("image", "resources", "ports", "restartPolicy")
 
 Amounts = dict[str, int]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PodInfo:
-    """A pod as the scheduler sees it. Pods with equal `signature` fare alike on every node."""
+    """A pod as the scheduler sees it. Pods with equal `signature` and `group` fare alike on every node."""
 
     obj: Obj
     uid: str
@@ -54,6 +69,9 @@ class PodInfo:
     priority: int
     signature: bytes
     demand: Demand
+    group: Group
+    terms: Terms
+    constraints: tuple[Constraint, ...]
 
     @property
     def spec(self) -> Obj:
@@ -62,24 +80,53 @@ class PodInfo:
 
 
 class PodInfos:
-    """Makes PodInfos, parsing the quantities of each signature once."""
+    """Makes PodInfos; pods that are alike share what is parsed."""
 
     def __init__(self) -> None:
         self._demands: OrderedDict[bytes, Demand] = OrderedDict()
+        self._terms: OrderedDict[tuple[bytes, str], Terms] = OrderedDict()
+        self._groups: WeakValueDictionary[Hashable, Group] = WeakValueDictionary()
 
     def make(self, pod: Obj) -> PodInfo:
-        signature = signature_of(pod)
+        signature, spec, group = signature_of(pod), pod["spec"], self._group(pod)
         demand = self._demands.get(signature)
         if demand is None:
-            demand = self._demands[signature] = demand_of(pod)
-            if len(self._demands) > _SHARED_LIMIT:
-                self._demands.popitem(last=False)
-        priority = int(pod["spec"].get("priority") or 0)
-        return PodInfo(pod, uid_of(pod), key_of(pod), priority, signature, demand)
+            demand = _keep(self._demands, signature, demand_of(pod))
+        return PodInfo(
+            obj=pod,
+            uid=uid_of(pod),
+            key=key_of(pod),
+            priority=int(spec.get("priority") or 0),
+            signature=signature,
+            demand=demand,
+            group=group,
+            terms=self._terms_of(spec, signature, group) if spec.get("affinity") else NO_TERMS,
+            constraints=constraints_of(spec, group.labels) if spec.get("topologySpreadConstraints") else (),
+        )
+
+    def _group(self, pod: Obj) -> Group:
+        namespace, labels, terminating = namespace_of(pod), labels_of(pod), is_deleting(pod)
+        key = (namespace, frozenset(labels.items()), terminating)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(namespace, labels, terminating)
+        return group
+
+    def _terms_of(self, spec: Obj, signature: bytes, group: Group) -> Terms:
+        key = signature, group.namespace
+        found = self._terms.get(key)
+        return found if found is not None else _keep(self._terms, key, terms_of(spec, group.namespace))
+
+
+def _keep(shared: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
+    shared[key] = value
+    if len(shared) > _SHARED_LIMIT:
+        shared.popitem(last=False)
+    return value
 
 
 def signature_of(pod: Obj) -> bytes:
-    """All of a pod that plugins look at. Names, mounts and environment differ between replicas and matter to none of them."""
+    """All of a spec that plugins look at. Names, mounts and environment differ between replicas and matter to none of them."""
     spec = pod["spec"]
     parts = [spec.get(part) for part in _SPEC_PARTS]
     for section in ("containers", "initContainers"):

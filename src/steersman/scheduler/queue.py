@@ -13,12 +13,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from steersman.machinery.meta import Key, Obj
-from steersman.scheduler.framework import Event, Profile
+from steersman.scheduler.framework import Event, Happening, Profile
 from steersman.scheduler.podinfo import PodInfo
 
 INITIAL_BACKOFF_S = 1
@@ -66,6 +67,11 @@ class SchedulingQueue:
         self._backoff: _Heap = []
         self._error_backoff: _Heap = []
         self._unschedulable: dict[Key, QueuedPod] = {}
+        # How many of these each plugin rejected: most events matter to no plugin that anybody waits for.
+        self._rejections: Counter[str] = Counter()
+        self._listeners = {
+            happening: frozenset(name for name, hints in self._hints.items() if happening in hints) for happening in Happening
+        }
         self._tickets = itertools.count()
 
     def __len__(self) -> int:
@@ -102,7 +108,7 @@ class SchedulingQueue:
         queued = self._pods.pop(key, None)
         if queued is not None:
             queued.ticket = -1
-            self._unschedulable.pop(key, None)
+            self._unpark(key)
 
     # --- scheduling ------------------------------------------------------------------------------------------------
 
@@ -126,6 +132,7 @@ class SchedulingQueue:
         if self._pods.get(queued.info.key) is queued:
             queued.place, queued.since_s = Place.UNSCHEDULABLE, now_s
             self._unschedulable[queued.info.key] = queued
+            self._rejections.update(plugins)
 
     def fail(self, queued: QueuedPod, now_s: float) -> None:
         """Something went wrong that is not the pod's fault: try again after a while, whatever happens."""
@@ -139,8 +146,23 @@ class SchedulingQueue:
 
     def happened(self, event: Event, now_s: float) -> None:
         """Offer an event to every unschedulable pod whose rejecting plugins care about it."""
+        if not any(self._rejections[name] for name in self._listeners[event.happening]):
+            return
         for queued in [item for item in self._unschedulable.values() if self._queue_for(item, event)]:
             self._wake(queued, now_s)
+
+    def release(self, key: Key, now_s: float) -> None:
+        """Whatever a PreEnqueue plugin held a pod back for may be over."""
+        queued = self._pods.get(key)
+        if queued is not None and queued.place is Place.GATED:
+            self._wake(queued, now_s)
+
+    def activate(self, key: Key, now_s: float) -> None:
+        """Try a waiting pod now, whatever it waits for (but not one that is gated)."""
+        queued = self._pods.get(key)
+        if queued is not None and queued.place in (Place.UNSCHEDULABLE, Place.BACKOFF, Place.GATED):
+            self._unpark(key)
+            self._enqueue(queued, now_s)
 
     def flush(self, now_s: float) -> None:
         """Move pods whose time has come: ended back-offs, and those that have waited too long for an event."""
@@ -172,14 +194,25 @@ class SchedulingQueue:
         return False
 
     def _enqueue(self, queued: QueuedPod, now_s: float) -> None:
+        if not self._is_gated(queued):
+            self._activate(queued, now_s)
+
+    def _is_gated(self, queued: QueuedPod) -> bool:
         for plugin in self._profile.pre_enqueue:
             if why := plugin.pre_enqueue(queued.info):
-                queued.place, queued.gated_by = Place.GATED, why
-                return
-        self._activate(queued, now_s)
+                queued.place, queued.gated_by, queued.ticket = Place.GATED, why, -1
+                return True
+        return False
+
+    def _unpark(self, key: Key) -> None:
+        queued = self._unschedulable.pop(key, None)
+        if queued is not None:
+            self._rejections.subtract(queued.rejected_by)
 
     def _wake(self, queued: QueuedPod, now_s: float) -> None:
-        self._unschedulable.pop(queued.info.key, None)
+        self._unpark(queued.info.key)
+        if self._is_gated(queued):
+            return
         if queued.backoff_end_s > now_s:
             self._back_off(queued)
         else:

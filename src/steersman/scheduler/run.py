@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 
 from steersman.api.resources import NODES, PODS
 from steersman.client.events import EventRecorder
@@ -23,12 +24,17 @@ from steersman.machinery.meta import Key, Obj, dig, is_deleting, key_of, name_of
 from steersman.machinery.waiting import within
 from steersman.scheduler import conditions
 from steersman.scheduler.cycle import Cycle, Placed
+from steersman.scheduler.evicting import Evictions, Preemption
 from steersman.scheduler.framework import Event, Happening, Profile
 from steersman.scheduler.happenings import assigned_pod_events, node_events, waiting_pod_events
 from steersman.scheduler.nodetable import NodeTable
+from steersman.scheduler.nominations import Nominations
 from steersman.scheduler.podinfo import PodInfo, PodInfos
+from steersman.scheduler.preemption import Decision
 from steersman.scheduler.profiles import default_profile
 from steersman.scheduler.queue import QueuedPod, SchedulingQueue, spec_changed
+from steersman.scheduler.surroundings import Surroundings
+from steersman.scheduler.watching import SurroundingsWatch
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +70,12 @@ class Scheduler:
         self._client, self._clock, self._profile, self._recorder = client, clock, profile, recorder
         self.table = NodeTable()
         self.queue = SchedulingQueue(profile)
+        self.nominations = Nominations()
         self._infos = PodInfos()
-        self._cycle = Cycle(profile, self.table, rng)
+        self._around = Surroundings()
+        self._watch = SurroundingsWatch(client, clock, self._around)
+        self._cycle = Cycle(profile, self.table, rng, self._around, self.nominations)
+        self._evictions = Evictions(client, clock, recorder, profile.scheduler_name, self._evicted)
         self._nodes = Informer(client, NODES, clock=clock)
         # Pods that have ended hold nothing, so they are not even listed.
         self._pods = Informer(client, PODS, clock=clock, field_selector="status.phase!=Succeeded,status.phase!=Failed")
@@ -73,15 +83,18 @@ class Scheduler:
         self._pods.add_handler(self._pod_changed)
         self._wake = asyncio.Event()
         self._bindings: asyncio.Queue[tuple[QueuedPod, str]] = asyncio.Queue()
+        # Placed, but no binding was sent yet: these can be displaced without anybody outside knowing.
+        self._unsent: dict[str, QueuedPod] = {}
         self._verdicts: dict[Key, conditions.Verdict] = {}
         self._verdict_keys: WorkQueue[Key] = WorkQueue(clock)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for work in (self._recorder.run, self._nodes.run, self._pods.run, self._verdict_keys.run):
+            informers = (self._nodes.run, self._pods.run, self._watch.run)
+            for work in (*informers, self._recorder.run, self._verdict_keys.run, self._evictions.run):
                 group.create_task(work())
-            await self._nodes.synced.wait()
-            await self._pods.synced.wait()
+            for synced in (self._nodes.synced, self._pods.synced, self._watch.synced):
+                await synced.wait()
             for _ in range(BINDERS):
                 group.create_task(self._bind_all())
             for _ in range(STATUS_WRITERS):
@@ -93,31 +106,48 @@ class Scheduler:
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:
             self.table.remove_node(name_of(old or {}))
-        elif self.table.set_node(new):
-            for event in node_events(old, new):
-                self._happened(event)
+        elif not self.table.set_node(new):
+            return
+        for event in node_events(old, new):
+            self._happened(event)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:
             self._pod_gone(old or {})
         elif new["spec"].get("nodeName"):
             self.queue.delete(key_of(new))
+            self.nominations.remove(uid_of(new))
             self.table.add_pod(self._infos.make(new), new["spec"]["nodeName"])
-            if old is not None and old["spec"].get("nodeName"):
-                for event in assigned_pod_events(old, new):
-                    self._happened(event)
+            for event in assigned_pod_events(old, new):
+                self._happened(event)
         elif is_deleting(new) or (new["spec"].get("schedulerName") or "") != self._profile.scheduler_name:
             self.queue.delete(key_of(new))
+            self.nominations.remove(uid_of(new))
         elif old is None or spec_changed(old, new):
             events = waiting_pod_events(old, new) if old is not None else ()
-            self.queue.update(self._infos.make(new), self._clock.monotonic(), events)
+            info = self._infos.make(new)
+            self._note_nomination(old, info)
+            self.queue.update(info, self._clock.monotonic(), events)
             self._wake.set()
+
+    def _note_nomination(self, old: Obj | None, info: PodInfo) -> None:
+        before, after = (dig(obj, "status", "nominatedNodeName", default="") for obj in (old, info.obj))
+        if after:
+            self.nominations.set(info, after)
+        elif before or not (node := self.nominations.node_of(info.uid)):
+            self.nominations.remove(info.uid)
+        else:
+            # Decided here, but not yet written.
+            self.nominations.set(info, node)
 
     def _pod_gone(self, pod: Obj) -> None:
         self.queue.delete(key_of(pod))
-        # Its own node, or the one it was assumed on: either way room was made.
-        if self.table.node_of(uid_of(pod)) is not None:
-            self.table.remove_pod(uid_of(pod))
+        uid = uid_of(pod)
+        # Its own node, the one it was assumed on, or the one kept for it: in any case room was made.
+        placed = self.table.node_of(uid) is not None
+        self.table.remove_pod(uid)
+        self._unsent.pop(uid, None)
+        if self.nominations.remove(uid) or placed:
             self._happened(Event(Happening.ASSIGNED_POD_DELETE, pod, None))
 
     def _happened(self, event: Event) -> None:
@@ -157,18 +187,65 @@ class Scheduler:
             self._tell(info, conditions.ERROR, str(error) or type(error).__name__)
             return
         if isinstance(outcome, Placed):
+            self.nominations.remove(info.uid)
             self.table.add_pod(info, outcome.node)
+            self._unsent[info.uid] = queued
             self._bindings.put_nowait((queued, outcome.node))
         else:
+            preemption = self._preemption(info, outcome.decision)
             self.queue.reject(queued, outcome.plugins, self._clock.monotonic())
-            self._tell(info, conditions.UNSCHEDULABLE, outcome.message)
+            self._tell(info, conditions.UNSCHEDULABLE, outcome.message, outcome.decision.node)
+            if preemption is not None:
+                self._preempt(preemption)
+
+    # --- preempting ------------------------------------------------------------------------------------------------
+
+    def _preemption(self, info: PodInfo, decision: Decision) -> Preemption | None:
+        """Keep the place that is going to be free; what has to be done for it."""
+        if not decision.node:
+            return None
+        superseded = self.nominations.below(decision.node, info.priority)
+        self.nominations.set(info, decision.node)
+        return Preemption(info, decision.node, decision.victims, superseded)
+
+    def _preempt(self, preemption: Preemption) -> None:
+        """The preemptor is held back until its victims have been told to go."""
+        now_s = self._clock.monotonic()
+        for pod in preemption.superseded:
+            self.nominations.remove(pod.uid)
+            self.queue.activate(pod.key, now_s)
+        if self._profile.post_filter is not None:
+            self._profile.post_filter.preempting.add(preemption.preemptor.uid)
+        to_evict = [victim for victim in preemption.victims if not self._displaced(victim, now_s)]
+        self._evictions.add(replace(preemption, victims=to_evict))
+
+    def _displaced(self, victim: PodInfo, now_s: float) -> bool:
+        """A victim whose binding was not sent yet is just not bound."""
+        queued = self._unsent.pop(victim.uid, None)
+        if queued is None:
+            return False
+        self.table.remove_pod(victim.uid)
+        self.queue.fail(queued, now_s)
+        self._happened(Event(Happening.ASSIGNED_POD_DELETE, victim.obj, None))
+        return True
+
+    def _evicted(self, preemption: Preemption, complete: bool) -> None:
+        now_s, preemptor = self._clock.monotonic(), preemption.preemptor
+        if self._profile.post_filter is not None:
+            self._profile.post_filter.preempting.discard(preemptor.uid)
+        self.queue.release(preemptor.key, now_s)
+        if not complete:
+            self.queue.activate(preemptor.key, now_s)
+        self._wake.set()
 
     # --- binding ---------------------------------------------------------------------------------------------------
 
     async def _bind_all(self) -> None:
         while True:
             queued, node = await self._bindings.get()
-            await self._bind(queued, node)
+            if self._unsent.get(queued.info.uid) is queued:
+                del self._unsent[queued.info.uid]
+                await self._bind(queued, node)
 
     async def _bind(self, queued: QueuedPod, node: str) -> None:
         info = queued.info
@@ -193,15 +270,18 @@ class Scheduler:
         self._happened(Event(Happening.ASSIGNED_POD_DELETE, info.obj, None))
         self.queue.fail(queued, self._clock.monotonic())
         self._wake.set()
+        self.nominations.remove(info.uid)
         if not isinstance(error, NotFound):
             self._tell(info, conditions.ERROR, f"binding rejected: {error}")
 
     # --- telling ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, info: PodInfo, reason: str, message: str) -> None:
+    def _tell(self, info: PodInfo, reason: str, message: str, nominated: str | None = "") -> None:
         """Say on the pod, in an event and in its condition, why it has no node."""
+        if nominated == "":
+            self.nominations.remove(info.uid)
         self._recorder.event(info.obj, "Warning", "FailedScheduling", conditions.event_text(message), action="Scheduling")
-        self._verdicts[info.key] = conditions.Verdict(info.uid, reason, message)
+        self._verdicts[info.key] = conditions.Verdict(info.uid, reason, message, nominated)
         self._verdict_keys.add(info.key)
 
     async def _write_verdicts(self) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from steersman.machinery.meta import Obj, dig
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Event, Happening, Hint, Normalize, Reason
+from steersman.scheduler.framework import Code, Event, Happening, Hint, Normalize, Reasons
 from steersman.scheduler.nodeselector import (
-    any_term_matches_rows,
-    from_map,
+    all_groups_match_rows,
     node_names,
+    required_groups,
     term_matches_node,
     term_matches_rows,
 )
@@ -36,29 +36,23 @@ class NodeAffinity:
     uses_pods = False
 
     def prepare(self, pod: PodInfo) -> Required | None:
-        groups: list[Sequence[Obj]] = []
-        if selector := pod.spec.get("nodeSelector"):
-            groups.append([from_map(selector)])
+        groups = required_groups(pod.spec)
+        if not groups:
+            return None
         required = dig(pod.spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-        if required is None:
-            return Required(tuple(groups), None) if groups else None
-        terms = required.get("nodeSelectorTerms") or ()
-        return Required((*groups, terms), node_names(terms) if terms else None)
+        return Required(groups, node_names(groups[-1]) if required is not None and groups[-1] else None)
 
     def narrow(self, needs: Required) -> frozenset[str] | None:
         return needs.only_names
 
-    def conflict(self) -> Reason:
-        return Reason("pod affinity terms conflict", Code.UNRESOLVABLE)
+    def conflict(self) -> str:
+        return "pod affinity terms conflict"
 
     def filter(self, needs: Required, table: NodeTable, rows: Rows) -> Ints:
-        matched = np.ones(table.size_of(rows), np.bool_)
-        for terms in needs.groups:
-            matched &= any_term_matches_rows(terms, table, rows)
-        return (~matched).astype(np.int64)
+        return ~all_groups_match_rows(needs.groups, table, rows) * np.int64(Code.UNRESOLVABLE)
 
-    def reasons(self, needs: Required) -> Sequence[Reason]:
-        return (Reason("node(s) didn't match Pod's node affinity/selector", Code.UNRESOLVABLE),)
+    def reasons(self, needs: Required, table: NodeTable, rows: Ints) -> Reasons:
+        return Reasons({"node(s) didn't match Pod's node affinity/selector": len(rows)})
 
     def prepare_score(self, pod: PodInfo) -> Sequence[Obj] | None:
         return dig(pod.spec, "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution") or None

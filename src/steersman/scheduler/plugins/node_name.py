@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Happening, Hint, Reason, always
+from steersman.scheduler.framework import Code, Happening, Hint, Reasons, always
 from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.podinfo import PodInfo
 
@@ -20,13 +20,13 @@ class NodeName:
         return pod.spec.get("nodeName") or None
 
     def filter(self, needs: str, table: NodeTable, rows: Rows) -> Ints:
-        bits = np.ones(table.count, np.int64)
+        codes: Ints = np.full(table.count, Code.UNRESOLVABLE, np.int64)
         if (row := table.row(needs)) is not None:
-            bits[row] = 0
-        return bits[rows]
+            codes[row] = Code.FITS
+        return codes[rows]
 
-    def reasons(self, needs: str) -> Sequence[Reason]:
-        return (Reason("node(s) didn't match the requested node name", Code.UNRESOLVABLE),)
+    def reasons(self, needs: str, table: NodeTable, rows: Ints) -> Reasons:
+        return Reasons({"node(s) didn't match the requested node name": len(rows)})
 
     def hints(self) -> Mapping[Happening, Hint]:
         return {Happening.NODE_ADD: always}

@@ -8,7 +8,7 @@ import numpy as np
 
 from steersman.machinery.meta import Obj, dig
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Event, Happening, Hint, Reason, always
+from steersman.scheduler.framework import Code, Event, Happening, Hint, Reasons, always
 from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.podinfo import HostPort, PodInfo, host_ports
 
@@ -23,16 +23,16 @@ class NodePorts:
         return pod.demand.ports or None
 
     def filter(self, needs: Sequence[HostPort], table: NodeTable, rows: Rows) -> Ints:
-        bits = np.zeros(table.count, np.int64)
+        codes = np.zeros(table.count, np.int64)
         for wanted in needs:
             # Only nodes where somebody uses that port at all: mostly none, never all.
             for row in table.rows_using_port(wanted.protocol, wanted.port):
                 if any(clash(wanted, used) for used in table.ports_on(row)):
-                    bits[row] = 1
-        return bits[rows]
+                    codes[row] = Code.UNSCHEDULABLE
+        return codes[rows]
 
-    def reasons(self, needs: Sequence[HostPort]) -> Sequence[Reason]:
-        return (Reason("node(s) didn't have free ports for the requested pod ports", Code.UNSCHEDULABLE),)
+    def reasons(self, needs: Sequence[HostPort], table: NodeTable, rows: Ints) -> Reasons:
+        return Reasons({"node(s) didn't have free ports for the requested pod ports": len(rows)})
 
     def hints(self) -> Mapping[Happening, Hint]:
         return {Happening.NODE_ADD: always, Happening.ASSIGNED_POD_DELETE: _frees_a_wanted_port}

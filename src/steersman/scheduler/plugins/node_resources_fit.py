@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from steersman.machinery.meta import Obj, dig, uid_of
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import MAX_SCORE, Code, Event, Happening, Hint, Normalize, Reason, always
+from steersman.scheduler.framework import MAX_SCORE, Code, Event, Happening, Hint, Normalize, Reasons, always
 from steersman.scheduler.nodetable import PODS, NodeTable
 from steersman.scheduler.podinfo import CPU, EPHEMERAL_STORAGE, MEMORY, Demand, PodInfo, amounts_of, total_requests
 
@@ -18,7 +18,7 @@ _FIRST = (CPU, MEMORY, EPHEMERAL_STORAGE)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Bit 0: too many pods. Then two bits per resource: too little free now; too little altogether."""
+    """Resource and amount, in the order in which they are told."""
 
     requests: tuple[tuple[str, int], ...]
 
@@ -35,19 +35,20 @@ class NodeResourcesFit:
         return Needs((*first, *sorted((name, amount) for name, amount in wanted.items() if name not in _FIRST)))
 
     def filter(self, needs: Needs, table: NodeTable, rows: Rows) -> Ints:
-        bits: Ints = (table.pod_count(rows) >= table.allocatable(PODS, rows)).astype(np.int64)
-        for place, (resource, amount) in enumerate(needs.requests):
+        full = table.pod_count(rows) >= table.allocatable(PODS, rows)
+        codes: Ints = full * np.int64(Code.UNSCHEDULABLE)
+        for resource, amount in needs.requests:
             allocatable = table.allocatable(resource, rows)
             lacking = allocatable - table.requested(resource, rows) < amount
             if lacking.any():
-                now, ever = 2 << 2 * place, 4 << 2 * place
-                bits |= np.where(lacking, np.where(allocatable < amount, ever, now), 0)
-        return bits
+                np.maximum(codes, np.where(allocatable < amount, Code.UNRESOLVABLE, Code.UNSCHEDULABLE), out=codes, where=lacking)
+        return codes
 
-    def reasons(self, needs: Needs) -> Sequence[Reason]:
-        found = [Reason("Too many pods", Code.UNSCHEDULABLE)]
-        for resource, _ in needs.requests:
-            found += [Reason(f"Insufficient {resource}", code) for code in (Code.UNSCHEDULABLE, Code.UNRESOLVABLE)]
+    def reasons(self, needs: Needs, table: NodeTable, rows: Ints) -> Reasons:
+        found = Reasons({"Too many pods": int(np.count_nonzero(table.pod_count(rows) >= table.allocatable(PODS, rows)))})
+        for resource, amount in needs.requests:
+            lacking = table.allocatable(resource, rows) - table.requested(resource, rows) < amount
+            found[f"Insufficient {resource}"] = int(np.count_nonzero(lacking))
         return found
 
     def prepare_score(self, pod: PodInfo) -> Demand:

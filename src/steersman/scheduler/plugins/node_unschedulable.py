@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from steersman.machinery.meta import dig, uid_of
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Event, Happening, Hint, Reason
+from steersman.scheduler.framework import Code, Event, Happening, Hint, Reasons
 from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.tolerations import UNSCHEDULABLE_TAINT, tolerated
@@ -22,10 +22,10 @@ class NodeUnschedulable:
         return None if tolerated(pod.spec.get("tolerations") or (), UNSCHEDULABLE_TAINT) else True
 
     def filter(self, needs: bool, table: NodeTable, rows: Rows) -> Ints:
-        return table.unschedulable(rows).astype(np.int64)
+        return table.unschedulable(rows) * np.int64(Code.UNRESOLVABLE)
 
-    def reasons(self, needs: bool) -> Sequence[Reason]:
-        return (Reason("node(s) were unschedulable", Code.UNRESOLVABLE),)
+    def reasons(self, needs: bool, table: NodeTable, rows: Ints) -> Reasons:
+        return Reasons({"node(s) were unschedulable": len(rows)})
 
     def hints(self) -> Mapping[Happening, Hint]:
         return {

@@ -8,7 +8,7 @@ import numpy as np
 
 from steersman.machinery.meta import Obj, dig, uid_of
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Event, Happening, Hint, Normalize, Reason
+from steersman.scheduler.framework import Code, Event, Happening, Hint, Normalize, Reasons
 from steersman.scheduler.nodetable import NodeTable, Taint, taints_of
 from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.tolerations import PREFER_NO_SCHEDULE, repelled, tolerated
@@ -26,11 +26,11 @@ class TaintToleration:
         return tuple(pod.spec.get("tolerations") or ())
 
     def filter(self, needs: Tolerations, table: NodeTable, rows: Rows) -> Ints:
-        verdicts = [repelled(needs, _taints(taints)) for taints in table.taint_sets.values]
+        verdicts = [Code.UNRESOLVABLE * repelled(needs, _taints(taints)) for taints in table.taint_sets.values]
         return np.array(verdicts, np.int64)[table.taint_code(rows)]
 
-    def reasons(self, needs: Tolerations) -> Sequence[Reason]:
-        return (Reason("node(s) had untolerated taint(s)", Code.UNRESOLVABLE),)
+    def reasons(self, needs: Tolerations, table: NodeTable, rows: Ints) -> Reasons:
+        return Reasons({"node(s) had untolerated taint(s)": len(rows)})
 
     def prepare_score(self, pod: PodInfo) -> Tolerations:
         # Only these can be meant for a preference.

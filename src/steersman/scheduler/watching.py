@@ -1,0 +1,73 @@
+"""The informers that keep Surroundings current. Kinds a server does not serve (an old or partial one) are done without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from steersman.api.resources import (
+    NAMESPACES,
+    POD_DISRUPTION_BUDGETS,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
+    SERVICES,
+    STATEFUL_SETS,
+)
+from steersman.client.informer import Informer
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import NotFound, StatusError
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj
+from steersman.machinery.waiting import Backoff
+from steersman.scheduler.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
+
+_WORKLOADS = (SERVICES, REPLICATION_CONTROLLERS, REPLICA_SETS, STATEFUL_SETS)
+
+
+class SurroundingsWatch:
+    """`run()` keeps `around` current; `synced` is set when all that is served has been listed."""
+
+    def __init__(self, client: Client, clock: Clock, around: Surroundings) -> None:
+        self._client, self._clock, self._around = client, clock, around
+        self.synced = asyncio.Event()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            informers = [self._informer(resource) for resource in (NAMESPACES, *_WORKLOADS)]
+            if await self._served(POD_DISRUPTION_BUDGETS):
+                informers.append(self._informer(POD_DISRUPTION_BUDGETS))
+            for informer in informers:
+                group.create_task(informer.run())
+            for informer in informers:
+                await informer.synced.wait()
+            self.synced.set()
+
+    def _informer(self, resource: Resource) -> Informer:
+        informer = Informer(self._client, resource, clock=self._clock)
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            if resource == NAMESPACES:
+                self._around.set_namespace(old, new)
+            elif resource == POD_DISRUPTION_BUDGETS:
+                self._around.set_budget(old, new)
+            else:
+                self._around.set_workload(resource.kind, old, new)
+
+        informer.add_handler(changed)
+        return informer
+
+    async def _served(self, resource: Resource) -> bool:
+        backoff = Backoff(0.1, 10)
+        while True:
+            try:
+                await self._client.list(resource, limit=1)
+                return True
+            except NotFound:
+                log.info("not served resource=%s", resource.qualified)
+                return False
+            except (StatusError, ConnectionError) as error:
+                log.debug("can't tell whether served resource=%s error=%s", resource.qualified, error)
+                await self._clock.sleep(backoff.next())
