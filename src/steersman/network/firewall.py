@@ -53,6 +53,10 @@ table ip {TABLE} {{
     ip saddr {cluster_cidr} ip daddr != {{ {cluster_cidr}, 224.0.0.0/4 }} oifname != "{bridge}" masquerade
     ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
   }}
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    iifname "{bridge}" ip daddr 127.0.0.0/8 ct state != {{ established, related }} drop
+  }}
 }}
 """
 

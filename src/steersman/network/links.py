@@ -32,12 +32,16 @@ def ensure_bridge(netlink: Netlink, name: str, gateway: str, prefix_length: int,
 
 
 def set_sysctls(bridge: str) -> None:
-    """Route between pods and beyond, and do not tell pods to bypass us (ICMP redirects)."""
+    """Route between pods and beyond, and do not tell pods to bypass us (ICMP redirects).
+
+    With route_localnet a host port answers on 127.0.0.1 too; firewall.py keeps pods from the node's own loopback services.
+    """
     for name, value in (
         ("ip_forward", "1"),
         ("conf/all/send_redirects", "0"),
         (f"conf/{bridge}/send_redirects", "0"),
         (f"conf/{bridge}/rp_filter", "0"),
+        (f"conf/{bridge}/route_localnet", "1"),
     ):
         path = Path("/proc/sys/net/ipv4") / name
         if path.read_text().strip() != value:
