@@ -137,7 +137,7 @@ _NGINX_PAGE = (
 def build_nginx(path: str, name: str = "docker.io/library/nginx:latest") -> str:
     """Write the nginx image over the busybox one; its id. Needs Debian's nginx-light (FileNotFoundError)."""
     program = "/usr/sbin/nginx"
-    libraries = {library.lstrip("/"): library for library in _libraries(program)}
+    libraries = {library.lstrip("/"): library for library in shared_libraries(program)}
     # Accounts are looked up through these, which the program loads by itself.
     directory = os.path.dirname(next(library for library in libraries.values() if "libc.so" in library))
     for extra in ("libnss_files.so.2", "libnss_compat.so.2"):
@@ -153,7 +153,7 @@ def build_nginx(path: str, name: str = "docker.io/library/nginx:latest") -> str:
     return write_image(path, name, [layer_tar(busybox_contents()), layer_tar(contents)], config)
 
 
-def _libraries(program: str) -> list[str]:
+def shared_libraries(program: str) -> list[str]:
     """The shared libraries a program loads, by ldd."""
     output = subprocess.run(["/usr/bin/ldd", program], capture_output=True, check=True, text=True).stdout
     return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", output, flags=re.MULTILINE)
