@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.conformance.api import Api, Watching
 from tests.conformance.objects import IMAGE
-from tests.e2e.harness import Cluster, eventually
+from tests.e2e import harness
+from tests.e2e.harness import Cluster
 
 from steersman.api.resources import ENDPOINT_SLICES, PODS
 from steersman.client.rest import object_path, query
@@ -17,7 +18,12 @@ from steersman.machinery.errors import NotFound, from_status
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, dig, name_of
 
-__all__ = ["IMAGE", "Space"]
+__all__ = ["IMAGE", "Space", "eventually"]
+
+
+def eventually(holds: Callable[[], Any], *, within_s: float = 20, what: str = "") -> Any:
+    """As the harness's, with less patience: what is waited for here takes a moment."""
+    return harness.eventually(holds, within_s=within_s, what=what)
 
 
 class Space:
@@ -114,10 +120,10 @@ class Space:
         return {
             f"{address}:{port['port']}" + ("" if port["protocol"] == "TCP" else f"/{port['protocol']}")
             for part in self.list(ENDPOINT_SLICES, f"kubernetes.io/service-name={service}")
-            for endpoint in part["endpoints"] or ()
+            for endpoint in part.get("endpoints") or ()
             if dig(endpoint, "conditions", "ready", default=True)
             for address in endpoint["addresses"]
-            for port in part["ports"] or ()
+            for port in part.get("ports") or ()
         }
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.objects import IMAGE, SLEEP, container, pod
-from tests.conformance.space import Space, condition, container_status
-from tests.e2e.harness import eventually
+from tests.conformance.space import Space, condition, container_status, eventually
 
 from steersman.api.resources import PODS
 from steersman.machinery.meta import dig

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.conformance.objects import SLEEP, named, pod, pod_spec
-from tests.conformance.space import Space, condition
-from tests.e2e.harness import ADDRESS, eventually
+from tests.conformance.space import Space, condition, eventually
+from tests.e2e.harness import ADDRESS
 
 from steersman.api.resources import LEASES, NODES, PODS
 from steersman.machinery.errors import NotFound

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.conformance.objects import SLEEP, pod
-from tests.conformance.space import Space, condition, container_status
-from tests.e2e.harness import eventually
+from tests.conformance.space import Space, condition, container_status, eventually
 
 from steersman.api.resources import PODS
 from steersman.machinery.meta import Obj, parse_time

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.objects import SLEEP, container, named, pod, volume_pod
-from tests.conformance.space import Space
-from tests.e2e.harness import eventually
+from tests.conformance.space import Space, eventually
 
 from steersman.api.resources import CONFIG_MAPS, PODS, SECRETS
 from steersman.machinery.gvk import Resource

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.conformance.objects import SLEEP, volume_pod
-from tests.conformance.space import Space
-from tests.e2e.harness import eventually
+from tests.conformance.space import Space, eventually
 
 from steersman.api.resources import NODES, PODS
 from steersman.machinery import quantity

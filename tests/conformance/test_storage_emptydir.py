@@ -6,8 +6,7 @@ import itertools
 
 import pytest
 from tests.conformance.objects import SLEEP, container, pod, volume_pod
-from tests.conformance.space import Space
-from tests.e2e.harness import eventually
+from tests.conformance.space import Space, eventually
 
 from steersman.api.resources import PODS
 
