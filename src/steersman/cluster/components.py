@@ -67,9 +67,8 @@ async def _closed(transport: HttpTransport) -> AsyncIterator[None]:
 
 
 async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
-    """The API server over the SQLite store, until cancelled."""
+    """The API server over the store that was chosen, until cancelled."""
     from steersman.apiserver.config import ServerConfig
-    from steersman.store.sqlite import SQLiteStore
 
     config = ServerConfig(
         secure_port=settings.secure_port,
@@ -86,7 +85,20 @@ async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> No
         service_cidr=settings.service_cidr,
         node_port_range=settings.node_ports,
     )
-    await serve_api(config, lambda: SQLiteStore.open(paths.store, clock), clock)
+    await serve_api(config, lambda: _store(paths, settings, clock), clock)
+
+
+async def _store(paths: Paths, settings: ClusterSettings, clock: Clock) -> Store:
+    if settings.store == "etcd":
+        from steersman.store.etcd import EtcdStore
+        from steersman.store.etcd_calls import TLS
+
+        client = paths.pki / "apiserver-etcd-client"
+        tls = TLS(paths.pki / "etcd" / "ca.crt", client.with_suffix(".crt"), client.with_suffix(".key"))
+        return await EtcdStore.open([f"https://127.0.0.1:{settings.etcd_port}"], tls, clock)
+    from steersman.store.sqlite import SQLiteStore
+
+    return await SQLiteStore.open(paths.store, clock)
 
 
 async def serve_api(config: ServerConfig, open_store: Callable[[], Awaitable[Store]], clock: Clock) -> None:

@@ -6,6 +6,7 @@ import importlib
 import os
 from functools import partial
 
+from steersman.cluster import etcd
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.cluster.supervisor import Part
 
@@ -17,10 +18,14 @@ _MODULES = {
 
 
 def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
-    """API server, control plane, node."""
+    """etcd if it was chosen, API server, control plane, node."""
     # Matrices of nodes are small: threads for them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return tuple(Part(name, partial(_load, modules), partial(_main, name, paths, settings)) for name, modules in _MODULES.items())
+    ours = [Part(name, partial(_load, modules), partial(_main, name, paths, settings)) for name, modules in _MODULES.items()]
+    if settings.store == "etcd":
+        # What is first ends last: the API server can write until its own end.
+        ours.insert(0, Part("etcd", lambda: None, partial(etcd.become, paths, settings)))
+    return tuple(ours)
 
 
 def _load(modules: tuple[str, ...]) -> None:

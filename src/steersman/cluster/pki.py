@@ -1,4 +1,4 @@
-"""The cluster's certificate authority and the certificates it signs: EC P-256, keys 0600, made once, renewed when old.
+"""The cluster's certificate authorities and the certificates they sign: EC P-256, keys 0600, made once, renewed when old.
 
 Names and organisations are upstream's (kubeadm's PKI, RFC 5280). What is not here: certificates by TLS bootstrap.
 """
@@ -22,6 +22,7 @@ _CA_DAYS = 3650
 _LEAF_DAYS = 365
 _RENEW_DAYS = 60
 _BACKDATE = timedelta(minutes=5)
+_CA_NAMES = {"ca": "kubernetes-ca", "etcd/ca": "etcd-ca"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Leaf:
     names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     server: bool = False
+    ca: str = "ca"
+    """Stem of what signs it. etcd has a CA of its own: whoever it signs may read and write everything."""
 
 
 def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
@@ -50,6 +53,12 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
     )
     api_addresses = tuple(dict.fromkeys((first_service_ip, settings.advertise_address, "127.0.0.1", "::1")))
     node = settings.node_name
+    store: tuple[Leaf, ...] = ()
+    if settings.store == "etcd":
+        store = (
+            Leaf("etcd/server", node, names=("localhost",), addresses=("127.0.0.1", "::1"), server=True, ca="etcd/ca"),
+            Leaf("apiserver-etcd-client", "kube-apiserver-etcd-client", ca="etcd/ca"),
+        )
     kubelet_addresses = tuple(dict.fromkeys((settings.advertise_address, "127.0.0.1")))
     return (
         Leaf("apiserver", "kube-apiserver", names=api_names, addresses=api_addresses, server=True),
@@ -63,6 +72,7 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
         Leaf(
             "dns", "system:serviceaccount:kube-system:kube-dns", ("system:serviceaccounts", "system:serviceaccounts:kube-system")
         ),
+        *store,
     )
 
 
@@ -70,14 +80,18 @@ def ensure(paths: Paths, settings: ClusterSettings, clock: Clock) -> list[str]:
     """Make what is missing, does not fit the settings, or expires within 60 days. Returns the stems made."""
     made: list[str] = []
     now = clock.now()
-    ca_cert, ca_key = paths.pki / "ca.crt", paths.pki / "ca.key"
-    if not (ca_cert.exists() and ca_key.exists()):
-        key = ec.generate_private_key(ec.SECP256R1())
-        _write_pair(paths.pki / "ca", _sign_ca(key, now), key)
-        made.append("ca")
-    ca = x509.load_pem_x509_certificate(ca_cert.read_bytes())
-    signer = _load_key(ca_key)
-    for leaf in leaves(settings):
+    wanted = leaves(settings)
+    authorities = {}
+    for name in dict.fromkeys(leaf.ca for leaf in wanted):
+        ca_stem = paths.pki / name
+        if not (ca_stem.with_suffix(".crt").exists() and ca_stem.with_suffix(".key").exists()):
+            key = ec.generate_private_key(ec.SECP256R1())
+            _write_pair(ca_stem, _sign_ca(_CA_NAMES[name], key, now), key)
+            made.append(name)
+        ca = x509.load_pem_x509_certificate(ca_stem.with_suffix(".crt").read_bytes())
+        authorities[name] = ca, _load_key(ca_stem.with_suffix(".key"))
+    for leaf in wanted:
+        ca, signer = authorities[leaf.ca]
         stem = paths.pki / leaf.stem
         if not _still_good(stem, leaf, ca, now):
             key = ec.generate_private_key(ec.SECP256R1())
@@ -89,8 +103,8 @@ def ensure(paths: Paths, settings: ClusterSettings, clock: Clock) -> list[str]:
     return made
 
 
-def _sign_ca(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes-ca")])
+def _sign_ca(common_name: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     usage = x509.KeyUsage(True, False, True, False, False, True, True, False, False)
     return (
         x509.CertificateBuilder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -35,6 +36,16 @@ def problems(
         found.append("/proc is not mounted")
     if not any((cgroups / name).exists() for name in ("cgroup.controllers", "memory", "unified")):
         found.append(f"no cgroups are mounted at {cgroups}")
+    return found
+
+
+def store_problems(store: str, *, which: Callable[[str], str | None] = shutil.which) -> list[str]:
+    """Likewise, of the store that was chosen."""
+    if store != "etcd":
+        return []
+    found = [] if which("etcd") else ["etcd is missing: apt-get install etcd-server"]
+    if importlib.util.find_spec("grpc") is None:
+        found.append("the Python package grpcio is missing: install steersman[etcd]")
     return found
 
 

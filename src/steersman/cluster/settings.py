@@ -46,6 +46,10 @@ class Paths:
         return self.state / "store.db"
 
     @property
+    def etcd(self) -> Path:
+        return self.state / "etcd"
+
+    @property
     def kubelet(self) -> Path:
         return self.state / "kubelet"
 
@@ -89,6 +93,10 @@ class ClusterSettings:
     bridge: str = "steersman0"
     cgroup_root: str = "steersman"
     oci_runtime: str = ""
+    store: str = "sqlite"
+    """Or "etcd": one of the cluster's own, on loopback."""
+    etcd_port: int = 12379
+    etcd_peer_port: int = 12380
 
     @property
     def server(self) -> str:

@@ -44,6 +44,7 @@ class Choices:
     node_name: str = ""
     advertise_address: str = ""
     secure_port: int = 6443
+    store: str = ""
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -63,10 +64,12 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             secure_port=choices.secure_port,
             oci_runtime=runtime,
             cgroup_root=cgroup_root(paths),
+            store=choices.store or "sqlite",
         )
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
+        ("--store", choices.store, found.store),
     ):
         if asked and asked != is_now:
             raise SettingsError(
@@ -89,6 +92,9 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
     if lacks:
         raise UpError("; ".join(lacks))
     settings = decide_settings(paths, choices)
+    lacks = preflight.store_problems(settings.store)
+    if lacks:
+        raise UpError("; ".join(lacks))
     since = datetime.min.replace(tzinfo=UTC)
     if not supervisor.running(paths):
         since = clock.now()

@@ -137,13 +137,14 @@ def _revision(parts: dict[int, list[bytes]]) -> int:
 
 
 def _message(*fields: tuple[int, int | bytes]) -> bytes:
-    """Zero and empty are left out: that is how the encoding says them."""
+    """Zero and empty are left out. For the end of a range that matters: to etcd one that is there but empty means "no end"."""
     out = bytearray()
     for number, value in fields:
+        if not value:
+            continue
         if isinstance(value, bytes):
-            # An operation without content is still an operation: only scalars and strings have a default to leave out.
             put_bytes(out, tag_bytes(number, BYTES), value)
-        elif value:
+        else:
             out += tag_bytes(number, VARINT)
             put_varint(out, value)
     return bytes(out)

@@ -90,6 +90,19 @@ def test_a_commit_makes_one_revision_and_its_values_are_read_back(run: Callable[
     run(scenario)
 
 
+def test_what_does_not_exist_is_not_mistaken_for_the_key_after_it(run: Callable[[Scenario], None]) -> None:
+    async def scenario(store: Store) -> None:
+        revision = await put(store, "aa")
+        for missing in ("", "a", "a\0", "b"):
+            assert await store.get(PREFIX + missing) == (None, revision)
+        refused = await store.commit([Guard(PREFIX + "a", 0), Guard(PREFIX + "aa", 0)], [Delete(PREFIX + "aa")])
+        assert not refused.ok and refused.current[PREFIX + "a"] is None
+        assert (await store.commit([Guard(PREFIX + "a", 0)], [Delete(PREFIX + "a")])).revision == revision
+        assert [entry.key for entry in (await store.range(PREFIX)).entries] == [PREFIX + "aa"]
+
+    run(scenario)
+
+
 def test_a_commit_that_changes_nothing_makes_no_revision(run: Callable[[Scenario], None]) -> None:
     async def scenario(store: Store) -> None:
         before = await put(store, "a")

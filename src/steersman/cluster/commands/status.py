@@ -32,14 +32,15 @@ def run(args: argparse.Namespace) -> int:
     if not supervisor.running(paths):
         print(f"The cluster in {paths.state} is down: `steersman up` brings it back.")
         return 1
-    well = _print_parts(paths)
+    well = _print_parts(paths, settings)
     return 0 if asyncio.run(_print_cluster(paths, settings)) and well else 1
 
 
-def _print_parts(paths: Paths) -> bool:
+def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
     print(f"{'PART':<12}{'PID':<9}{'UP':<8}{'MEMORY':<10}WHAT")
     well = True
-    for name, what in _PARTS.items():
+    own_etcd = {"etcd": "what the store keeps"} if settings.store == "etcd" else {}
+    for name, what in (_PARTS | own_etcd).items():
         found = procs.find(paths.pid_file(name))
         if found is None:
             well = False

@@ -20,6 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node-name", default="", help="name of this node (default: the host name)")
     parser.add_argument("--advertise-address", default="", help="this node's address (default: that of the default route)")
     parser.add_argument("--secure-port", type=int, default=6443, help="port of the API server (default 6443)")
+    help_ = "what holds the objects, chosen at the first up: a SQLite file (default), or an etcd that is started beside"
+    parser.add_argument("--store", choices=("sqlite", "etcd"), default="", help=help_)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(clock)
     progress.say(f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION}) in {paths.state}")
     begin = clock.monotonic()
-    choices = Choices(args.node_name, args.advertise_address, args.secure_port)
+    choices = Choices(args.node_name, args.advertise_address, args.secure_port, args.store)
     bring_up(paths, choices, clock, progress)
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0
