@@ -1,7 +1,7 @@
 """The store over etcd, version 3.4 or later: same contract and same keys and values as the embedded one.
 
-Several API servers may share one etcd, and so may upstream's: the layout is upstream's `/registry/...`. A compare-and-swap is one
-transaction, reads are linearizable. An etcd that is away makes calls raise Unavailable within seconds; watches wait and resume.
+Several API servers may share one etcd. A compare-and-swap is one transaction, reads are linearizable. An etcd that is away makes
+calls raise Unavailable within seconds; watches wait and resume.
 """
 
 from __future__ import annotations
