@@ -363,7 +363,7 @@ def test_orphans_that_match_are_adopted_and_tracked() -> None:
 ENDS = st.lists(st.tuples(st.sampled_from(["succeed", "fail", "delete", "wait"]), st.integers(0, 5)), max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ENDS, st.lists(st.booleans(), max_size=60), st.sampled_from(["Indexed", "NonIndexed"]), st.booleans())
 def test_every_outcome_is_counted_exactly_once_whatever_write_fails(
     ends: list[tuple[str, int]], failures: list[bool], mode: str, per_index: bool
@@ -385,7 +385,9 @@ def test_every_outcome_is_counted_exactly_once_whatever_write_fails(
         status = f.job.get("status") or {}
         uncounted = status.get("uncountedTerminatedPods") or {}
         for key, names in (("succeeded", ended["Succeeded"]), ("failed", ended["Failed"])):
-            assert status.get(key, 0) + len(uncounted.get(key) or ()) <= len(names), key
+            # A job that fails takes its other pods with it.
+            if key == "succeeded" or not is_condition_true(f.job, "FailureTarget"):
+                assert status.get(key, 0) + len(uncounted.get(key) or ()) <= len(names), key
 
     f.after_step = numbers_hold
     for what, place in ends:
@@ -401,8 +403,6 @@ def test_every_outcome_is_counted_exactly_once_whatever_write_fails(
                 f.settle()
             else:
                 f.end(pods[place], code=what == "fail")
-        if is_condition_true(f.job, "FailureTarget"):
-            f.after_step = lambda: None
     f.fault = lambda _: None
     for _ in range(8):
         f.pass_time(700)
