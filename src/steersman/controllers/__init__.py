@@ -6,6 +6,7 @@ They don't import each other; what several need is in loop/ (pods, claims, backe
 from __future__ import annotations
 
 from steersman.controllers import (
+    cronjob,
     daemonset,
     deployment,
     endpoints,
@@ -22,6 +23,7 @@ from steersman.controllers import (
     serviceaccount,
     statefulset,
     tainteviction,
+    ttlafterfinished,
 )
 from steersman.loop.spec import ControllerSpec
 
@@ -33,6 +35,8 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     endpointslicemirroring.SPEC,
     serviceaccount.SPEC,
     job.SPEC,
+    cronjob.SPEC,
+    ttlafterfinished.SPEC,
     statefulset.SPEC,
 )
 """Those that need nothing and remember nothing."""
