@@ -39,7 +39,8 @@ ROOT = "/registry/"
 _NO_KEY = b"\0"
 """Read for the revision that comes with every answer; finding nothing costs etcd nothing."""
 _PAGE = 500
-_CATCH_UP_S = 10.0
+_LATE_S = 2.0
+_CATCH_UP_S = 8.0
 _START_S = 20.0
 
 
@@ -138,19 +139,28 @@ class EtcdStore:
     async def progress(self) -> int:
         """The last revision that changed a key of the cluster's: other keys give no event, so nobody could wait for theirs."""
         revision = await self._revision()
-        following = [watch for watch in self._watches if not watch.ended]
-        behind = [watch for watch in following if watch.seen < revision]
+        if all(watch.ended for watch in self._watches):
+            self._changed = max(self._changed, revision)
+        elif not await self._delivered(revision, _LATE_S):
+            # The member that a watch follows hangs, or is cut off: another one has it.
+            for watch in self._watches:
+                watch.abandon_before(revision)
+            if not await self._delivered(revision, _CATCH_UP_S):
+                raise Unavailable(f"etcd's watch has not delivered revision {revision} within {_LATE_S + _CATCH_UP_S:g} s")
+        return self._changed
+
+    async def _delivered(self, revision: int, patience_s: float) -> bool:
+        """Whether every watch gets there in time."""
+        behind = [watch for watch in self._watches if watch.seen < revision]
+        if not behind:
+            return True
         try:
-            async with asyncio.timeout(_CATCH_UP_S):
+            async with asyncio.timeout(patience_s):
                 for watch in behind:
                     await watch.reach(revision)
         except TimeoutError:
-            for watch in behind:
-                watch.abandon()
-            raise Unavailable(f"etcd's watch has not delivered revision {revision} within {_CATCH_UP_S:g} s") from None
-        if not following:
-            self._changed = max(self._changed, revision)
-        return self._changed
+            return False
+        return True
 
     async def compact(self, revision: int) -> None:
         try:

@@ -100,9 +100,9 @@ class Watch:
         self._waiting.append((revision, waiter))
         await waiter
 
-    def abandon(self) -> None:
-        """Give the connection up and resume on another one."""
-        if self._stream is not None:
+    def abandon_before(self, revision: int) -> None:
+        """Give the connection up and resume on another one, unless the revision is there."""
+        if self.seen < revision and self._stream is not None:
             self._stream.cancel()
 
     def end(self) -> None:
