@@ -130,7 +130,7 @@ async def scheduler(config: Path, clock: Clock) -> None:
 
 
 # Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
-_ACCOUNTS = {
+ACCOUNTS = {
     "daemonset-controller": "daemon-set-controller",
     "endpoints-controller": "endpoint-controller",
     "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
@@ -157,7 +157,7 @@ async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: C
     async with client_for(config, "kube-controller-manager", clock) as client, _closed(nameless):
 
         def acting(controller: str) -> RestClient:
-            account = _ACCOUNTS.get(controller, controller)
+            account = ACCOUNTS.get(controller, controller)
             transport = PatientTransport(AccountTransport(nameless, client, "kube-system", account, clock), clock)
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
