@@ -38,6 +38,7 @@ class _Node:
     images: dict[str, int] = field(default_factory=dict)
     pods: dict[str, PodInfo] = field(default_factory=dict)
     ports: dict[HostPort, int] = field(default_factory=dict)
+    stamp: int = 0
 
 
 class NodeTable:
@@ -113,6 +114,10 @@ class NodeTable:
     def node_of(self, pod_uid: str) -> str | None:
         """The node a pod is counted on, known or not yet known."""
         return self._node_of_pod.get(pod_uid)
+
+    def stamp(self, row: int) -> int:
+        """Grows with every pod that comes to the row, changes there, or goes."""
+        return self._nodes[row].stamp
 
     def ports_on(self, row: int) -> Mapping[HostPort, int]:
         return self._nodes[row].ports
@@ -191,6 +196,7 @@ class NodeTable:
         if row is not None and (counted := self._nodes[row].pods.get(pod.uid)) is not None and _counts_alike(counted, pod):
             # The pod that was assumed here is now seen to be here: nothing to compute anew.
             self._nodes[row].pods[pod.uid] = pod
+            self._nodes[row].stamp += 1
             return
         self.remove_pod(pod.uid)
         self._node_of_pod[pod.uid] = node
@@ -239,6 +245,7 @@ class NodeTable:
 
     def _count(self, row: int, pod: PodInfo, sign: int) -> None:
         self.suppose(row, pod, sign)
+        self._nodes[row].stamp += 1
         self.census.count(self._nodes[row].name, pod.group, pod.terms, sign)
         self._moves.append(Move(row, pod.group, pod.terms, sign))
         if len(self._moves) > _MOVES_KEPT:

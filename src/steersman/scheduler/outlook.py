@@ -84,7 +84,9 @@ class Outlook:
             elif score is not None and (needs := score.prepare_score(pod)) is not None:
                 self._scores.append((score, needs))
         self._moving_scores = [pair for pair in self._scores if pair[0].uses_pods]
-        self._mobile = frozenset(place for place, _ in (*self._moving, *self._wide))
+        self._mobile = tuple(place for place, _ in (*self._moving, *self._wide))
+        self.trials: dict[int, Any] = {}
+        """What preemption found out about rows, by row: worth keeping for the next pod of the kind."""
         self.codes: list[Ints] = [plugin.filter(needs, table, ALL) for plugin, needs in self.filters]
         self._fixed_fits = self._steady()
         self._base = self.fits = self._passing(ALL)
@@ -142,7 +144,15 @@ class Outlook:
         return Refusal(place, plugin.reasons(needs, self.table, np.array([row])))
 
     def would_fit(self, row: int) -> bool:
-        return self._refused_by(row) is None
+        if not self._fixed_fits[row]:
+            return False
+        rows = np.array([row])
+        moving = (self.filters[place] for place in self._mobile)
+        return not any(plugin.filter(needs, self.table, rows)[0] for plugin, needs in moving)
+
+    def stamp(self, row: int) -> int:
+        """Changes whenever the answer for the row may: with the row's own pods, or with all pods if any filter is wide."""
+        return self.table.position if self._wide else self.table.stamp(row)
 
     def _refused_by(self, row: int) -> int | None:
         rows = np.array([row])

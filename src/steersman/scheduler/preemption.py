@@ -68,7 +68,7 @@ def find(pod: PodInfo, attempt: Attempt, least_percent: int, least: int) -> Deci
     reasons = Reasons({NOT_HELPFUL: outlook.table.count - len(rows)})
     candidates: list[Candidate] = []
     for row in np.roll(rows, -int(np.searchsorted(rows, attempt.start))).tolist():
-        found = _try(row, pod, attempt)
+        found = _tried(row, pod, attempt)
         if isinstance(found, Candidate):
             candidates.append(found)
             if len(candidates) >= wanted and any(not item.violations for item in candidates):
@@ -105,6 +105,17 @@ def _curable(attempt: Attempt) -> Ints:
         curable[rows] = outlook.codes[place][rows] == Code.UNSCHEDULABLE
     curable[list(attempt.barred)] = True
     return np.flatnonzero(curable)
+
+
+def _tried(row: int, pod: PodInfo, attempt: Attempt) -> Candidate | Reasons:
+    """What came of trying the row for a pod of this kind and priority, if nothing has changed there since."""
+    ahead = [other.uid for other in attempt.nominations.ahead_on(attempt.outlook.table.name(row), pod)]
+    mark = (pod.priority, attempt.outlook.stamp(row), attempt.around.budgets_version, ahead)
+    known = attempt.outlook.trials.get(row)
+    if known is None or known[0] != mark:
+        known = attempt.outlook.trials[row] = (mark, _try(row, pod, attempt))
+    found: Candidate | Reasons = known[1]
+    return found
 
 
 def _try(row: int, pod: PodInfo, attempt: Attempt) -> Candidate | Reasons:

@@ -26,6 +26,7 @@ class Surroundings:
         self._services: dict[str, dict[str, Mapping[str, str]]] = {}
         self._owners: dict[str, dict[Key, Selector]] = {kind: {} for kind in (REPLICATION_CONTROLLER, REPLICA_SET, STATEFUL_SET)}
         self._budgets: dict[str, dict[str, Obj]] = {}
+        self.budgets_version = 0
 
     # --- filling ---------------------------------------------------------------------------------------------------
 
@@ -59,6 +60,7 @@ class Surroundings:
 
     def set_budget(self, old: Obj | None, new: Obj | None) -> None:
         namespace, name = key_of(new or old or {})
+        self.budgets_version += 1
         budgets = self._budgets.setdefault(namespace, {})
         budgets.pop(name, None)
         if new is not None:

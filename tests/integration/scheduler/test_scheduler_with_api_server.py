@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.fakes.server import World, world
 
-from steersman.api.resources import EVENTS, NODES, PODS
-from steersman.machinery.meta import Obj, condition, dig
+from steersman.api.resources import EVENTS, NAMESPACES, NODES, PODS
+from steersman.machinery.meta import Obj, condition, dig, is_deleting
 from steersman.scheduler import run as scheduler
 
 
@@ -82,5 +82,41 @@ def test_a_scheduler_that_starts_anew_counts_what_is_there() -> None:
                     running.cancel()
             assert dig(await here.client.get(PODS, "a", "default"), "spec", "nodeName") == "n1"
             assert dig(await here.client.get(PODS, "b", "default"), "spec", "nodeName") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_of_higher_priority_takes_the_place_of_others_once_they_have_ended() -> None:
+    async def scenario() -> None:
+        async with world() as here, asyncio.TaskGroup() as group:
+            running = group.create_task(scheduler.run(here.client, here.clock, rng=random.Random(1)))
+            await make_node(here, node("n1"))
+            await here.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+            for name in ("a", "b"):
+                await here.client.create(PODS, pod(name))
+                await settle(here)
+            created = await here.client.create(PODS, pod("urgent", priority=100))
+            await settle(here)
+
+            ending = await here.client.list(PODS, "default", field_selector="spec.nodeName=n1")
+            victims = [item for item in ending["items"] if is_deleting(item)]
+            assert len(victims) == 1, "one is enough"
+            mark = condition(victims[0], "DisruptionTarget") or {}
+            assert (mark["status"], mark["reason"]) == ("True", "PreemptionByScheduler")
+            urgent = await here.client.get(PODS, "urgent", "default")
+            told = condition(urgent, "PodScheduled") or {}
+            assert dig(urgent, "status", "nominatedNodeName") == "n1"
+            assert told["message"] == "0/1 nodes are available: 1 Insufficient cpu."
+
+            # Others of lower priority must not take the place that will be free.
+            await here.client.create(PODS, pod("late"))
+            await here.client.delete(PODS, victims[0]["metadata"]["name"], "default", grace_period_s=0)
+            await settle(here, 2)
+            assert dig(await here.client.get(PODS, "urgent", "default"), "spec", "nodeName") == "n1"
+            assert dig(await here.client.get(PODS, "late", "default"), "spec", "nodeName") is None
+            events = (await here.client.list(EVENTS, "default"))["items"]
+            texts = [event["message"] for event in events if event["reason"] == "Preempted"]
+            assert texts == [f"Preempted by pod {created['metadata']['uid']} on node n1"]
+            running.cancel()
 
     asyncio.run(scenario())

@@ -118,7 +118,87 @@ def test_a_pods_own_change_wakes_it_only_if_it_helps() -> None:
     assert popped(queue, 100).info is tolerant
 
 
+def test_a_pod_is_held_back_while_its_victims_are_told_to_go_and_then_tried_if_anything_happened() -> None:
+    profile = default_profile()
+    assert profile.post_filter is not None
+    queue = SchedulingQueue(profile)
+    queue.add(pod("a"), 0)
+    profile.post_filter.preempting.add("uid-a")
+    queue.reject(popped(queue, 0), FIT, 0)
+    queue.happened(Event(Happening.ASSIGNED_POD_DELETE, {"spec": {}}), 100)
+    assert (queue.pop(100), queue.place_of(("x", "a"))) == (None, Place.GATED)
+    profile.post_filter.preempting.clear()
+    queue.release(("x", "a"), 100)
+    assert popped(queue, 100).info.key == ("x", "a")
+
+
+def test_an_activated_pod_is_tried_at_once_whatever_it_waits_for() -> None:
+    queue = queue_of(pod("rejected"), pod("failed"))
+    queue.reject(popped(queue, 5), FIT, 5)
+    queue.fail(popped(queue, 5), 5)
+    for name in ("rejected", "failed"):
+        queue.activate(("x", name), 5.1)
+    assert {popped(queue, 5.1).info.key[1] for _ in range(2)} == {"rejected", "failed"}
+
+
 TAINTED: Obj = {**node(), "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}], "unschedulable": True}}
+
+
+def term(key: str = "zone", app: str = "x", **more: Any) -> Obj:
+    return {"topologyKey": key, "labelSelector": {"matchLabels": {"app": app}}, **more}
+
+
+def affine(section: str, *terms: Obj) -> dict[str, Any]:
+    return {"affinity": {section: {"requiredDuringSchedulingIgnoredDuringExecution": list(terms)}}}
+
+
+def other(app: str = "x", namespace: str = "x", **spec: Any) -> Obj:
+    return {"metadata": {"name": "o", "namespace": namespace, "uid": "o", "labels": {"app": app}}, "spec": spec}
+
+
+SPREAD: Obj = {
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "nodeTaintsPolicy": "Honor", **term()},
+    ]
+}
+NEAR, AWAY = affine("podAffinity", term()), affine("podAntiAffinity", term())
+ADDED, GONE, RELABELED = Happening.ASSIGNED_POD_ADD, Happening.ASSIGNED_POD_DELETE, Happening.ASSIGNED_POD_LABEL
+
+
+@pytest.mark.parametrize(
+    ("plugin", "spec", "event", "wakes"),
+    [
+        ("PodTopologySpread", SPREAD, Event(ADDED, None, other()), True),
+        ("PodTopologySpread", SPREAD, Event(ADDED, None, other("y")), False),
+        ("PodTopologySpread", SPREAD, Event(GONE, other()), True),
+        ("PodTopologySpread", SPREAD, Event(GONE, other(namespace="z")), False),
+        ("PodTopologySpread", SPREAD, Event(RELABELED, other("y"), other()), True),
+        ("PodTopologySpread", SPREAD, Event(RELABELED, other("y"), other("z")), False),
+        ("PodTopologySpread", SPREAD, Event(Happening.NODE_ADD, None, node(labels={"zone": "a"})), True),
+        ("PodTopologySpread", SPREAD, Event(Happening.NODE_ADD, None, node()), False),
+        ("PodTopologySpread", SPREAD, Event(Happening.NODE_DELETE, node(labels={"zone": "a"})), True),
+        ("PodTopologySpread", SPREAD, Event(Happening.NODE_LABEL, node(labels={"zone": "a"}), node(labels={"zone": "b"})), True),
+        ("PodTopologySpread", SPREAD, Event(Happening.NODE_LABEL, node(labels={"k": "a"}), node(labels={"k": "b"})), False),
+        ("InterPodAffinity", NEAR, Event(ADDED, None, other()), True),
+        ("InterPodAffinity", NEAR, Event(ADDED, None, other(namespace="z")), False),
+        ("InterPodAffinity", NEAR, Event(RELABELED, other("y"), other()), True),
+        ("InterPodAffinity", NEAR, Event(GONE, other()), False),
+        ("InterPodAffinity", AWAY, Event(ADDED, None, other()), False),
+        ("InterPodAffinity", AWAY, Event(GONE, other()), True),
+        ("InterPodAffinity", AWAY, Event(RELABELED, other(), other("y")), True),
+        ("InterPodAffinity", {}, Event(GONE, other(**affine("podAntiAffinity", term(app="own")))), True),
+        ("InterPodAffinity", {}, Event(GONE, other(**AWAY)), False),
+        ("InterPodAffinity", NEAR, Event(Happening.NODE_ADD, None, node(labels={"zone": "a"})), True),
+        ("InterPodAffinity", NEAR, Event(Happening.NODE_ADD, None, node()), False),
+    ],
+)
+def test_hints_about_other_pods(plugin: str, spec: dict[str, Any], event: Event, wakes: bool) -> None:
+    metadata = {"name": "a", "namespace": "x", "uid": "uid-a", "labels": {"app": "own"}}
+    info = INFOS.make({"metadata": metadata, "spec": {"containers": [], **spec}})
+    queue = queue_of(info)
+    queue.reject(popped(queue, 0), frozenset({plugin}), 0)
+    queue.happened(event, 100)
+    assert (queue.pop(100) is not None) is wakes
 
 
 @pytest.mark.parametrize(

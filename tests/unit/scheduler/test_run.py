@@ -16,7 +16,7 @@ from steersman.machinery.errors import Conflict
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, condition
 from steersman.scheduler.profiles import default_profile
-from steersman.scheduler.run import Scheduler
+from steersman.scheduler.run import BINDERS, Scheduler
 
 
 class Api(FakeClient):
@@ -178,6 +178,78 @@ def test_decisions_do_not_wait_for_bindings_but_count_them() -> None:
     async def scenario(clock: VirtualClock) -> None:
         bound = sorted(api.where(f"p{number}") for number in range(6))
         assert bound == ["", "", "n1", "n1", "n2", "n2"]
+
+    run(api, scenario)
+
+
+def test_pods_of_lower_priority_make_room_are_told_why_and_the_place_is_kept() -> None:
+    api = Api()
+    api.put(NODES, node("n1"))
+    api.put(PODS, pod("low", cpu="2"))
+
+    async def scenario(clock: VirtualClock) -> None:
+        assert api.where("low") == "n1"
+        api.put(PODS, pod("high", priority=10))
+        await clock.advance(0.01)
+        assert ("x", "low") not in api.tables[("", "pods")].objects
+        marks = [body["status"]["conditions"][0] for call, body in zip(api.calls, api.bodies, strict=True) if call[2] == "low"
+                 and call[1] == "pods/status"]  # fmt: skip
+        assert [(mark["type"], mark["reason"], mark["message"]) for mark in marks] == [
+            (
+                "DisruptionTarget",
+                "PreemptionByScheduler",
+                "default-scheduler: preempting to accommodate a higher priority pod",
+            )
+        ]
+        uid = api.tables[("", "pods")].objects[("x", "high")]["metadata"]["uid"]
+        assert ("Preempted", f"Preempted by pod {uid} on node n1") in api.events()
+        assert api.where("high") == "n1"
+
+    run(api, scenario)
+
+
+def test_a_failed_eviction_does_not_leave_the_preemptor_waiting() -> None:
+    api = Api()
+    api.put(NODES, node("n1"))
+    api.put(PODS, pod("low", cpu="2"))
+
+    async def scenario(clock: VirtualClock) -> None:
+        api.fail_next("delete", ConnectionError("the connection broke"))
+        api.put(PODS, pod("high", priority=10))
+        await clock.advance(5)
+        assert api.where("high") == "n1"
+
+    run(api, scenario)
+
+
+class SlowApi(Api):
+    """Bindings are not answered until `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def create(self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = "") -> Obj:
+        if subresource == "binding":
+            await self.go.wait()
+        return await super().create(resource, obj, namespace, name=name, subresource=subresource)
+
+
+def test_a_victim_whose_binding_was_not_sent_yet_is_just_not_bound() -> None:
+    api = SlowApi()
+    api.put(NODES, {**node("n1"), "status": {"allocatable": {"cpu": "2", "memory": "8Gi", "pods": "100"}}})
+    for number in range(BINDERS):
+        api.put(PODS, pod(f"filler{number}", cpu="0", priority=20))
+
+    async def scenario(clock: VirtualClock) -> None:
+        api.put(PODS, pod("low", cpu="2"))
+        await clock.advance(0.01)
+        api.put(PODS, pod("high", cpu="2", priority=10))
+        await clock.advance(0.01)
+        api.go.set()
+        await clock.advance(5)
+        assert (api.where("high"), api.where("low"), api.where("filler0")) == ("n1", "", "n1")
+        assert not [call for call in api.calls if call[0] == "delete"]
 
     run(api, scenario)
 
