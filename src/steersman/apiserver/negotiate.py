@@ -34,14 +34,17 @@ class Format(NamedTuple):
 PLAIN = Format()
 
 
-def accepted(request: Request) -> Format:
-    """The form to answer in. JSON is what objects are kept as, so clients that take both get JSON. Raises NotAcceptable."""
+def accepted(request: Request, *, transforms: bool = True) -> Format:
+    """The form to answer in. JSON is what objects are kept as, so clients that take both get JSON. Raises NotAcceptable.
+
+    `transforms`: whether what is answered has a Table and a metadata form at all.
+    """
     accept = request.headers.get("accept", "")
-    return PLAIN if accept == JSON or not accept else _negotiate(accept)
+    return PLAIN if accept == JSON or not accept else _negotiate(accept, transforms)
 
 
 @lru_cache(maxsize=512)
-def _negotiate(accept: str) -> Format:
+def _negotiate(accept: str, transforms: bool) -> Format:
     clauses: list[tuple[float, Format]] = []
     knows_protobuf = False
     for clause in accept.split(","):
@@ -53,9 +56,8 @@ def _negotiate(accept: str) -> Format:
         knows_protobuf = knows_protobuf or (media_type == PROTOBUF and not transform)
         if media_type not in (JSON, YAML):
             continue
-        if transform and (
-            values.get("v") not in _TRANSFORMS.get(transform, ()) or values.get("g", "") != "meta.k8s.io" or media_type != JSON
-        ):
+        known = transforms and values.get("v") in _TRANSFORMS.get(transform, ()) and values.get("g", "") == "meta.k8s.io"
+        if transform and not (known and media_type == JSON):
             continue
         try:
             quality = float(values.get("q", "1"))
