@@ -77,6 +77,7 @@ async def world(
     *,
     specs: Sequence[KindSpec] = BUILTIN,
     admission: Sequence[AdmissionPlugin] = (),
+    plugins: Callable[[Listers], Sequence[AdmissionPlugin]] | None = None,
     denied: Callable[[RequestInfo], bool] | None = None,
     store: MemoryStore | None = None,
     **settings: Any,
@@ -85,8 +86,8 @@ async def world(
     store = store or MemoryStore(clock)
     everybody = Everybody(denied)
 
-    def parts(_c: ServerConfig, _s: Store, _l: Listers, _client: Client, _clock: Clock) -> Parts:
-        return Parts(everybody, everybody, admission)
+    def parts(_c: ServerConfig, _s: Store, listers: Listers, _client: Client, _clock: Clock) -> Parts:
+        return Parts(everybody, everybody, plugins(listers) if plugins is not None else admission)
 
     server = APIServer(config(**settings), store, clock, specs=specs, parts=parts)
     await server.start(listen=False)

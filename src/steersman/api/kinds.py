@@ -78,6 +78,7 @@ class Strategy:
 
     prepare_create(obj): reset what clients may not set (status), set generation. Runs before validation.
     prepare_update(new, old): keep status, bump generation. prepare_status_update: keep spec, take status.
+    parts: further subresources that update a part of the object: name -> (prepare, validate), as those of status.
     validate*: field errors, upstream's texts. validate_name: None = a DNS subdomain.
     warnings(new, old|None): texts for Warning headers.
     graceful_seconds(obj, asked): None = this kind is deleted at once; else the grace period in seconds that applies.
@@ -89,6 +90,7 @@ class Strategy:
     validate_create: Callable[[Obj], list[FieldError]] = _no_errors
     validate_update: Callable[[Obj, Obj], list[FieldError]] = _no_update_errors
     validate_status_update: Callable[[Obj, Obj], list[FieldError]] = _no_update_errors
+    parts: Mapping[str, tuple[Callable[[Obj, Obj], None], Callable[[Obj, Obj], list[FieldError]]]] = field(default_factory=dict)
     validate_name: Callable[[str], list[str]] | None = None
     warnings: Callable[[Obj, Obj | None], list[str]] | None = None
     graceful_seconds: Callable[[Obj, int | None], int | None] | None = None

@@ -29,6 +29,7 @@ _POD_PARTS: Mapping[str, VerbHandler] = {"get": pods.get, "update": pods.update,
 
 SUBRESOURCES: Mapping[str, Mapping[str, VerbHandler]] = {
     "status": {"get": read.get, "update": update.update, "patch": patch.patch},
+    "approval": {"get": read.get, "update": update.update, "patch": patch.patch},
     "scale": {"get": scale.get, "update": scale.update, "patch": scale.patch},
     "finalize": {"update": namespaces.finalize},
     "binding": {"create": binding.bind},

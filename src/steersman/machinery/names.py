@@ -37,6 +37,10 @@ _dotted_quad_re = re.compile(r"\d{1,9}(\.\d{1,9}){3}", re.ASCII)
 
 _LABEL_TEXT = f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_BOUNDS}"
 _SUBDOMAIN_TEXT = f"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', {_BOUNDS}"
+_WILDCARD_TEXT = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case "
+    "alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+)
 _LABEL_1035_TEXT = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
     "start with an alphabetic character, and end with an alphanumeric character"
@@ -75,6 +79,14 @@ def dns1123_subdomain(value: str) -> list[str]:
     errors = [max_length(253)] if _size(value) > 253 else []
     if not _subdomain_re.fullmatch(value):
         errors.append(regex_error(_SUBDOMAIN_TEXT, _SUBDOMAIN, "example.com"))
+    return errors
+
+
+def wildcard_subdomain(value: str) -> list[str]:
+    """`*.example.com`: hosts of ingresses."""
+    errors = [max_length(253)] if _size(value) > 253 else []
+    if not (value.startswith("*.") and _subdomain_re.fullmatch(value[2:])):
+        errors.append(regex_error(_WILDCARD_TEXT, rf"\*\.{_SUBDOMAIN}", "*.example.com"))
     return errors
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from steersman.api.kinds import Strategy
 from steersman.api.strategies.common import create_with_status, only_status, update_with_status
+from steersman.api.strategies.later import Later
 from steersman.api.strategies.pod_warnings import template_warnings
-from steersman.api.validation import cronjob, job, job_status, workloads
+from steersman.api.validation import job, workloads
 from steersman.machinery.meta import Obj, labels_of, metadata, uid_of
 
 _UNTRACKABLE = (
@@ -71,7 +72,7 @@ JOB = Strategy(
     prepare_status_update=only_status,
     validate_create=job.validate_job,
     validate_update=job.validate_job_update,
-    validate_status_update=job_status.validate_job_status,
+    validate_status_update=Later("job_status", "validate_job_status"),
     warnings=_job_warnings,
     default_orphan=True,
     delete_warning=_DELETE_WARNING,
@@ -80,7 +81,7 @@ CRON_JOB = Strategy(
     prepare_create=create_with_status,
     prepare_update=update_with_status,
     prepare_status_update=only_status,
-    validate_create=cronjob.validate_cron_job,
-    validate_update=cronjob.validate_cron_job_update,
+    validate_create=Later("cronjob", "validate_cron_job"),
+    validate_update=Later("cronjob", "validate_cron_job_update"),
     warnings=_cron_job_warnings,
 )

@@ -55,6 +55,12 @@ def update_with_status(new: Obj, old: Obj) -> None:
     carry_generation(new, old, not same(new.get("spec"), old.get("spec")))
 
 
+def update_status_kind(new: Obj, old: Obj) -> None:
+    """Kinds with status but without generation."""
+    keep_status(new, old)
+    carry_generation(new, old, False)
+
+
 def keep_generation(new: Obj, old: Obj) -> None:
     """Updates that never count: status, bindings, kinds without generation."""
     carry_generation(new, old, False)
@@ -65,3 +71,14 @@ def only_status(new: Obj, old: Obj) -> None:
     for key in (new.keys() | old.keys()) - {"metadata", "status", "kind", "apiVersion"}:
         keep(new, old, key)
     keep_generation(new, old)
+
+
+_STATUS_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+def only_bare_status(new: Obj, old: Obj) -> None:
+    """A status update of kinds that keep their metadata apart as well."""
+    only_status(new, old)
+    meta, stored = metadata(new), metadata(old)
+    for key in _STATUS_METADATA:
+        keep(meta, stored, key)

@@ -13,6 +13,7 @@ from steersman.api.strategies.common import (
     keep_status,
     only_status,
     reset_status,
+    update_status_kind,
     update_with_status,
 )  # fmt: skip
 from steersman.api.strategies.pod_warnings import template_warnings
@@ -21,12 +22,6 @@ from steersman.machinery import names
 from steersman.machinery.meta import Obj, labels_of, metadata, name_of
 
 _NAME_LABEL = "kubernetes.io/metadata.name"
-
-
-def _update_status_kind(new: Obj, old: Obj) -> None:
-    """Kinds with status but without generation."""
-    keep_status(new, old)
-    keep_generation(new, old)
 
 
 def _create_service(obj: Obj) -> None:
@@ -129,7 +124,7 @@ def _pod_template_warnings(new: Obj, old: Obj | None) -> list[str]:
 
 SERVICE = Strategy(
     prepare_create=_create_service,
-    prepare_update=_update_status_kind,
+    prepare_update=update_status_kind,
     prepare_status_update=only_status,
     validate_create=service.validate_service,
     validate_update=service.validate_service_update,
@@ -140,7 +135,7 @@ SERVICE = Strategy(
 )
 NODE = Strategy(
     prepare_create=_create_node,
-    prepare_update=_update_status_kind,
+    prepare_update=update_status_kind,
     prepare_status_update=only_status,
     validate_create=node.validate_node,
     validate_update=node.validate_node_update,
@@ -167,7 +162,7 @@ CONFIG_MAP = Strategy(
 SERVICE_ACCOUNT = Strategy(prepare_update=keep_generation)
 PERSISTENT_VOLUME = Strategy(
     prepare_create=_pending,
-    prepare_update=_update_status_kind,
+    prepare_update=update_status_kind,
     prepare_status_update=only_status,
     validate_create=persistent.validate_volume,
     validate_update=persistent.validate_volume_update,
@@ -183,7 +178,7 @@ PERSISTENT_VOLUME_CLAIM = Strategy(
 )
 RESOURCE_QUOTA = Strategy(
     prepare_create=reset_status,
-    prepare_update=_update_status_kind,
+    prepare_update=update_status_kind,
     prepare_status_update=only_status,
     validate_create=quota.validate_quota,
     validate_update=quota.validate_quota_update,

@@ -1,11 +1,19 @@
-"""Strategies of the groups with one or two small kinds: coordination, discovery, scheduling."""
+"""Strategies of the groups with one or two small kinds: coordination, discovery, node, policy, scheduling."""
 
 from __future__ import annotations
 
 from steersman.api.equality import same
 from steersman.api.kinds import Strategy
-from steersman.api.strategies.common import carry_generation, first_generation, keep_generation
-from steersman.api.validation import endpoints, small
+from steersman.api.strategies.common import (
+    carry_generation,
+    create_with_status,
+    first_generation,
+    keep_generation,
+    only_status,
+    update_with_status,
+)  # fmt: skip
+from steersman.api.validation import endpoints, policy, runtime_class, small
+from steersman.machinery import names
 from steersman.machinery.meta import Obj, labels_of
 
 _COORDINATED = ("strategy", "preferredHolder")
@@ -60,4 +68,21 @@ PRIORITY_CLASS = Strategy(
     prepare_update=keep_generation,
     validate_create=small.validate_priority_class,
     validate_update=small.validate_priority_class_update,
+)
+POD_DISRUPTION_BUDGET = Strategy(
+    prepare_create=create_with_status,
+    prepare_update=update_with_status,
+    prepare_status_update=only_status,
+    validate_create=policy.validate_budget,
+    validate_update=policy.validate_budget_update,
+    validate_status_update=policy.validate_budget_status,
+    validate_name=names.path_segment,
+    unconditional_update=False,
+)
+RUNTIME_CLASS = Strategy(
+    prepare_update=keep_generation,
+    validate_create=runtime_class.validate_runtime_class,
+    validate_update=runtime_class.validate_runtime_class_update,
+    create_on_update=True,
+    unconditional_update=False,
 )

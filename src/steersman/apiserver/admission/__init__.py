@@ -5,11 +5,19 @@ One file per plugin. `chain` is called once; the pipeline runs the tuple on ever
 
 from __future__ import annotations
 
+from steersman.apiserver.admission.certificates import (
+    CertificateApproval,
+    CertificateRecord,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
+from steersman.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from steersman.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from steersman.apiserver.admission.node_restriction import NodeRestriction
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.rbac_escalation import RBACEscalation
+from steersman.apiserver.admission.runtime_class import RuntimeClass
 from steersman.apiserver.admission.service_account import ServiceAccount
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from steersman.apiserver.authz import Authorization
@@ -30,5 +38,12 @@ def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple
         TaintNodesByCondition(),
         Priority(lookup),
         DefaultTolerationSeconds(),
+        DefaultStorageClass(lookup),
+        RuntimeClass(lookup),
+        CertificateRecord(clock),
+        CertificateApproval(authorization),
+        CertificateSigning(authorization),
+        CertificateSubjectRestriction(),
+        DefaultIngressClass(lookup),
         RBACEscalation(authorization),
     )

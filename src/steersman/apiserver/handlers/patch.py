@@ -15,12 +15,12 @@ from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
-from steersman.apiserver.handlers.update import modify
+from steersman.apiserver.handlers.update import check_updatable, modify
 from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.machinery import fielderrors
-from steersman.machinery.errors import BadRequest, Invalid, MethodNotAllowed, UnsupportedMediaType
+from steersman.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
 from steersman.machinery.meta import Obj
 from steersman.machinery.patch import json_patch, merge, strategic
 from steersman.machinery.patch.errors import go_print
@@ -39,10 +39,9 @@ class Patch:
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
-    """PATCH on an object or its status."""
+    """PATCH on an object, its status or another part of it."""
     info = call.info
-    if info.subresource not in ("", "status") or (not info.subresource and "patch" not in served.spec.verbs):
-        raise MethodNotAllowed
+    check_updatable(served, info.subresource, "patch")
     asked = patch_of(call, served.spec.schema if served.bare_items else "", await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), info.subresource)
 

@@ -56,10 +56,9 @@ AS_IS = Steps(_as_is, _no_errors)
 
 
 async def update(api: Api, call: Call, served: Served) -> Response:
-    """PUT on an object or its status."""
+    """PUT on an object, its status or another part of it."""
     info = call.info
-    if info.subresource not in ("", "status") or (not info.subresource and "update" not in served.spec.verbs):
-        raise MethodNotAllowed
+    check_updatable(served, info.subresource, "update")
     write = Write(api, call, served, write_options(call.request, "UpdateOptions"), info.subresource)
     body = await read_body(call)
     first = decode_body(write, body)
@@ -77,6 +76,13 @@ async def update(api: Api, call: Call, served: Served) -> Response:
 
     stored = await modify(write, info.namespace, info.name, wanted, asked=asked)
     return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
+
+
+def check_updatable(served: Served, subresource: str, verb: str) -> None:
+    """Raises MethodNotAllowed for subresources that are no part of the object, and for kinds without the verb."""
+    known = subresource == "status" or subresource in served.spec.strategy.parts if subresource else verb in served.spec.verbs
+    if not known:
+        raise MethodNotAllowed
 
 
 def check_version(write: Write, obj: Obj) -> int:
@@ -157,6 +163,8 @@ def _steps(write: Write) -> Steps:
     strategy = write.served.spec.strategy
     if write.subresource == "status":
         return Steps(strategy.prepare_status_update, strategy.validate_status_update)
+    if write.subresource in strategy.parts:
+        return Steps(*strategy.parts[write.subresource])
     return Steps(strategy.prepare_update, strategy.validate_update)
 
 
