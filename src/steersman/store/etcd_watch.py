@@ -136,12 +136,9 @@ class Watch:
         self._failures = 0
 
     def _take(self, events: list[Event]) -> None:
-        fresh = [event for event in events if event.revision > self.seen]
-        if not fresh:
-            return
-        self.seen = fresh[-1].revision
-        self._changed(fresh)
-        self._queue.feed(fresh)
+        self.seen = events[-1].revision
+        self._changed(events)
+        self._queue.feed(events)
         self._release()
 
     def _release(self) -> None:

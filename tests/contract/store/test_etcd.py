@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.certs import authority, signed
-from tests.fakes.etcd import Member, members
+from tests.fakes.etcd import Member, free_ports, members
 
 from steersman.machinery.clock import RealClock, VirtualClock
 from steersman.machinery.errors import RequestEntityTooLarge
@@ -183,6 +183,29 @@ def test_ranges_and_the_past_are_whole_when_they_are_larger_than_one_message(sin
         assert await store.size_bytes() > 6_000_000
 
     with_store(single, scenario)
+
+
+def test_a_revision_is_never_cut_in_two_by_the_size_of_a_message(single: Sequence[Member]) -> None:
+    async def scenario(store: EtcdStore) -> None:
+        begin = await store.progress()
+        keys = [f"/registry/wide/{number}" for number in range(10)]
+        async with store.watch("/registry/wide/", after=begin) as events:
+            for fill in (b"a", b"b"):
+                # The second time, what was there before doubles the size of what etcd has to tell.
+                await store.commit([], [Put(key, fill * 140_000) for key in keys])
+                batch = await anext(events)
+                assert [(event.key, event.value) for event in batch] == [(key, fill * 140_000) for key in keys]
+
+    with_store(single, scenario)
+
+
+def test_an_endpoint_where_nobody_is_is_passed_over(single: Sequence[Member]) -> None:
+    async def scenario() -> None:
+        store = await EtcdStore.open([f"http://127.0.0.1:{port}" for port in free_ports(1)] + [single[0].url], TLS(), RealClock())
+        await persist(store, "passed-over")
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 def test_other_keys_in_the_same_etcd_hold_nobody_up(single: Sequence[Member]) -> None:
