@@ -16,12 +16,21 @@ _NODES, _PODS, _NAIVE_PODS = 5000, 5000, 50
 _CPU_MILLI, _MEMORY_MI, _POD_LIMIT = 4000, 32 * 1024, 110
 _POD_MEMORY_MI = 500
 
+_APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+_EVEN = {**_APART, "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+_RELATIONS: dict[str, Obj] = {
+    "spread over zones": {"topologySpreadConstraints": [_EVEN]},
+    "one per node": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_APART]}}},
+}
+
 
 def measure(report: Report) -> None:
     naive = _naive()
     for kinds, what in ((1, "alike"), (100, "of 100 kinds")):
-        rate = _placed(kinds)
+        rate = _placed(kinds, {})
         report.add(Figure(f"scheduler core: pods {what} onto 5,000 nodes", rate, "/s", naive, "a Python loop over all nodes"))
+    for what, spec in _RELATIONS.items():
+        report.add(Figure(f"scheduler core: pods {what}", _placed(1, spec), "/s", naive, "a Python loop, of resources only"))
 
 
 def node(number: int) -> Obj:
@@ -30,20 +39,20 @@ def node(number: int) -> Obj:
     return {"metadata": {"name": f"node-{number}", "labels": labels}, "spec": {}, "status": {"allocatable": allocatable}}
 
 
-def pod(number: int, kinds: int) -> Obj:
+def pod(number: int, kinds: int, spec: Obj) -> Obj:
     requests = {"cpu": f"{100 + number % kinds}m", "memory": f"{_POD_MEMORY_MI}Mi"}
     container = {"name": "c", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": requests}}
-    metadata = {"name": f"pod-{number}", "namespace": "default", "uid": f"uid-{number}"}
-    return {"metadata": metadata, "spec": {"containers": [container]}}
+    metadata = {"name": f"pod-{number}", "namespace": "default", "uid": f"uid-{number}", "labels": {"app": "web"}}
+    return {"metadata": metadata, "spec": {"containers": [container], **spec}}
 
 
-def _placed(kinds: int) -> float:
+def _placed(kinds: int, spec: Obj) -> float:
     """Pods per second, all of which must find a node."""
     table, infos = NodeTable(), PodInfos()
     for number in range(_NODES):
         table.set_node(node(number))
     cycle = Cycle(default_profile(), table, random.Random(1))
-    pods = [pod(number, kinds) for number in range(_PODS)]
+    pods = [pod(number, kinds, spec) for number in range(_PODS)]
     begin = time.perf_counter()
     for obj in pods:
         info = infos.make(obj)

@@ -23,7 +23,7 @@ from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.preemption import Attempt, Decision, told
 from steersman.scheduler.surroundings import Surroundings
 
-_OUTLOOKS_KEPT = 64
+_OUTLOOKS_KEPT = 128
 _QUESTIONS_KEPT = 10_000
 
 NO_NODES = "no nodes available to schedule pods"
