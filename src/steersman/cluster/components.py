@@ -141,6 +141,7 @@ ACCOUNTS = {
     "replicationcontroller-controller": "replication-controller",
     "root-ca-certificate-publisher-controller": "root-ca-cert-publisher",
     "serviceaccount-controller": "service-account-controller",
+    "stale-pod-disruption-controller": "disruption-controller",
     "taint-eviction-controller": "node-controller",
 }
 

@@ -1,4 +1,4 @@
-"""Workload controllers on a server with real policy, each writing as its own service account: a role that lacks something fails."""
+"""Workload controllers against real policy, each writing as its own service account: a role that lacks something fails."""
 
 from __future__ import annotations
 
