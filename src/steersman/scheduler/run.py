@@ -164,9 +164,10 @@ class Scheduler:
             if queued is None:
                 await self._wait(self.queue.next_flush_s(now_s))
                 continue
-            self._decide(queued)
+            placed = self._decide(queued)
             decided += 1
-            if decided % DECISIONS_PER_TURN == 0:
+            # Saying why no node fits, and looking for victims, takes longer than placing many pods.
+            if not placed or decided % DECISIONS_PER_TURN == 0:
                 await self._clock.sleep(0)
 
     async def _wait(self, seconds: float | None) -> None:
@@ -176,8 +177,11 @@ class Scheduler:
         else:
             await within(self._clock, seconds, self._wake.wait)
 
-    def _decide(self, queued: QueuedPod) -> None:
-        """The per-pod boundary: a plugin that fails costs this pod an attempt, not the scheduler its life."""
+    def _decide(self, queued: QueuedPod) -> bool:
+        """True if a node was found.
+
+        The per-pod boundary: a plugin that fails costs this pod an attempt, not the scheduler its life.
+        """
         info = queued.info
         try:
             outcome = self._cycle.schedule(info)
@@ -185,18 +189,19 @@ class Scheduler:
             log.exception("scheduling failed pod=%s/%s", *info.key)
             self.queue.fail(queued, self._clock.monotonic())
             self._tell(info, conditions.ERROR, str(error) or type(error).__name__)
-            return
+            return False
         if isinstance(outcome, Placed):
             self.nominations.remove(info.uid)
             self.table.add_pod(info, outcome.node)
             self._unsent[info.uid] = queued
             self._bindings.put_nowait((queued, outcome.node))
-        else:
-            preemption = self._preemption(info, outcome.decision)
-            self.queue.reject(queued, outcome.plugins, self._clock.monotonic())
-            self._tell(info, conditions.UNSCHEDULABLE, outcome.message, outcome.decision.node)
-            if preemption is not None:
-                self._preempt(preemption)
+            return True
+        preemption = self._preemption(info, outcome.decision)
+        self.queue.reject(queued, outcome.plugins, self._clock.monotonic())
+        self._tell(info, conditions.UNSCHEDULABLE, outcome.message, outcome.decision.node)
+        if preemption is not None:
+            self._preempt(preemption)
+        return False
 
     # --- preempting ------------------------------------------------------------------------------------------------
 
