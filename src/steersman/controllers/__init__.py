@@ -6,6 +6,7 @@ They don't import each other; what several need is in loop/ (pods, claims, backe
 from __future__ import annotations
 
 from steersman.controllers import (
+    clusterroleaggregation,
     cronjob,
     daemonset,
     deployment,
@@ -23,6 +24,7 @@ from steersman.controllers import (
     rootca,
     serviceaccount,
     statefulset,
+    storageprotection,
     tainteviction,
     ttlafterfinished,
 )
@@ -39,6 +41,8 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     *disruption.SPECS,
     cronjob.SPEC,
     ttlafterfinished.SPEC,
+    clusterroleaggregation.SPEC,
+    *storageprotection.SPECS,
     statefulset.SPEC,
 )
 """Those that need nothing and remember nothing."""

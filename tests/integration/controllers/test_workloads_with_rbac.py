@@ -15,12 +15,16 @@ from tests.fakes.cluster import cluster as server
 
 from steersman import controllers
 from steersman.api.resources import (
+    CLUSTER_ROLES,
     CONTROLLER_REVISIONS,
     CRON_JOBS,
     DAEMON_SETS,
+    DEPLOYMENTS,
     JOBS,
     NODES,
     PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     STATEFUL_SETS,
 )
@@ -30,6 +34,7 @@ from steersman.client.events import EventRecorder
 from steersman.client.rest import RestClient
 from steersman.cluster.components import ACCOUNTS
 from steersman.loop import runner
+from steersman.machinery.errors import TooManyRequests
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, dig, format_time, is_condition_true, is_deleting, labels_of, name_of
 
@@ -259,5 +264,66 @@ def test_cron_jobs_start_jobs_and_replace_those_that_still_run(tmp_path: Path, c
 
         await c.until("a history of three", history, steps=60, step_s=10)
         assert (await c.client.get(CRON_JOBS, "x", "default"))["status"]["lastSuccessfulTime"]
+
+    run(tmp_path, caplog, scenario)
+
+
+def test_a_budget_lets_one_pod_go_at_a_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(c: Cluster) -> None:
+        await c.make(DEPLOYMENTS, "x", spec={"replicas": 3, "selector": {"matchLabels": LABELS}, "template": TEMPLATE})
+        await c.make(POD_DISRUPTION_BUDGETS, "x", spec={"maxUnavailable": 1, "selector": {"matchLabels": LABELS}})
+
+        async def allowed() -> bool:
+            status = (await c.client.get(POD_DISRUPTION_BUDGETS, "x", "default")).get("status") or {}
+            return bool(status.get("currentHealthy") == 3 and status.get("disruptionsAllowed") == 1)
+
+        await c.until("healthy pods", allowed)
+        first, second, _ = [name_of(pod) for pod in await c.items(PODS)]
+        await evict(c, first)
+        with pytest.raises(TooManyRequests):
+            await evict(c, second)
+        await c.until("the successor", allowed)
+        await evict(c, second)
+        await c.until("the next successor", allowed)
+        await c.make(PODS, "p", spec=TEMPLATE["spec"])
+        await c.report("p", "Running", [{"type": "DisruptionTarget", "status": "True"}])
+
+        async def taken_back() -> bool:
+            pod = await c.client.get(PODS, "p", "default")
+            return not is_condition_true(pod, "DisruptionTarget")
+
+        await c.until("the stale mark's end", taken_back, steps=20, step_s=10)
+
+    run(tmp_path, caplog, scenario)
+
+
+async def evict(c: Cluster, name: str) -> None:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "default"}}
+    await c.client.create(PODS, body, "default", name=name, subresource="eviction")
+
+
+def test_claims_volumes_and_aggregated_roles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(c: Cluster) -> None:
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        await c.make(PERSISTENT_VOLUME_CLAIMS, "data", spec=claim)
+        volume = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+        await c.make(PERSISTENT_VOLUMES, "disk", spec=volume)
+        mounts = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}], "nodeName": "n1"}
+        await c.make(PODS, "p", spec={**TEMPLATE["spec"], **mounts})
+        rule = {"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["boats"]}
+        labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+        role = {"apiVersion": CLUSTER_ROLES.api_version, "kind": "ClusterRole", "rules": [rule]}
+        await c.client.create(CLUSTER_ROLES, {**role, "metadata": {"name": "boats", "labels": labels}})
+        await c.pass_time(1)
+        for name in ("view", "edit", "admin"):
+            assert rule in (await c.client.get(CLUSTER_ROLES, name))["rules"], name
+        await c.client.delete(PERSISTENT_VOLUME_CLAIMS, "data", "default")
+        await c.client.delete(PERSISTENT_VOLUMES, "disk")
+        await c.pass_time(1)
+        assert [is_deleting(item) for item in await c.items(PERSISTENT_VOLUME_CLAIMS)] == [True]
+        assert not (await c.client.list(PERSISTENT_VOLUMES))["items"]
+        await c.client.delete(PODS, "p", "default", grace_period_s=0)
+        await c.pass_time(1)
+        assert await c.items(PERSISTENT_VOLUME_CLAIMS) == []
 
     run(tmp_path, caplog, scenario)

@@ -58,13 +58,13 @@ def ready(w: World, name: str) -> None:
 
 def kubelet(w: World) -> None:
     """Everything runs or ends as it should, until nothing changes."""
-    while todo := [pod for pod in w.list(PODS) if is_deleting(pod) or not pod.get("status")]:
-        for pod in todo:
-            if is_deleting(pod):
-                w.remove(PODS, name_of(pod))
-                w.settle()
-            else:
-                ready(w, name_of(pod))
+    while todo := [pod for pod in w.list(PODS) if is_deleting(pod) or not (pod.get("status") or {}).get("conditions")]:
+        pod = todo[0]
+        if is_deleting(pod):
+            w.remove(PODS, name_of(pod))
+            w.settle()
+        else:
+            ready(w, name_of(pod))
 
 
 def status(w: World) -> Obj:
