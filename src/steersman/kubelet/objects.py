@@ -1,25 +1,29 @@
 """ConfigMaps, Secrets and service account tokens that pods of this node use: read when needed, kept while in use.
 
 A pod must see what was there when it came to the node, so an object is read anew if the copy was asked for earlier than
-that; pods that come at the same time share one read. After that a copy is good for a minute (upstream's ttl manager).
+that; pods that come at the same time share one read. What is still in use a moment later is watched, so that changes reach
+running pods at once (upstream's watch based manager); until then a copy is good for a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from steersman.api.resources import SERVICE_ACCOUNTS
+from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound
 from steersman.machinery.gvk import Resource
-from steersman.machinery.meta import Obj, name_of, namespace_of, parse_time, uid_of
+from steersman.machinery.meta import Obj, name_of, namespace_of, parse_time, resource_version_of, uid_of
 
 TTL_S = 60.0
+SETTLE_S = 2.0
+"""Pods that live no longer than this don't cost a watch."""
 _NEVER = float("-inf")
 
 
@@ -29,6 +33,13 @@ class _Entry:
     obj: Obj | None = None
     read_at_s: float = _NEVER
     users: set[str] = field(default_factory=set)
+    follower: asyncio.Task[None] | None = None
+    informer: Informer | None = None
+
+    @property
+    def followed(self) -> bool:
+        """The watch has the object: it will tell of every change."""
+        return self.informer is not None and any(self.informer)
 
 
 class ObjectCache:
@@ -38,6 +49,12 @@ class ObjectCache:
         self._client, self._clock = client, clock
         self._entries: dict[tuple[Resource, str, str], _Entry] = {}
         self._arrived: dict[str, float] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._changed: Callable[[str], None] = lambda pod_uid: None
+
+    def follow(self, group: asyncio.TaskGroup, changed: Callable[[str], None]) -> None:
+        """From now on watch what pods use; `changed` gets the uid of each pod that uses what has changed."""
+        self._group, self._changed = group, changed
 
     def register(self, pod_uid: str) -> None:
         """A pod came to the node: from now on it sees nothing older."""
@@ -49,15 +66,21 @@ class ObjectCache:
         for key, entry in list(self._entries.items()):
             entry.users.discard(pod_uid)
             if not entry.users:
+                if entry.follower is not None:
+                    entry.follower.cancel()
                 del self._entries[key]
 
     async def get(self, resource: Resource, namespace: str, name: str, pod_uid: str) -> Obj | None:
         """The object, None if there is none. Shared: never change it. Raises StatusError, ConnectionError."""
         entry = self._entries.setdefault((resource, namespace, name), _Entry())
         entry.users.add(pod_uid)
-        needed_s = max(self._arrived.get(pod_uid, _NEVER), self._clock.monotonic() - TTL_S)
+        needed_s = self._arrived.get(pod_uid, _NEVER)
+        if not entry.followed:
+            needed_s = max(needed_s, self._clock.monotonic() - TTL_S)
         if entry.obj is not None and entry.obj.get("immutable"):
             return entry.obj
+        if self._group is not None and entry.follower is None:
+            entry.follower = self._group.create_task(self._follow(entry, resource, namespace, name))
         if entry.read_at_s < needed_s:
             async with entry.lock:
                 if entry.read_at_s < needed_s:
@@ -69,6 +92,28 @@ class ObjectCache:
                     # A missing object is asked for again by every try: the pod waits for it.
                     entry.read_at_s = started_s if entry.obj is not None else _NEVER
         return entry.obj
+
+    async def _follow(self, entry: _Entry, resource: Resource, namespace: str, name: str) -> None:
+        await self._clock.sleep(SETTLE_S)
+
+        def note(_old: Obj | None, new: Obj | None) -> None:
+            if new is not None and entry.obj is not None and resource_version_of(new) <= resource_version_of(entry.obj):
+                return
+            entry.obj, entry.read_at_s = new, self._clock.monotonic() if new is not None else _NEVER
+            for pod_uid in list(entry.users):
+                self._changed(pod_uid)
+
+        # Nodes may watch single objects only, by name.
+        entry.informer = Informer(
+            self._client, resource, clock=self._clock, namespace=namespace, field_selector=f"metadata.name={name}"
+        )
+        entry.informer.add_handler(note)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(entry.informer.run())
+            await entry.informer.synced.wait()
+            if entry.obj is not None and not any(entry.informer):
+                # Deleted before the watch began. If it is in fact too new for the list, the next read finds it.
+                note(None, None)
 
 
 @dataclass(slots=True)

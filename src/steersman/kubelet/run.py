@@ -82,6 +82,7 @@ def _assemble(
     workers = PodWorkers(group)
     services = Informer(client, SERVICES, clock=clock)
     objects, tokens = ObjectCache(client, clock), TokenCache(client, clock, rng)
+    objects.follow(group, workers.refresh)
     image_manager = ImageManager(images, recorder, clock)
     pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
 

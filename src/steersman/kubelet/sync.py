@@ -101,8 +101,11 @@ class PodSync:
         parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid).mkdir(0o755, parents=True, exist_ok=True)
         self._prepared = True
 
+    def refresh_volumes(self) -> None:
+        self._refreshed_s = float("-inf")
+
     async def _mount(self, pod: Obj) -> None:
-        """Volumes, at first and then once per sync period."""
+        """Volumes, at first, when what they show has changed, and once per sync period."""
         parts = self._parts
         now_s = parts.clock.monotonic()
         if now_s - self._refreshed_s < parts.config.sync_frequency_s:

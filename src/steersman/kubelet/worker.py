@@ -66,8 +66,15 @@ class PodWorker:
         """Something may have changed: look."""
         self._wake.set()
 
+    def refresh(self) -> None:
+        """What its volumes are made of has changed: make them anew, without waiting for the sync period to pass."""
+        self._sync.refresh_volumes()
+        self._wake.set()
+
     def update(self, pod: Obj) -> None:
         """The API shows a newer version."""
+        if any(dig(pod, "metadata", what) != dig(self.pod, "metadata", what) for what in ("labels", "annotations")):
+            self._sync.refresh_volumes()
         changed_spec = dig(pod, "metadata", "generation") != dig(self.pod, "metadata", "generation")
         self.pod = pod
         if changed_spec:

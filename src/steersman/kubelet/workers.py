@@ -55,6 +55,12 @@ class PodWorkers:
         if worker is not None:
             worker.poke()
 
+    def refresh(self, uid: str) -> None:
+        """What the pod's volumes are made of has changed."""
+        worker = self.by_uid.get(uid)
+        if worker is not None:
+            worker.refresh()
+
     def poke_all(self) -> None:
         for worker in self:
             worker.poke()
