@@ -16,7 +16,7 @@ from steersman.machinery.meta import Obj, dig, name_of
 pytestmark = pytest.mark.root
 
 GRANULAR = "[sig-network] Networking Granular Checks: Pods should function for"
-LISTENING = {"readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
+LISTENING: dict[str, Any] = {"readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
 UDP_SERVER = (
     'use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 8080, Proto => "udp");'
     "$s->send(`hostname`) while $s->recv($b, 99)"
