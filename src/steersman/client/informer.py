@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import Expired, NotFound, StatusError
+from steersman.machinery.errors import Expired, NotFound, StatusError, UnknownStatus
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Key, Obj, controller_of, key_of, resource_version_of, uid_of
 from steersman.machinery.waiting import Backoff
@@ -148,15 +148,14 @@ class Informer:
             except Expired:
                 log.info("watch can't be resumed, listing again resource=%s", self.resource.qualified)
                 list_at = ""
-            except NotFound as error:
-                # Not served here, or not yet: no fault, so it is told once and asked for again now and then.
-                level = logging.DEBUG if backoff.upcoming_s > 0.1 else logging.INFO
-                log.log(level, "not served, waiting for it resource=%s error=%s", self.resource.qualified, error)
-                list_at = ""
             except (StatusError, ValueError, KeyError) as error:
                 # Refused, or an answer that makes no sense (a proxy's page): only a fresh list is sure to be right.
-                log.warning("list or watch refused resource=%s error=%s", self.resource.qualified, error)
                 list_at = ""
+                if not _is_not_served(error):
+                    log.warning("list or watch refused resource=%s error=%s", self.resource.qualified, error)
+                elif backoff.fresh:
+                    # Not served here, or not yet: no fault, so it is told once.
+                    log.info("not served, waiting for it resource=%s", self.resource.qualified)
             except ConnectionError as error:
                 # Not a reason to list again: the watch goes on from where it was.
                 # That a server is only just starting is no news.
@@ -271,6 +270,11 @@ class Informer:
             future = heapq.heappop(waiters)[2]
             if not future.done():
                 future.set_result(None)
+
+
+def _is_not_served(error: Exception) -> bool:
+    """A group that nobody serves is answered with a bare page, a kind of a known group with a Status."""
+    return isinstance(error, NotFound) or (isinstance(error, UnknownStatus) and error.http_code == 404)
 
 
 def _same_version(old: Obj, new: Obj) -> bool:

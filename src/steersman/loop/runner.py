@@ -86,7 +86,7 @@ class _Controller:
         self._discovered: dict[Address, tuple[Watch, Handler]] = {}
 
     async def run(self) -> None:
-        attached = [(watch, self._informers.whole(watch.resource, watch.field_selector)) for watch in self._spec.watches]
+        attached = [(watch, self._informers.of(watch)) for watch in self._spec.watches]
         for watch, informer in attached:
             self._snapshot.attach(watch, informer)
             if self._spec.discovered is not None and not watch.field_selector:

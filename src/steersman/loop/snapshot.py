@@ -32,6 +32,11 @@ class SharedInformers:
         self._whole: dict[tuple[Address, str], Informer] = {}
         self._metadata: dict[tuple[Address, str], tuple[Informer, asyncio.Task[None]]] = {}
 
+    def of(self, watch: Watch) -> Informer:
+        """The informer that a watch is served by."""
+        found = self.metadata_only if watch.metadata_only else self.whole
+        return found(watch.resource, watch.field_selector)
+
     def whole(self, resource: Resource, field_selector: str = "") -> Informer:
         """Started when first asked for."""
         key = (address(resource), field_selector)

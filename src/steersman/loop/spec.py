@@ -147,6 +147,8 @@ class Watch:
     keys_with: Callable[[Obj, Snapshot], Iterable[Key]] | None = None
     """Like `keys`, when the mapping needs the caches (a pod to the services that select it)."""
     field_selector: str = ""
+    metadata_only: bool = False
+    """The controller looks at nothing but metadata: no whole objects are held for its sake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

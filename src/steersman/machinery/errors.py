@@ -193,7 +193,7 @@ class UnknownStatus(StatusError):
 
     def __init__(self, body: Obj, code: int) -> None:
         super().__init__(str(body.get("message") or f"the server answered {code}"), details=body.get("details"))
-        self._body, self._code = body, code
+        self._body, self.http_code = body, code
 
     def status(self) -> Obj:
         return self._body

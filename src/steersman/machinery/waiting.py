@@ -46,6 +46,11 @@ class Backoff:
         """The next pause without its jitter: how long this has been going on."""
         return self._next_s
 
+    @property
+    def fresh(self) -> bool:
+        """Whether there was no pause yet."""
+        return self._next_s == self._initial_s
+
     def next(self) -> float:
         pause_s = self._next_s
         self._next_s = min(self._limit_s, self._next_s * 2)

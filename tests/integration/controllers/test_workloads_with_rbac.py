@@ -26,6 +26,7 @@ from steersman.api.resources import (
     PERSISTENT_VOLUMES,
     POD_DISRUPTION_BUDGETS,
     PODS,
+    RESOURCE_QUOTAS,
     STATEFUL_SETS,
 )
 from steersman.apiserver import local
@@ -305,7 +306,7 @@ async def evict(c: Cluster, name: str) -> None:
 def test_claims_volumes_and_aggregated_roles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(c: Cluster) -> None:
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-        await c.make(PERSISTENT_VOLUME_CLAIMS, "data", spec=claim)
+        await c.make(PERSISTENT_VOLUME_CLAIMS, "data", spec={**claim, "storageClassName": "other"})
         volume = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
         await c.make(PERSISTENT_VOLUMES, "disk", spec=volume)
         mounts = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}], "nodeName": "n1"}
@@ -325,5 +326,24 @@ def test_claims_volumes_and_aggregated_roles(tmp_path: Path, caplog: pytest.LogC
         await c.client.delete(PODS, "p", "default", grace_period_s=0)
         await c.pass_time(1)
         assert await c.items(PERSISTENT_VOLUME_CLAIMS) == []
+
+    run(tmp_path, caplog, scenario)
+
+
+def test_quotas_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(c: Cluster) -> None:
+        await c.make(RESOURCE_QUOTAS, "q", spec={"hard": {"pods": "9", "requests.cpu": "4", "count/jobs.batch": "2"}})
+        resources = {"requests": {"cpu": "500m"}}
+        container = {**TEMPLATE["spec"]["containers"][0], "resources": resources}
+        spec = {"completions": 2, "parallelism": 2, "template": {"spec": {"containers": [container], "restartPolicy": "Never"}}}
+        await c.make(JOBS, "x", spec=spec)
+
+        async def used(pods: str, cpu: str) -> bool:
+            found = (await c.client.get(RESOURCE_QUOTAS, "q", "default")).get("status") or {}
+            return bool(found.get("used") == {"pods": pods, "requests.cpu": cpu, "count/jobs.batch": "1"})
+
+        await c.until("both pods' use", lambda: used("2", "1"))
+        c.outcome = lambda _: "Succeeded"
+        await c.until("finished pods' giving it back", lambda: used("0", "0"))
 
     run(tmp_path, caplog, scenario)

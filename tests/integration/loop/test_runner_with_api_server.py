@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime
 
+import pytest
 from tests.fakes.server import World, world
 
 from steersman.api.resources import CONFIG_MAPS, SECRETS
@@ -13,6 +15,7 @@ from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.loop import runner
 from steersman.loop.spec import ControllerSpec, Create, Decision, Delete, Snapshot, Watch
+from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Key, Obj, key_of
 
 
@@ -94,3 +97,30 @@ def test_discovery_lists_what_the_server_serves() -> None:
             assert "deployments.apps" in {resource.qualified for resource in await discovery.listable(here.client)}
 
     asyncio.run(scenario())
+
+
+def test_a_controller_of_a_kind_that_is_not_served_waits_quietly_and_keeps_nobody_from_working(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        boats = Resource("example.com", "v1", "boats", kind="Boat")
+        waiting = ControllerSpec(
+            name="boats", watches=(Watch(boats), Watch(CONFIG_MAPS, keys=lambda o: [key_of(o)])), reconcile=mirror
+        )
+        working = ControllerSpec(
+            name="mirror", watches=(Watch(CONFIG_MAPS, keys=lambda o: [key_of(o)]), Watch(SECRETS)), reconcile=mirror
+        )
+        async with world() as here, asyncio.TaskGroup() as group:
+            recorder = EventRecorder(here.client, "test", "", here.clock)
+            running = group.create_task(runner.run(here.client, [waiting, working], here.clock, recorder=recorder))
+            await settle(here)
+            await here.client.create(CONFIG_MAPS, config_map("a"))
+            await settle(here)
+            assert (await here.client.get(SECRETS, "a", "default"))["metadata"]["name"] == "a"
+            await here.clock.advance(300, settle_turns=50)
+            running.cancel()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(scenario())
+    told = [record.getMessage() for record in caplog.records if "boats" in record.getMessage()]
+    assert told == ["not served, waiting for it resource=boats.example.com"]

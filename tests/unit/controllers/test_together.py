@@ -144,5 +144,5 @@ def test_deleting_the_namespace_takes_everything() -> None:
 
 def test_controllers_carry_upstream_s_names() -> None:
     names = [spec.name for spec in controllers.build("PEM", "10.244.0.0/16")]
-    assert len(set(names)) == len(names) == 24
+    assert len(set(names)) == len(names) > 20
     assert all(name.endswith("-controller") for name in names)

@@ -1,0 +1,165 @@
+"""What an object uses of a ResourceQuota: names of quota resources and amounts. Shared by whoever counts and whoever refuses.
+
+Source: API docs, Resource Quotas; upstream pkg/quota/v1/evaluator/core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from steersman.api.qos import qos_class
+from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES
+from steersman.machinery import quantity
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj, annotations_of, dig, parse_time
+from steersman.machinery.quantity import Quantity
+
+Usage: TypeAlias = dict[str, Quantity]
+
+_ONE = Quantity.of(1)
+_OWN_NAMES = frozenset(
+    ("pods", "services", "configmaps", "secrets", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas")
+)
+"""Core resources that are also counted under their bare name."""
+_PLAIN = ("cpu", "memory", "ephemeral-storage")
+_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+
+
+def add(total: Usage, more: Mapping[str, Quantity]) -> None:
+    for name, amount in more.items():
+        total[name] = total[name] + amount if name in total else amount
+
+
+def usage(resource: Resource, obj: Obj, now: datetime) -> Usage:
+    """For pods and claims and services more than their number."""
+    found: Usage = {f"count/{resource.qualified}": _ONE}
+    if not resource.group and resource.plural in _OWN_NAMES:
+        found[resource.plural] = _ONE
+    if resource == PODS:
+        return _pod(found, obj, now)
+    if resource == SERVICES:
+        _service(found, obj)
+    elif resource == PERSISTENT_VOLUME_CLAIMS:
+        _claim(found, obj)
+    return found
+
+
+def covers(quota: Obj, resource: Resource, obj: Obj) -> bool:
+    """Whether all scopes of the quota fit the object. Scopes are about pods, one about claims."""
+    rules = [{"scopeName": name, "operator": "Exists"} for name in dig(quota, "spec", "scopes", default=())]
+    rules += dig(quota, "spec", "scopeSelector", "matchExpressions", default=())
+    return all(_fits(rule, resource, obj) for rule in rules)
+
+
+def _fits(rule: Obj, resource: Resource, obj: Obj) -> bool:
+    name, spec = rule["scopeName"], obj.get("spec") or {}
+    if name == "VolumeAttributesClass":
+        return resource == PERSISTENT_VOLUME_CLAIMS and _named(rule, spec.get("volumeAttributesClassName") or "")
+    if resource != PODS:
+        return False
+    match name:
+        case "BestEffort":
+            return qos_class(spec) == "BestEffort"
+        case "NotBestEffort":
+            return qos_class(spec) != "BestEffort"
+        case "Terminating":
+            return spec.get("activeDeadlineSeconds") is not None
+        case "NotTerminating":
+            return spec.get("activeDeadlineSeconds") is None
+        case "PriorityClass":
+            return _named(rule, spec.get("priorityClassName") or "")
+        case "CrossNamespacePodAffinity":
+            return _crosses(spec)
+    return False
+
+
+def _named(rule: Obj, value: str) -> bool:
+    match rule["operator"]:
+        case "In":
+            return value in rule["values"]
+        case "NotIn":
+            return value not in rule["values"]
+        case "Exists":
+            return bool(value)
+    return not value
+
+
+def _crosses(spec: Obj) -> bool:
+    """Whether an affinity term looks into other namespaces."""
+    for kind in ("podAffinity", "podAntiAffinity"):
+        found = dig(spec, "affinity", kind, default={})
+        terms = list(found.get("requiredDuringSchedulingIgnoredDuringExecution") or ())
+        terms += [item["podAffinityTerm"] for item in found.get("preferredDuringSchedulingIgnoredDuringExecution") or ()]
+        if any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms):
+            return True
+    return False
+
+
+def _pod(found: Usage, pod: Obj, now: datetime) -> Usage:
+    """A pod that has ended, or should have by now, uses nothing but its name."""
+    if dig(pod, "status", "phase") in ("Succeeded", "Failed") or _overdue(pod, now):
+        return {"count/pods": _ONE}
+    spec = pod.get("spec") or {}
+    for name, amount in pod_total(spec, "requests").items():
+        found[f"requests.{name}"] = amount
+        if name in _PLAIN or name.startswith("hugepages-"):
+            found[name] = amount
+    for name, amount in pod_total(spec, "limits").items():
+        if name in _PLAIN:
+            found[f"limits.{name}"] = amount
+    return found
+
+
+def _overdue(pod: Obj, now: datetime) -> bool:
+    deleted, grace_s = parse_time(dig(pod, "metadata", "deletionTimestamp")), dig(pod, "metadata", "deletionGracePeriodSeconds")
+    return deleted is not None and grace_s is not None and deleted + timedelta(seconds=grace_s) < now
+
+
+def pod_total(spec: Obj, field: str) -> Usage:
+    """Effective `requests` or `limits`: all that runs at once, or the largest step of initialisation; overhead on top."""
+    running: Usage = {}
+    beside: Usage = {}
+    peak: Usage = {}
+    for container in spec.get("containers") or ():
+        add(running, _listed(container, field))
+    for container in spec.get("initContainers") or ():
+        own = _listed(container, field)
+        step = dict(beside)
+        add(step, own)
+        if container.get("restartPolicy") == "Always":
+            add(running, own)
+            beside = step
+        for name, amount in step.items():
+            peak[name] = max(peak[name], amount) if name in peak else amount
+    total = {name: max(item[name] for item in (running, peak) if name in item) for name in running.keys() | peak.keys()}
+    total |= _listed(spec, field)
+    overhead = {name: quantity.parse(value) for name, value in (spec.get("overhead") or {}).items()}
+    add(total, overhead if field == "requests" else {name: amount for name, amount in overhead.items() if name in total})
+    return total
+
+
+def _listed(holder: Obj, field: str) -> Usage:
+    return {name: quantity.parse(value) for name, value in dig(holder, "resources", field, default={}).items()}
+
+
+def _service(found: Usage, service: Obj) -> None:
+    spec = service.get("spec") or {}
+    kind, ports = spec.get("type"), len(spec.get("ports") or ())
+    if kind == "LoadBalancer":
+        found["services.loadbalancers"] = _ONE
+    if kind == "NodePort" or (kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)):
+        found["services.nodeports"] = Quantity.of(ports)
+
+
+def _claim(found: Usage, claim: Obj) -> None:
+    storage = dig(claim, "spec", "resources", "requests", "storage")
+    name = annotations_of(claim).get(_OLD_CLASS) or dig(claim, "spec", "storageClassName", default="")
+    prefix = f"{name}.storageclass.storage.k8s.io/"
+    if name:
+        found[f"{prefix}persistentvolumeclaims"] = _ONE
+    if storage is not None:
+        found["requests.storage"] = quantity.parse(storage)
+        if name:
+            found[f"{prefix}requests.storage"] = found["requests.storage"]

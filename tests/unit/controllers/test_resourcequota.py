@@ -1,0 +1,102 @@
+"""The resource quota controller, and what objects use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.controllers.world import START, World
+
+from steersman.api import quota
+from steersman.api.resources import CONFIG_MAPS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from steersman.controllers import resourcequota
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj
+
+DEPLOYMENT_QUOTA = {"pods": "10", "requests.cpu": "2", "limits.memory": "4Gi", "count/jobs.batch": "5", "configmaps": "3"}
+
+
+def container(cpu: str = "", memory: str = "", **more: Any) -> Obj:
+    requests = {"cpu": cpu} if cpu else {}
+    limits = {"memory": memory} if memory else {}
+    return {"name": "c", "resources": {"requests": requests, "limits": limits}, **more}
+
+
+def pod(*containers: Obj, phase: str = "Running", **spec: Any) -> Obj:
+    return {
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"containers": list(containers), **spec},
+        "status": {"phase": phase},
+    }
+
+
+SIDECAR = container("2", restartPolicy="Always")
+CLAIM = {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "3Gi"}}}}
+BALANCED = {"spec": {"type": "LoadBalancer", "ports": [{}]}}
+USES: list[tuple[str, Resource, Obj, dict[str, str]]] = [
+    ("two containers", PODS, pod(container("1", "1Gi"), container("500m")),
+     {"requests.cpu": "1500m", "cpu": "1500m", "limits.memory": "1Gi"}),
+    ("an init step that is larger", PODS, pod(container("1"), initContainers=[container("3"), container("2")]),
+     {"requests.cpu": "3"}),
+    ("a sidecar beside", PODS, pod(container("1"), initContainers=[SIDECAR, container("2")]), {"requests.cpu": "4"}),
+    ("overhead", PODS, pod(container("1"), overhead={"cpu": "250m"}), {"requests.cpu": "1250m"}),
+    ("pod level", PODS, pod(container("1"), resources={"requests": {"cpu": "5"}}), {"requests.cpu": "5"}),
+    ("a finished pod", PODS, pod(container("1"), phase="Succeeded"), {"count/pods": "1"}),
+    ("a node port", SERVICES, {"spec": {"type": "NodePort", "ports": [{}, {}]}}, {"services": "1", "services.nodeports": "2"}),
+    ("a load balancer", SERVICES, BALANCED, {"services.loadbalancers": "1", "services.nodeports": "1"}),
+    ("a claim", PERSISTENT_VOLUME_CLAIMS, CLAIM,
+     {"requests.storage": "3Gi", "fast.storageclass.storage.k8s.io/requests.storage": "3Gi"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("why", "resource", "obj", "expected"), USES, ids=[case[0] for case in USES])
+def test_what_is_used(why: str, resource: Resource, obj: Obj, expected: dict[str, str]) -> None:
+    found = {name: str(amount) for name, amount in quota.usage(resource, obj, START).items()}
+    assert expected.items() <= found.items()
+    assert why != "a finished pod" or found == expected
+
+
+SCOPES: list[tuple[Obj, Obj, bool]] = [
+    ({"scopes": ["BestEffort"]}, pod(container()), True),
+    ({"scopes": ["BestEffort"]}, pod(container("1")), False),
+    ({"scopes": ["NotBestEffort", "Terminating"]}, pod(container("1"), activeDeadlineSeconds=5), True),
+    ({"scopes": ["NotTerminating"]}, pod(container(), activeDeadlineSeconds=5), False),
+    ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}},
+     pod(container(), priorityClassName="high"), True),
+    ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "DoesNotExist"}]}},
+     pod(container(), priorityClassName="high"), False),
+    ({"scopes": ["CrossNamespacePodAffinity"]}, pod(container(), affinity={"podAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [{"namespaces": ["x"]}]}}), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "obj", "expected"), SCOPES)
+def test_scopes(spec: Obj, obj: Obj, expected: bool) -> None:
+    assert quota.covers({"spec": spec}, PODS, obj) == expected
+    assert not quota.covers({"spec": spec}, SERVICES, {"spec": {}})
+
+
+def test_the_status_follows_what_is_there() -> None:
+    w = World(resourcequota.SPEC)
+    w.put(RESOURCE_QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": DEPLOYMENT_QUOTA}})
+
+    def used() -> Obj:
+        w.settle()
+        found = w.get(RESOURCE_QUOTAS, "default", "q")
+        assert found is not None and found["status"]["hard"] == DEPLOYMENT_QUOTA
+        return dict(found["status"]["used"])
+
+    assert used() == dict.fromkeys(DEPLOYMENT_QUOTA, "0")
+    w.put(PODS, pod(container("500m", "1Gi")))
+    w.put(PODS, {**pod(container("1")), "metadata": {"name": "q"}})
+    w.put(PODS, {**pod(container("1")), "metadata": {"name": "other", "namespace": "elsewhere"}})
+    w.put(JOBS, {"metadata": {"name": "j"}})
+    w.put(CONFIG_MAPS, {"metadata": {"name": "c"}})
+    assert used() == {"pods": "2", "requests.cpu": "1500m", "limits.memory": "1Gi", "count/jobs.batch": "1", "configmaps": "1"}
+    w.edit(PODS, "p", lambda found: found["status"].update(phase="Failed"))
+    w.remove(JOBS, "j")
+    assert used() == {"pods": "1", "requests.cpu": "1", "limits.memory": "0", "count/jobs.batch": "0", "configmaps": "1"}
+    w.writes.clear()
+    w.tick()
+    w.settle()
+    assert w.writes == []
