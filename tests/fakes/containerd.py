@@ -1,0 +1,150 @@
+"""A containerd of a test's own: root, state, socket and configuration in one directory, ended by pid, nothing left behind.
+
+Its pods get their network from `cni`: either a plugin that leaves them with loopback alone and writes down what it was asked
+(the contract suite), or whatever somebody writes into `conf_dir` (a cluster).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from steersman.cri.native import build, pause
+
+PAUSE_IMAGE = "steersman.test/pause:1"
+_PLUGINS = Path("/usr/lib/cni")
+_CONFIG = """\
+version = 2
+root = "{root}/root"
+state = "{root}/state"
+disabled_plugins = [{unwanted}]
+[grpc]
+address = "{root}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+disable_apparmor = true
+stream_server_address = "127.0.0.1"
+stream_server_port = "0"
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{bin_dir}"
+conf_dir = "{root}/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+BinaryName = "{runc}"
+"""
+_LOOPBACK_PLUGIN = """\
+#!/bin/sh
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.4.0"]}'; exit;;
+ADD) echo '{"cniVersion": "0.4.0", "interfaces": [{"name": "eth0", "sandbox": "'$CNI_NETNS'"}],' \
+  '"ips": [{"version": "4", "interface": 0, "address": "127.0.0.1/8"}]}';;
+esac
+echo "$CNI_COMMAND $CNI_CONTAINERID" >> LOG
+"""
+_LOOPBACK_CONF = '{"cniVersion": "0.4.0", "name": "loopback-only", "plugins": [{"type": "loopback-only"}]}'
+
+
+def lacking() -> str:
+    """What is not installed, '' if all is there."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    programs = [name for name in ("containerd", "ctr", "runc") if not shutil.which(name, path=path)]
+    if os.geteuid():
+        programs.append("root")
+    return ", ".join(programs if (_PLUGINS / "ptp").exists() else [*programs, "containernetworking-plugins"])
+
+
+@dataclass(frozen=True, slots=True)
+class Containerd:
+    """A daemon that runs, known by its directory."""
+
+    root: Path
+
+    @property
+    def socket(self) -> str:
+        return f"{self.root}/containerd.sock"
+
+    @property
+    def pid(self) -> int:
+        return int((self.root / "pid").read_text())
+
+    def load(self, archive: Path) -> None:
+        command = ["ctr", "--address", self.socket, "--namespace", "k8s.io", "images", "import", str(archive)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def forget_network_calls(self) -> None:
+        (self.root / "cni.log").write_text("")
+
+    def network_calls(self, command: str) -> list[str]:
+        """The sandboxes for which the loopback plugin was called with a command, each once."""
+        words = [line.split() for line in (self.root / "cni.log").read_text().splitlines()]
+        return list(dict.fromkeys(sandbox for kind, sandbox in words if kind == command))
+
+    def leftovers(self) -> list[str]:
+        """Mounts and processes that name this daemon and belong to pods."""
+        found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.root) in line]
+        for directory in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if str(self.root) in command and "containerd-shim" in command:
+                    found.append(command)
+        return found
+
+
+@contextlib.contextmanager
+def running(root: Path, archives: list[Path], *, wrap: list[str] | None = None, loopback: bool = True) -> Iterator[Containerd]:
+    """Start it, with these images. `wrap`: words before the command, to have it in a network namespace."""
+    made = Containerd(root)
+    bin_dir = _PLUGINS
+    (root / "cni").mkdir(parents=True)
+    if loopback:
+        bin_dir = root / "bin"
+        bin_dir.mkdir()
+        (bin_dir / "loopback").symlink_to(_PLUGINS / "loopback")
+        plugin = bin_dir / "loopback-only"
+        plugin.write_text(_LOOPBACK_PLUGIN.replace("LOG", str(root / "cni.log")))
+        plugin.chmod(0o755)
+        (root / "cni" / "10-loopback.conflist").write_text(_LOOPBACK_CONF)
+        made.forget_network_calls()
+    runc = shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin") or ""
+    # Snapshotters that would only complain about this file system.
+    unwanted = ", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in ("aufs", "btrfs", "devmapper", "zfs"))
+    text = _CONFIG.format(root=root, pause=PAUSE_IMAGE, bin_dir=bin_dir, runc=runc, unwanted=unwanted)
+    (root / "config.toml").write_text(text)
+    with open(root / "log", "wb") as log:
+        command = [*(wrap or []), "containerd", "--config", str(root / "config.toml")]
+        daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    (root / "pid").write_text(str(daemon.pid))
+    try:
+        _wait_for(made)
+        for archive in (_pause_image(root), *archives):
+            made.load(archive)
+        yield made
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+def _wait_for(made: Containerd) -> None:
+    # `ctr` waits for the socket by itself, up to its timeout.
+    command = ["ctr", "--address", made.socket, "--connect-timeout", "10s", "--timeout", "10s", "version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + (made.root / "log").read_text()
+
+
+def _pause_image(root: Path) -> Path:
+    """The image of the sandboxes' first process: our own pause program and nothing else."""
+    program, archive = root / "pause", root / "pause.tar"
+    program.write_bytes(pause.pause_program())
+    program.chmod(0o755)
+    layer = build.layer_tar(build.Contents(copy={"pause": str(program)}))
+    build.write_image(str(archive), PAUSE_IMAGE, [layer], {"Entrypoint": ["/pause"]})
+    return archive
