@@ -88,7 +88,8 @@ def _fits(pod: Obj, allocatable: Mapping[str, int], others: list[Obj]) -> Reject
     for key in ("cpu", "memory", *sorted(wanted.keys() - {"cpu", "memory"})):
         need = wanted.get(key, 0)
         have = allocatable.get(key)
-        if need and have is None and "/" not in key and not key.startswith("hugepages-"):
+        # What this node knows nothing of is counted by somebody else (extended resources of the API's, ephemeral-storage ...).
+        if need and have is None and not key.startswith("hugepages-"):
             continue
         if need and need + used.get(key, 0) > (have or 0):
             return _short(key, need, used.get(key, 0), have or 0)
