@@ -173,6 +173,20 @@ def test_every_group_is_found_by_discovery(space: Space) -> None:
             assert listed["resources"] and all(it["name"] and it["kind"] and it["verbs"] for it in listed["resources"])
 
 
+AGGREGATED = "[sig-api-machinery] AggregatedDiscovery should support"
+
+
+@pytest.mark.conformance(f"{AGGREGATED} aggregated discovery interface [Conformance]")
+@pytest.mark.conformance(f"{AGGREGATED} raw aggregated discovery endpoint Accept headers [Conformance]")
+def test_all_groups_in_two_documents(space: Space) -> None:
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    for path, group, plural in (("/api", "", "pods"), ("/apis", "apps", "deployments")):
+        found = space.api.raw("GET", path, Accept=accept)
+        assert (found["kind"], found["apiVersion"]) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+        (item,) = [it for it in found["items"] if it["metadata"].get("name", "") == group]
+        assert plural in [it["resource"] for it in item["versions"][0]["resources"]]
+
+
 @pytest.mark.conformance("[sig-api-machinery] server version should find the server version [Conformance]")
 def test_the_servers_version(space: Space) -> None:
     found = space.api.raw("GET", "/version")

@@ -113,6 +113,14 @@ def test_files_are_readable_for_other_users(space: Space, source: Source) -> Non
     assert space.output(volume_pod(f"id -u; {shown('/v/data-1')}", source.volume("data"), spec=spec)) == "1000\n644 0 0\nvalue-1"
 
 
+@each("should be consumable from pods in volume with mappings as non-root", sources=(CONFIG_MAP, PROJECTED_CONFIG_MAP))
+def test_items_are_readable_for_other_users(space: Space, source: Source) -> None:
+    space.create(source.resource, source.object("data", {"data-1": "value-1"}))
+    volume = source.volume("data", items=[{"key": "data-1", "path": "path/to/data-1"}])
+    spec = {"securityContext": {"runAsUser": 1000}}
+    assert space.output(volume_pod(f"id -u; {shown('/v/path/to/data-1')}", volume, spec=spec)) == "1000\n644 0 0\nvalue-1"
+
+
 @each(
     "should be consumable from pods in volume as non-root with defaultMode and fsGroup set",
     tags="[LinuxOnly] " + NODE,
