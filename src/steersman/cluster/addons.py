@@ -1,4 +1,7 @@
-"""Objects of the cluster's own services, written by the administrator at `up`: the DNS Service and who may publish it."""
+"""Objects of the cluster's own services, written by the administrator at `up`.
+
+The DNS Service and who may publish it; the storage class for volumes on nodes' own disks, and what its provisioner may do.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,23 @@ from steersman.api.resources import (
     ROLES,
     SERVICE_ACCOUNTS,
     SERVICES,
+    STORAGE_CLASSES,
 )
 from steersman.client.interface import Client
 from steersman.cluster.settings import ClusterSettings
+from steersman.loop import localpath
 from steersman.machinery.errors import NotFound
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, name_of, namespace_of
 
 _LABELS = {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
 _ROLE = "steersman:dns"
+_GROUP = "rbac.authorization.k8s.io"
 
 
 async def ensure(client: Client, settings: ClusterSettings) -> None:
     """Create what is missing; what is there is left as it is."""
-    for resource, obj in objects(settings):
+    for resource, obj in (*dns(settings), *local_path()):
         # Asked first: creating a Service anew is refused for its address, not for its name.
         try:
             await client.get(resource, name_of(obj), namespace_of(obj))
@@ -30,13 +36,12 @@ async def ensure(client: Client, settings: ClusterSettings) -> None:
             await client.create(resource, obj)
 
 
-def objects(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
+def dns(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
     """The objects, in the order of creation."""
 
     def metadata(name: str, **labels: str) -> Obj:
         return {"name": name, "namespace": "kube-system", "labels": {**_LABELS, **labels}}
 
-    group = "rbac.authorization.k8s.io"
     rule = {
         "apiGroups": ["discovery.k8s.io"],
         "resources": ["endpointslices"],
@@ -49,20 +54,20 @@ def objects(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
     ]
     subjects = [{"kind": "ServiceAccount", "name": "kube-dns", "namespace": "kube-system"}]
     cluster_metadata = {"name": _ROLE, "labels": _LABELS}
-    reader: Obj = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": cluster_metadata, "rules": seen}
+    reader: Obj = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRole", "metadata": cluster_metadata, "rules": seen}
     reading: Obj = {
-        "apiVersion": f"{group}/v1",
+        "apiVersion": f"{_GROUP}/v1",
         "kind": "ClusterRoleBinding",
         "metadata": cluster_metadata,
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": _ROLE},
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": _ROLE},
         "subjects": subjects,
     }
-    role: Obj = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata(_ROLE), "rules": [rule]}
+    role: Obj = {"apiVersion": f"{_GROUP}/v1", "kind": "Role", "metadata": metadata(_ROLE), "rules": [rule]}
     binding: Obj = {
-        "apiVersion": f"{group}/v1",
+        "apiVersion": f"{_GROUP}/v1",
         "kind": "RoleBinding",
         "metadata": metadata(_ROLE),
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": _ROLE},
+        "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": _ROLE},
         "subjects": subjects,
     }
     service: Obj = {
@@ -85,3 +90,34 @@ def objects(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
         (ROLE_BINDINGS, binding),
         (SERVICES, service),
     )
+
+
+def local_path() -> tuple[tuple[Resource, Obj], ...]:
+    """The default storage class, and its provisioner's role."""
+    name = "steersman:local-path-provisioner"
+    role: Obj = {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": [
+            {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "create", "update", "delete"]},
+            {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "update"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]},
+        ],
+    }
+    binding: Obj = {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "local-path-provisioner", "namespace": "kube-system"}],
+    }
+    storage_class: Obj = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": localpath.NAME,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    return (CLUSTER_ROLES, role), (CLUSTER_ROLE_BINDINGS, binding), (STORAGE_CLASSES, storage_class)

@@ -6,6 +6,8 @@ They don't import each other; what several need is in loop/ (pods, claims, backe
 from __future__ import annotations
 
 from steersman.controllers import (
+    bootstraptokens,
+    certificates,
     clusterroleaggregation,
     cronjob,
     daemonset,
@@ -14,11 +16,14 @@ from steersman.controllers import (
     endpoints,
     endpointslice,
     endpointslicemirroring,
+    ephemeralvolume,
     garbagecollector,
     job,
+    localpath,
     namespace,
     nodeipam,
     nodelifecycle,
+    persistentvolume,
     podgc,
     replicaset,
     resourcequota,
@@ -41,17 +46,24 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     job.SPEC,
     *disruption.SPECS,
     cronjob.SPEC,
+    *certificates.SPECS,
+    *bootstraptokens.SPECS,
     ttlafterfinished.SPEC,
     resourcequota.SPEC,
     clusterroleaggregation.SPEC,
     *storageprotection.SPECS,
     statefulset.SPEC,
+    persistentvolume.SPEC,
+    localpath.SPEC,
+    ephemeralvolume.SPEC,
 )
 """Those that need nothing and remember nothing."""
 
 
-def build(ca_pem: str, cluster_cidr: str) -> tuple[ControllerSpec, ...]:
-    """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none."""
+def build(ca_pem: str, cluster_cidr: str, signer: certificates.Signer | None = None) -> tuple[ControllerSpec, ...]:
+    """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none; without a
+    `signer` certificates are approved but not signed.
+    """
     made = (
         daemonset.spec(),
         rootca.spec(ca_pem),
@@ -61,4 +73,5 @@ def build(ca_pem: str, cluster_cidr: str) -> tuple[ControllerSpec, ...]:
         tainteviction.spec(),
         podgc.spec(),
     )
-    return CONTROLLERS + made + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())
+    signing = (certificates.signing(signer),) if signer is not None else ()
+    return CONTROLLERS + made + signing + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())

@@ -19,6 +19,7 @@ from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.rbac_escalation import RBACEscalation
 from steersman.apiserver.admission.runtime_class import RuntimeClass
 from steersman.apiserver.admission.service_account import ServiceAccount
+from steersman.apiserver.admission.storage_object_in_use_protection import StorageObjectInUseProtection
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from steersman.apiserver.authz import Authorization
 from steersman.apiserver.contracts import AdmissionPlugin, Listers
@@ -39,6 +40,7 @@ def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple
         Priority(lookup),
         DefaultTolerationSeconds(),
         DefaultStorageClass(lookup),
+        StorageObjectInUseProtection(),
         RuntimeClass(lookup),
         CertificateRecord(clock),
         CertificateApproval(authorization),

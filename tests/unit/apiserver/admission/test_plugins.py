@@ -60,8 +60,8 @@ def test_the_chain_keeps_upstreams_order() -> None:
     names = [plugin.name for plugin in admission.chain(listers, VirtualClock(), authz.build(listers))]
     assert names == [
         "NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "Priority",
-        "DefaultTolerationSeconds", "DefaultStorageClass", "RuntimeClass", "CertificateRecord", "CertificateApproval",
-        "CertificateSigning", "CertificateSubjectRestriction", "DefaultIngressClass", "RBACEscalation",
+        "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "RuntimeClass", "CertificateRecord",
+        "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction", "DefaultIngressClass", "RBACEscalation",
     ]  # fmt: skip
 
 
