@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from steersman.client.events import EventRecorder
 from steersman.client.interface import Client
-from steersman.loop.spec import Action, Create, Delete, Emit, Fetch, Patch, Result, Update
+from steersman.loop.spec import Action, Call, Create, Delete, Emit, Fetch, Patch, Result, Update
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj
 
@@ -65,6 +65,8 @@ async def _slow_start(batch: Sequence[Action], client: Client, recorder: EventRe
 
 async def _attempt(action: Action, client: Client, recorder: EventRecorder, component: str) -> Result:
     try:
+        if isinstance(action, Call):
+            return Result(action, value=await action.do())
         return Result(action, obj=await _do(action, client, recorder, component))
     except Exception as error:
         return Result(action, error=error)

@@ -80,7 +80,8 @@ class _Controller:
     ) -> None:
         self._spec, self._informers, self._client, self._recorder, self._clock = spec, informers, client, recorder, clock
         self._actor = actor
-        self._queue: WorkQueue[Key] = WorkQueue(clock)
+        first_s, longest_s = spec.retry_s
+        self._queue: WorkQueue[Key] = WorkQueue(clock, retry_base_s=first_s, retry_limit_s=longest_s)
         self._snapshot = CacheSnapshot(spec.name)
         self._selective: set[Address] = {address(watch.resource) for watch in spec.watches if watch.field_selector}
         self._discovered: dict[Address, tuple[Watch, Handler]] = {}

@@ -7,10 +7,10 @@ need no expectations of their own. Nothing here does I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import Selector
@@ -109,17 +109,32 @@ class Emit:
     action: str = ""
 
 
-Action: TypeAlias = Create | Update | Patch | Delete | Fetch | Emit
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Work outside the API, at a cloud provider: the runner awaits `do()`, whose answer is the result's `value`.
+
+    `what` names it for logs and tests.
+    """
+
+    what: str
+    do: Callable[[], Awaitable[Any]]
+
+
+Action: TypeAlias = Create | Update | Patch | Delete | Fetch | Emit | Call
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an action: the server's object, or the error. `skipped`: an earlier one of its batch failed."""
+    """What became of an action: the server's object (a Call's `value`), or the error.
+
+    `skipped`: an earlier one of its batch failed.
+    """
 
     action: Action
     obj: Obj | None = None
     error: Exception | None = None
     skipped: bool = False
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +177,7 @@ class ControllerSpec:
     every_s: float | None = None
     periodic: Callable[[Snapshot], Iterable[Key]] | None = None
     max_retries: int | None = None
+    retry_s: tuple[float, float] = (0.005, 1000.0)
+    """The first pause before a failed key's next try, which doubles, and the longest."""
     discovered: Callable[[Sequence[Resource]], tuple[Watch, ...]] | None = None
     """More watches, made from what discovery shows (metadata only); asked again every 30 s. For garbage collection."""

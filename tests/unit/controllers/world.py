@@ -6,6 +6,7 @@ owner indexes. No validation, no defaults. Test code may edit objects through `p
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import Any
 from steersman.api.resources import NAMESPACES, PODS
 from steersman.loop.spec import (
     Action,
+    Call,
     ControllerSpec,
     Create,
     Decision,
@@ -194,6 +196,9 @@ class World:
                 self.emitted.append(action)
                 results.append(Result(action))
                 continue
+            if isinstance(action, Call):
+                results.append(self._call(action))
+                continue
             batch = action.batch if isinstance(action, Create | Delete) else ""
             if batch and batch in broken:
                 results.append(Result(action, skipped=True))
@@ -209,6 +214,15 @@ class World:
                 results.append(Result(action, error=fault))
         return results
 
+    def _call(self, action: Call) -> Result:
+        async def awaited() -> Any:
+            return await action.do()
+
+        try:
+            return Result(action, value=asyncio.run(awaited()))
+        except Exception as error:
+            return Result(action, error=error)
+
     def _carry_out(self, action: Action) -> Obj | None:
         if not isinstance(action, Fetch):
             self.writes.append(action)
@@ -223,7 +237,7 @@ class World:
                 return self._delete(action)
             case Fetch():
                 return copy.deepcopy(self._found(action.resource, action.namespace, action.name))
-            case Emit():
+            case Emit() | Call():
                 return None
 
     def _found(self, resource: Resource, namespace: str, name: str) -> Obj:
