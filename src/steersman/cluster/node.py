@@ -28,6 +28,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
     return KubeletConfig(
         node_name=settings.node_name,
         root_dir=paths.kubelet,
+        local_path_dir=paths.local_path,
         pod_logs_dir=paths.pod_logs,
         node_ip=settings.advertise_address,
         port=settings.kubelet_port,

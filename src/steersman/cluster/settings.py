@@ -54,6 +54,11 @@ class Paths:
         return self.state / "kubelet"
 
     @property
+    def local_path(self) -> Path:
+        """Volumes of the local-path provisioner."""
+        return self.state / "local-path"
+
+    @property
     def pod_logs(self) -> Path:
         return self.state / "pod-logs"
 

@@ -110,10 +110,11 @@ def _selected(pod: Obj, node: Obj) -> bool:
     required = dig(pod, "spec", "affinity", "nodeAffinity", key, default=None)
     if required is None:
         return True
-    return any(_term(term, node) for term in required.get("nodeSelectorTerms") or ())
+    return any(term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
 
 
-def _term(term: Obj, node: Obj) -> bool:
+def term_matches(term: Obj, node: Obj) -> bool:
+    """A node selector term; one without requirements matches nothing."""
     expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
     if not expressions and not fields:
         return False

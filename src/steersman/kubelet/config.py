@@ -38,6 +38,8 @@ class KubeletConfig:
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
     resolv_conf: Path = Path("/etc/resolv.conf")
+    local_path_dir: Path | None = None
+    """Where volumes of the local-path provisioner live; None: this node offers none."""
     max_pods: int = 110
     kube_reserved: Mapping[str, str] = field(default_factory=dict)
     system_reserved: Mapping[str, str] = field(default_factory=dict)

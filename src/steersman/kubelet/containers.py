@@ -184,6 +184,7 @@ class ContainerStarter:
         """(mounts in order, host file of the termination message)."""
         pod, made = place.pod, []
         pod_dir = self.config.pod_dir(uid_of(pod))
+        protected = pods.read_only_volumes(pod)
         for index, wanted in enumerate(spec.get("volumeMounts") or ()):
             path = place.volumes.get(wanted["name"])
             if path is None:
@@ -197,7 +198,7 @@ class ContainerStarter:
                     log.warning("subPath failed pod=%s error=%s", pods.full_name(pod), error)
                     text = f'failed to prepare subPath for volumeMount "{wanted["name"]}" of container "{spec["name"]}"'
                     raise RuntimeFault(text) from None
-            readonly = bool(wanted.get("readOnly"))
+            readonly = bool(wanted.get("readOnly")) or wanted["name"] in protected
             recursive = readonly and wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible")
             propagation = _PROPAGATION.get(wanted.get("mountPropagation") or "", Propagation.PRIVATE)
             made.append(Mount(wanted["mountPath"], str(path), readonly, propagation, recursive))

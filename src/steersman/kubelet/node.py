@@ -19,6 +19,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.lease import renew_forever
 from steersman.kubelet.resources import amounts
+from steersman.loop import localpath
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import AlreadyExists, NotFound, StatusError
 from steersman.machinery.meta import Obj, condition, dig, format_time, labels_of
@@ -102,7 +103,9 @@ class NodeAgent:
             found = await self._client.get(NODES, self._config.node_name)
         labels, annotations = wanted["metadata"]["labels"], wanted["metadata"]["annotations"]
         have = dig(found, "metadata", "annotations", default=None) or {}
-        if any(labels_of(found).get(key) != value for key, value in labels.items()) or _ATTACH_ANNOTATION not in have:
+        if any(labels_of(found).get(key) != value for key, value in labels.items()) or any(
+            have.get(key) != value for key, value in annotations.items()
+        ):
             patch = {"metadata": {"labels": labels, "annotations": annotations}}
             found = await self._client.patch(NODES, self._config.node_name, patch)
         if dig(found, "status", "nodeInfo", "bootID") not in (None, "", nodeinfo.system_info(("", ""))["bootID"]):
@@ -126,10 +129,13 @@ class NodeAgent:
             "beta.kubernetes.io/arch": nodeinfo.architecture(),
             **config.node_labels,
         }
+        annotations = {_ATTACH_ANNOTATION: "true"}
+        if config.local_path_dir is not None:
+            annotations[localpath.DIRECTORY] = str(config.local_path_dir)
         node: Obj = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": config.node_name, "labels": labels, "annotations": {_ATTACH_ANNOTATION: "true"}},
+            "metadata": {"name": config.node_name, "labels": labels, "annotations": annotations},
             "spec": {},
             "status": await self._status({}),
         }

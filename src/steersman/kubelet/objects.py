@@ -93,6 +93,10 @@ class ObjectCache:
                     entry.read_at_s = started_s if entry.obj is not None else _NEVER
         return entry.obj
 
+    async def read(self, resource: Resource, namespace: str, name: str) -> Obj:
+        """The object as it is now. Raises NotFound, StatusError, ConnectionError."""
+        return await self._client.get(resource, name, namespace)
+
     async def _follow(self, entry: _Entry, resource: Resource, namespace: str, name: str) -> None:
         await self._clock.sleep(SETTLE_S)
 

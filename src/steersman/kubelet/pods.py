@@ -32,6 +32,12 @@ def all_containers(pod: Obj) -> Iterator[Obj]:
     yield from ephemeral_containers(pod)
 
 
+def read_only_volumes(pod: Obj) -> set[str]:
+    """Names of volumes that no container may write to: claims mounted so by the pod."""
+    volumes = dig(pod, "spec", "volumes", default=None) or ()
+    return {item["name"] for item in volumes if dig(item, "persistentVolumeClaim", "readOnly", default=False)}
+
+
 def find_container(pod: Obj, name: str) -> Obj | None:
     return next((item for item in all_containers(pod) if item["name"] == name), None)
 

@@ -19,6 +19,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
 from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts
+from steersman.kubelet.localpath import LocalPaths
 from steersman.kubelet.logrotation import LogRotation
 from steersman.kubelet.naming import parse_resolv_conf
 from steersman.kubelet.node import NodeAgent
@@ -101,7 +102,7 @@ def _assemble(
         objects=objects,
         tokens=tokens,
         images=image_manager,
-        volumes=VolumeManager(config, objects, tokens, clock, lambda: facts.allocatable),
+        volumes=VolumeManager(config, objects, tokens, clock, lambda: facts.allocatable, lambda: facts.node),
         probes=ProbeManager(runtime, clock, recorder, group, workers.poke, rng),
         cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
         starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services),
@@ -141,6 +142,10 @@ class Kubelet:
         await self.agent.register()
         nodes = Informer(self.client, NODES, clock=self.clock, field_selector=f"metadata.name={name}")
         self.agent.follow(nodes, group, self.workers.poke_all)
+        if self.config.local_path_dir is not None:
+            local_paths = LocalPaths(self.config.local_path_dir, name, self.client, self.clock)
+            nodes.add_handler(local_paths.node_changed)
+            group.create_task(local_paths.run())
         pod_informer = Informer(self.client, PODS, clock=self.clock, field_selector=f"spec.nodeName={name}")
         for informer in (nodes, self.services, pod_informer):
             group.create_task(informer.run())

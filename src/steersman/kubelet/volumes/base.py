@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,18 @@ from steersman.machinery.meta import Obj, dig, uid_of
 
 
 class VolumeFault(Exception):
-    """A volume can't be set up; the text goes into the FailedMount event."""
+    """A volume can't be set up; the text goes into the FailedMount event, after what failed and on which volume.
+
+    `volume`: a persistent volume's name; "" for the pod's name of it.
+    """
+
+    def __init__(self, why: str, step: str = "MountVolume.SetUp failed", volume: str = "") -> None:
+        super().__init__(why)
+        self.step, self.volume = step, volume
+
+
+class Unprocessed(VolumeFault):
+    """It is not even clear yet what there is to set up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,12 @@ class Request:
     now: datetime
     allocatable: Mapping[str, int] = field(default_factory=dict)
     secrets_in_memory: bool = False
+    node: Obj | None = None
+    local_paths: Path | None = None
+
+    def about(self, source: Obj) -> Request:
+        """The same for another source, which the volume led to."""
+        return replace(self, volume={"name": self.volume["name"], **source})
 
     @property
     def fs_group(self) -> int | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.volumes import mounts
-from steersman.kubelet.volumes.base import Request, VolumeFault, VolumePlugin
+from steersman.kubelet.volumes.base import Request, Unprocessed, VolumeFault, VolumePlugin
 from steersman.kubelet.volumes.emptydir import EmptyDirVolume
 from steersman.kubelet.volumes.files import ConfigMapVolume, DownwardAPIVolume, ProjectedVolume, SecretVolume
 from steersman.kubelet.volumes.hostpath import HostPathVolume
+from steersman.kubelet.volumes.persistentclaim import ClaimVolume, EphemeralVolume
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, uid_of
@@ -27,6 +28,8 @@ PLUGINS: tuple[VolumePlugin, ...] = (
     DownwardAPIVolume(),
     ProjectedVolume(),
     HostPathVolume(),
+    ClaimVolume(),
+    EphemeralVolume(),
 )
 
 
@@ -46,10 +49,11 @@ class VolumeManager:
         tokens: TokenCache,
         clock: Clock,
         allocatable: Callable[[], Mapping[str, int]],
+        node: Callable[[], Obj | None] = lambda: None,
         plugins: tuple[VolumePlugin, ...] = PLUGINS,
     ) -> None:
         self._config, self._objects, self._tokens, self._clock = config, objects, tokens, clock
-        self._allocatable = allocatable
+        self._allocatable, self._node = allocatable, node
         self._plugins = {plugin.source: plugin for plugin in plugins}
         self._by_name = {plugin.name: plugin for plugin in plugins}
         self._paths: dict[str, dict[str, Path]] = {}
@@ -57,7 +61,8 @@ class VolumeManager:
     async def set_up(self, pod: Obj) -> Mapping[str, Path]:
         """All volumes of the pod, by name. Called on every sync: content is refreshed. Raises MountFailed."""
         ready = self._paths.setdefault(uid_of(pod), {})
-        failures = []
+        failures: list[str] = []
+        unprocessed: dict[str, str] = {}
         for volume in dig(pod, "spec", "volumes", default=None) or ():
             plugin = next((self._plugins[key] for key in volume if key in self._plugins), None)
             name = volume["name"]
@@ -67,8 +72,16 @@ class VolumeManager:
                 if plugin is None:
                     raise VolumeFault(f"no volume plugin matched name: {next((k for k in volume if k != 'name'), '')}")
                 ready[name] = await plugin.set_up(self._request(pod, volume, plugin))
-            except (VolumeFault, StatusError, ConnectionError, OSError) as error:
+            except Unprocessed as fault:
+                unprocessed[name] = str(fault)
+            except VolumeFault as fault:
+                failures.append(f'{fault.step} for volume "{fault.volume or name}" : {fault}')
+            except (StatusError, ConnectionError, OSError) as error:
                 failures.append(f'MountVolume.SetUp failed for volume "{name}" : {error}')
+        if unprocessed:
+            names, why = " ".join(unprocessed), "; ".join(unprocessed.values())
+            text = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[{names}]: {why}"
+            failures.append(f"Unable to attach or mount volumes: {text}")
         if failures:
             raise MountFailed(failures)
         return ready
@@ -76,7 +89,18 @@ class VolumeManager:
     def _request(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> Request:
         directory = self._config.pod_dir(uid_of(pod)) / "volumes" / plugin.name / volume["name"]
         now, memory = self._clock.now(), self._config.secrets_in_memory
-        return Request(pod, volume, directory, self._objects, self._tokens, now, self._allocatable(), memory)
+        return Request(
+            pod,
+            volume,
+            directory,
+            self._objects,
+            self._tokens,
+            now,
+            self._allocatable(),
+            memory,
+            self._node(),
+            self._config.local_path_dir,
+        )
 
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""
