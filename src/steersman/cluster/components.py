@@ -227,6 +227,13 @@ async def node_parts(paths: Paths, settings: ClusterSettings, clock: Clock) -> N
         group.create_task(dns(paths, settings, clock))
 
 
+async def simulated_nodes(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+    """Kubelets of simulated nodes on one loop; neither proxy nor DNS: nobody could ask them."""
+    from steersman.cluster import simulated
+
+    await simulated.nodes(paths, settings, clock)
+
+
 def run_part(part: Callable[[Paths, ClusterSettings, Clock], Awaitable[None]], paths: Paths, settings: ClusterSettings) -> None:
     """A part's process from beginning to end."""
     clock = RealClock()

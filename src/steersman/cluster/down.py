@@ -26,9 +26,9 @@ class DownError(Exception):
 
 async def bring_down(paths: Paths, clock: Clock, progress: Progress, *, delete: bool) -> None:
     """End the cluster in this state directory; with `delete` remove the directory as well."""
-    if os.geteuid() != 0:
-        raise DownError("ending a node needs root: run it again with sudo")
     settings = load(paths)
+    if os.geteuid() != 0 and not (settings and settings.simulated_nodes):
+        raise DownError("ending a node needs root: run it again with sudo")
     if settings is None:
         if delete and paths.state.exists() and any(paths.state.iterdir()):
             raise SettingsError(f"{paths.state} holds no cluster, so it is not removed")
@@ -36,11 +36,16 @@ async def bring_down(paths: Paths, clock: Clock, progress: Progress, *, delete: 
         return
     with progress.step("parts") as notes:
         notes.append("ended" if await _end_supervisor(paths, clock) else "did not run")
-    with progress.step("pods") as notes:
-        notes.append(f"{await _remove_pods(paths, settings, clock)} removed")
-    with progress.step("network, mounts, cgroups"):
-        await _clean_kernel(paths, settings)
-    for leftover in (paths.run, paths.kubelet / "pods", paths.state / "network"):
+    if settings.simulated_nodes:
+        # They were part of what just ended; only their files are left.
+        leftovers = (paths.run, paths.kubelet, paths.pod_logs)
+    else:
+        with progress.step("pods") as notes:
+            notes.append(f"{await _remove_pods(paths, settings, clock)} removed")
+        with progress.step("network, mounts, cgroups"):
+            await _clean_kernel(paths, settings)
+        leftovers = (paths.run, paths.kubelet / "pods", paths.state / "network")
+    for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
     if delete:
         with progress.step("state") as notes:

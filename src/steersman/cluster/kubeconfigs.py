@@ -5,12 +5,14 @@ from __future__ import annotations
 from steersman.client import kubeconfig
 from steersman.cluster.settings import ClusterSettings, Paths
 
-COMPONENTS = ("admin", "scheduler", "controller-manager", "kubelet", "proxy", "dns")
+_CONTROL = ("admin", "scheduler", "controller-manager")
+_NODE = ("kubelet", "proxy", "dns")
+_SIMULATED = ("simulated-nodes",)
 
 
 def ensure(paths: Paths, settings: ClusterSettings) -> None:
     """Write each kubeconfig (0600) that is not as it should be; certificates are embedded."""
-    for component in COMPONENTS:
+    for component in (*_CONTROL, *(_SIMULATED if settings.simulated_nodes else _NODE)):
         path = paths.kubeconfigs / f"{component}.conf"
         wanted = kubeconfig.make(
             "steersman",

@@ -13,15 +13,17 @@ from steersman.cluster.supervisor import Part
 _MODULES = {
     "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.components"),
     "control": ("steersman.scheduler.run", "steersman.controllers", "steersman.loop.runner", "steersman.client.events"),
+    "nodes": ("uvloop", "steersman.cluster.simulated", "steersman.kubelet.server.app"),
     "node": ("steersman.cluster.node", "steersman.kubelet.run", "steersman.proxy.run", "steersman.dns.run"),
 }
 
 
 def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
-    """etcd if it was chosen, API server, control plane, node."""
+    """etcd if it was chosen, API server, control plane, and the node or the simulated nodes."""
     # Matrices of nodes are small: threads for them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    ours = [Part(name, partial(_load, modules), partial(_main, name, paths, settings)) for name, modules in _MODULES.items()]
+    names = ("apiserver", "control", "nodes" if settings.simulated_nodes else "node")
+    ours = [Part(name, partial(_load, _MODULES[name]), partial(_main, name, paths, settings)) for name in names]
     if settings.store == "etcd":
         # What is first ends last: the API server can write until its own end.
         ours.insert(0, Part("etcd", lambda: None, partial(etcd.become, paths, settings)))
@@ -36,5 +38,10 @@ def _load(modules: tuple[str, ...]) -> None:
 def _main(name: str, paths: Paths, settings: ClusterSettings) -> None:
     from steersman.cluster import components
 
-    body = {"apiserver": components.apiserver, "control": components.control, "node": components.node_parts}[name]
+    body = {
+        "apiserver": components.apiserver,
+        "control": components.control,
+        "node": components.node_parts,
+        "nodes": components.simulated_nodes,
+    }[name]
     components.run_part(body, paths, settings)

@@ -60,13 +60,19 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
             Leaf("apiserver-etcd-client", "kube-apiserver-etcd-client", ca="etcd/ca"),
         )
     kubelet_addresses = tuple(dict.fromkeys((settings.advertise_address, "127.0.0.1")))
+    # Simulated kubelets act each as its own node, which takes somebody who may impersonate.
+    nodes = (
+        (Leaf("simulated-nodes", "steersman:simulated-nodes", ("system:masters",)),)
+        if settings.simulated_nodes
+        else (Leaf("kubelet", f"system:node:{node}", ("system:nodes",)),)
+    )
     return (
         Leaf("apiserver", "kube-apiserver", names=api_names, addresses=api_addresses, server=True),
         Leaf("apiserver-kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",)),
         Leaf("admin", "kubernetes-admin", ("system:masters",)),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("controller-manager", "system:kube-controller-manager"),
-        Leaf("kubelet", f"system:node:{node}", ("system:nodes",)),
+        *nodes,
         Leaf("kubelet-serving", f"system:node:{node}", ("system:nodes",), (node,), kubelet_addresses, server=True),
         Leaf("proxy", "system:kube-proxy", ("system:node-proxier",)),
         Leaf(

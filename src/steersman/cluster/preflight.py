@@ -23,7 +23,7 @@ def problems(
     """Sentences, empty if a node can run here."""
     found: list[str] = []
     if euid() != 0:
-        found.append("a node needs root: run it again with sudo")
+        found.append("a node needs root: run it again with sudo, or without for nodes that are simulated: --simulated-nodes N")
     missing = sorted({package for program, package in _PROGRAMS.items() if not which(program)})
     if not any(which(runtime) for runtime in _OCI_RUNTIMES):
         missing.append("crun")

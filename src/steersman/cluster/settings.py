@@ -11,6 +11,16 @@ from pathlib import Path
 DEFAULT_STATE_DIR = Path("/var/lib/steersman")
 
 
+def default_state_dir() -> Path:
+    """STEERSMAN_STATE_DIR; else root's place, or the user's own (XDG base directories: state that outlives a restart)."""
+    chosen = os.environ.get("STEERSMAN_STATE_DIR")
+    if chosen:
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return DEFAULT_STATE_DIR
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "steersman"
+
+
 class SettingsError(Exception):
     """One sentence for the person at the terminal."""
 
@@ -102,6 +112,8 @@ class ClusterSettings:
     """Or "etcd": one of the cluster's own, on loopback."""
     etcd_port: int = 12379
     etcd_peer_port: int = 12380
+    simulated_nodes: int = 0
+    """So many nodes are simulated in one process, and the machine itself is none."""
 
     @property
     def server(self) -> str:

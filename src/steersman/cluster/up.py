@@ -26,11 +26,16 @@ from steersman.cluster.settings import (
 )
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import condition, parse_time
+from steersman.machinery.meta import Obj, condition, parse_time
 
 _POLL_S = 0.02
 _API_PATIENCE_S = 30.0
 _NODE_PATIENCE_S = 60.0
+_SIMULATED_PATIENCE_S, _SIMULATED_POLL_S = 0.1, 0.001
+"""For each node more: they come up one after the other, and looking at all of them is work for those who bring them up."""
+CLUSTER_CIDR = "10.244.0.0/16"
+SIMULATED_CIDR = "10.128.0.0/9"
+"""A /24 each for thousands of nodes; nothing is routed there."""
 
 
 class UpError(Exception):
@@ -45,6 +50,7 @@ class Choices:
     advertise_address: str = ""
     secure_port: int = 6443
     store: str = ""
+    simulated_nodes: int = 0
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -56,20 +62,22 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             ipaddress.IPv4Address(address)
         except ValueError:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
-        runtime = preflight.oci_runtime()
         name = choices.node_name or default_node_name()
         return ClusterSettings(
             node_name=name,
             advertise_address=address,
             secure_port=choices.secure_port,
-            oci_runtime=runtime,
+            oci_runtime="" if choices.simulated_nodes else preflight.oci_runtime(),
+            cluster_cidr=SIMULATED_CIDR if choices.simulated_nodes else CLUSTER_CIDR,
             cgroup_root=cgroup_root(paths),
             store=choices.store or "sqlite",
+            simulated_nodes=choices.simulated_nodes,
         )
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
         ("--store", choices.store, found.store),
+        ("--simulated-nodes", choices.simulated_nodes, found.simulated_nodes),
     ):
         if asked and asked != is_now:
             raise SettingsError(
@@ -88,7 +96,8 @@ def cgroup_root(paths: Paths) -> str:
 
 def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -> ClusterSettings:
     """Start what does not run yet and wait until the node is Ready. Raises SettingsError, UpError."""
-    lacks = preflight.problems()
+    found = load(paths)
+    lacks = [] if choices.simulated_nodes or (found is not None and found.simulated_nodes) else preflight.problems()
     if lacks:
         raise UpError("; ".join(lacks))
     settings = decide_settings(paths, choices)
@@ -119,6 +128,9 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
         with progress.step("scheduler, controllers"):
             log_file = paths.log_file("control")
             await _until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
+        if settings.simulated_nodes:
+            await _follow_simulated(client, paths, settings, since, clock, progress)
+            return
         with progress.step("node") as notes:
             node = settings.node_name
             await _until(
@@ -127,12 +139,29 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
             notes.append(f"{node} Ready")
 
 
-async def _until(holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str) -> None:
+async def _follow_simulated(
+    client: RestClient, paths: Paths, settings: ClusterSettings, since: datetime, clock: Clock, progress: Progress
+) -> None:
+    count = settings.simulated_nodes
+    with progress.step("simulated nodes") as notes:
+
+        async def ready() -> bool:
+            return sum(_heard(node, since) for node in (await client.list(NODES))["items"]) >= count
+
+        patience_s = _NODE_PATIENCE_S + _SIMULATED_PATIENCE_S * count
+        what = f"{count} simulated nodes: see {paths.log_file('nodes')}"
+        await _until(ready, patience_s, clock, what, poll_s=max(_POLL_S, _SIMULATED_POLL_S * count))
+        notes.append(f"{count} Ready")
+
+
+async def _until(
+    holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str, *, poll_s: float = _POLL_S
+) -> None:
     deadline = clock.monotonic() + patience_s
     while not await holds():
         if clock.monotonic() > deadline:
             raise UpError(f"waited {patience_s:.0f} s in vain for {what}")
-        await clock.sleep(_POLL_S)
+        await clock.sleep(poll_s)
 
 
 async def _ready(client: RestClient) -> bool:
@@ -154,8 +183,12 @@ async def _controlled(client: RestClient) -> bool:
 async def _node_ready(client: RestClient, name: str, since: datetime) -> bool:
     """Ready by the kubelet's own word since then: an earlier life's status may still stand there."""
     try:
-        ready = condition(await client.get(NODES, name), "Ready") or {}
+        return _heard(await client.get(NODES, name), since)
     except (StatusError, ConnectionError):
         return False
+
+
+def _heard(node: Obj, since: datetime) -> bool:
+    ready = condition(node, "Ready") or {}
     heard = parse_time(ready.get("lastHeartbeatTime"))
     return ready.get("status") == "True" and heard is not None and heard >= since.replace(microsecond=0)

@@ -35,6 +35,10 @@ class KubeletConfig:
     """False leaves cgroups alone: tests with a simulated runtime."""
     secrets_in_memory: bool = True
     """False writes Secrets and tokens into plain folders: kubelets without root, tests."""
+    capacity: Mapping[str, str] | None = None
+    """What the node has to offer; None: what the machine has."""
+    node_info: Obj | None = None
+    """Node.status.nodeInfo without the runtime's version; None: the machine's."""
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
     resolv_conf: Path = Path("/etc/resolv.conf")

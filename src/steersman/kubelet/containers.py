@@ -26,6 +26,7 @@ from steersman.kubelet import env, naming, pods, resources, security
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.decide import Start
 from steersman.kubelet.expansion import expand
+from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts, Recorder, ServiceLister, field_path, seccomp_dir
 from steersman.kubelet.lifecycle import HookFailed, run_hook
@@ -34,6 +35,7 @@ from steersman.kubelet.sandboxes import pod_labels
 from steersman.kubelet.view import (
     CONTAINER_LABEL,
     HASH_ANNOTATION,
+    INIT_ANNOTATION,
     MESSAGE_FILE_ANNOTATION,
     MESSAGE_PATH_ANNOTATION,
     MESSAGE_POLICY_ANNOTATION,
@@ -77,6 +79,7 @@ class ContainerStarter:
     clock: Clock
     node: NodeFacts
     services: ServiceLister
+    reach: Reach
 
     async def start(self, place: Place, start: Start) -> None:
         """Make and start one container. Raises RuntimeFault whose reason is the container's waiting reason."""
@@ -112,7 +115,7 @@ class ContainerStarter:
     async def _post_start(self, place: Place, spec: Obj, hook: Obj, container_id: str) -> None:
         ip = place.pod_ips[0] if place.pod_ips else ""
         try:
-            await run_hook(self.runtime, self.clock, place.pod, spec, hook, container_id, ip)
+            await run_hook(self.runtime, self.reach, self.clock, place.pod, spec, hook, container_id, ip)
         except HookFailed as error:
             where = field_path(place.pod, spec["name"])
             self.recorder.event(place.pod, "Warning", "FailedPostStartHook", "PostStartHook failed", field_path=where)
@@ -141,6 +144,8 @@ class ContainerStarter:
             MESSAGE_POLICY_ANNOTATION: policy,
             MESSAGE_FILE_ANNOTATION: message_file,
         }
+        if any(spec is item and not pods.is_sidecar(item) for item in pods.init_containers(pod)):
+            annotations[INIT_ANNOTATION] = "true"
         log_path = f"{spec['name']}/{start.attempt}.log"
         os.makedirs(os.path.join(place.sandbox.log_directory, spec["name"]), 0o755, exist_ok=True)
         return ContainerConfig(

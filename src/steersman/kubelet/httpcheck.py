@@ -5,9 +5,11 @@ Source: upstream pkg/probe/http.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -77,3 +79,24 @@ async def get(url: str, headers: Sequence[tuple[str, str]]) -> Reply:
                     return Reply(answer.status, body.decode("utf-8", "replace"))
             url = following
     raise aiohttp.ClientError(f"stopped after {MAX_REDIRECTS} redirects")
+
+
+class Reach(Protocol):
+    """How probes and hooks get to the ports of a container."""
+
+    async def get(self, container_id: str, url: str, headers: Sequence[tuple[str, str]]) -> Reply:
+        """Raises OSError or aiohttp.ClientError."""
+
+    async def connect(self, container_id: str, host: str, port: int) -> None:
+        """Open a TCP connection and close it. Raises OSError."""
+
+
+class NetworkReach:
+    """Through the node's network."""
+
+    async def get(self, container_id: str, url: str, headers: Sequence[tuple[str, str]]) -> Reply:
+        return await get(url, headers)
+
+    async def connect(self, container_id: str, host: str, port: int) -> None:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()

@@ -16,7 +16,9 @@ class HookFailed(Exception):
     """What goes into the FailedPostStartHook or FailedPreStopHook log and the waiting message."""
 
 
-async def run_hook(runtime: Runtime, clock: Clock, pod: Obj, spec: Obj, hook: Obj, container_id: str, pod_ip: str) -> None:
+async def run_hook(
+    runtime: Runtime, reach: httpcheck.Reach, clock: Clock, pod: Obj, spec: Obj, hook: Obj, container_id: str, pod_ip: str
+) -> None:
     """Run one hook to its end. Raises HookFailed."""
     who = f'for Container "{spec["name"]}" in Pod "{name_of(pod)}" failed - error: '
     if action := hook.get("exec"):
@@ -35,7 +37,7 @@ async def run_hook(runtime: Runtime, clock: Clock, pod: Obj, spec: Obj, hook: Ob
         try:
             url = httpcheck.url_of(action, spec, pod_ip)
             # Any answer will do: unlike a probe, a hook is not about its status code.
-            await httpcheck.get(url, httpcheck.headers_of(action, httpcheck.LIFECYCLE_AGENT))
+            await reach.get(container_id, url, httpcheck.headers_of(action, httpcheck.LIFECYCLE_AGENT))
         except (ValueError, OSError, aiohttp.ClientError) as error:
             raise HookFailed(f'{lead}{error}, message: ""') from None
     elif action := hook.get("sleep"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from steersman.api.resources import NODES
 from steersman.client.informer import Informer
@@ -74,7 +74,7 @@ class NodeAgent:
             except RuntimeFault as error:
                 log.warning("container runtime does not answer error=%s", error)
                 await self._clock.sleep(1)
-        capacity = nodeinfo.capacity(config)
+        capacity = self._capacity()
         facts.runtime_name = self._runtime_version[0]
         facts.host_ips = (nodeinfo.node_ip(config),)
         facts.capacity = amounts(capacity)
@@ -108,8 +108,8 @@ class NodeAgent:
         ):
             patch = {"metadata": {"labels": labels, "annotations": annotations}}
             found = await self._client.patch(NODES, self._config.node_name, patch)
-        if dig(found, "status", "nodeInfo", "bootID") not in (None, "", nodeinfo.system_info(("", ""))["bootID"]):
-            boot = nodeinfo.system_info(("", ""))["bootID"]
+        boot = self._system_info()["bootID"]
+        if dig(found, "status", "nodeInfo", "bootID") not in (None, "", boot):
             text = f"Node {self._config.node_name} has been rebooted, boot id: {boot}"
             self._recorder.event(found, "Warning", "Rebooted", text)
         self._facts.node = found
@@ -145,6 +145,16 @@ class NodeAgent:
 
     # --- status ----------------------------------------------------------------------------------------------------
 
+    def _capacity(self) -> Mapping[str, str]:
+        given = self._config.capacity
+        return nodeinfo.capacity(self._config) if given is None else given
+
+    def _system_info(self) -> Obj:
+        given = self._config.node_info
+        if given is None:
+            return nodeinfo.system_info(self._runtime_version)
+        return {**given, "containerRuntimeVersion": nodeinfo.runtime_version(self._runtime_version)}
+
     async def _check_runtime(self) -> list[str]:
         """Why the node is not ready, if it is not. Keeps facts.network_fault."""
         problems = []
@@ -164,7 +174,7 @@ class NodeAgent:
 
     async def _status(self, old: Obj) -> Obj:
         config, now = self._config, self._clock.now()
-        capacity = nodeinfo.capacity(config)
+        capacity = self._capacity()
         addresses = [{"type": "InternalIP", "address": ip} for ip in self._facts.host_ips]
         addresses.append({"type": "Hostname", "address": config.node_name})
         conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
@@ -183,7 +193,7 @@ class NodeAgent:
             "addresses": addresses,
             "conditions": conditions,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
-            "nodeInfo": nodeinfo.system_info(self._runtime_version),
+            "nodeInfo": self._system_info(),
             "images": await self._image_list(),
             "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}],
             "features": {"supplementalGroupsPolicy": False},
@@ -241,6 +251,7 @@ class NodeAgent:
     async def _report_forever(self) -> None:
         if self._facts.node is not None:
             self._recorder.event(self._facts.node, "Normal", "Starting", "Starting kubelet.")
+        until_ready = Backoff(0.1, 1.0, rng=self._rng)
         while True:
             try:
                 await self._report()
@@ -249,7 +260,7 @@ class NodeAgent:
                 await self.register()
             except (StatusError, ConnectionError) as error:
                 log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
-            every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else 0.1
+            every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else until_ready.next()
             await self._clock.sleep(every_s * (1 + 0.04 * self._rng.random()))
 
     # --- what the cluster tells the node ---------------------------------------------------------------------------

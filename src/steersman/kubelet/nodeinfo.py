@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from steersman.kubelet.config import KubeletConfig
@@ -64,7 +65,7 @@ def capacity(config: KubeletConfig) -> dict[str, str]:
     return made
 
 
-def allocatable(config: KubeletConfig, have: dict[str, str]) -> dict[str, str]:
+def allocatable(config: KubeletConfig, have: Mapping[str, str]) -> dict[str, str]:
     """Capacity without what is reserved and the hard eviction threshold."""
     made = {}
     for key, text in have.items():
@@ -101,6 +102,10 @@ def node_ip(config: KubeletConfig) -> str:
         return "127.0.0.1"
 
 
+def runtime_version(runtime: tuple[str, str]) -> str:
+    return f"{runtime[0]}://{runtime[1]}"
+
+
 def system_info(runtime: tuple[str, str]) -> Obj:
     """Node.status.nodeInfo. runtime: (name, version)."""
     pretty = next(
@@ -114,7 +119,7 @@ def system_info(runtime: tuple[str, str]) -> Obj:
         "bootID": _read("/proc/sys/kernel/random/boot_id"),
         "kernelVersion": platform.release(),
         "osImage": pretty,
-        "containerRuntimeVersion": f"{runtime[0]}://{runtime[1]}",
+        "containerRuntimeVersion": runtime_version(runtime),
         "kubeletVersion": KUBELET_VERSION,
         "kubeProxyVersion": "",
         "operatingSystem": "linux",

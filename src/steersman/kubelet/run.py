@@ -17,6 +17,7 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.httpcheck import NetworkReach, Reach
 from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.localpath import LocalPaths
@@ -46,13 +47,17 @@ async def run(
     *,
     rng: random.Random | None = None,
     ready: asyncio.Event | None = None,
+    reach: Reach | None = None,
 ) -> None:
-    """Be the kubelet of one node until cancelled. `ready` is set once the Node shows Ready."""
+    """Be the kubelet of one node until cancelled. `ready` is set once the Node shows Ready.
+
+    reach: how probes and hooks get to containers; None: through the node's network.
+    """
     rng = rng or random.Random()
     recorder = EventRecorder(client, "kubelet", config.node_name, clock)
     facts = NodeFacts()
     async with asyncio.TaskGroup() as group:
-        kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, group)
+        kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), group)
         if config.tls_cert_file is None:
             await kubelet.run(ready)
             return
@@ -78,6 +83,7 @@ def _assemble(
     rng: random.Random,
     recorder: EventRecorder,
     facts: NodeFacts,
+    reach: Reach,
     group: asyncio.TaskGroup,
 ) -> Kubelet:
     workers = PodWorkers(group)
@@ -103,10 +109,10 @@ def _assemble(
         tokens=tokens,
         images=image_manager,
         volumes=VolumeManager(config, objects, tokens, clock, lambda: facts.allocatable, lambda: facts.node),
-        probes=ProbeManager(runtime, clock, recorder, group, workers.poke, rng),
+        probes=ProbeManager(runtime, reach, clock, recorder, group, workers.poke, rng),
         cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
-        starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services),
-        stopper=Stopper(runtime, recorder, clock),
+        starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach),
+        stopper=Stopper(runtime, recorder, clock, reach),
         backoff=Backoff(10.0, config.max_crash_loop_backoff_s),
         active_pods=workers.active,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from steersman.cri.interface import Container, ContainerState, NotThere, Runtime, SandboxState
 from steersman.kubelet import pods
+from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path
 from steersman.kubelet.lifecycle import HookFailed, run_hook
 from steersman.kubelet.view import PodView
@@ -47,6 +48,7 @@ class Stopper:
     runtime: Runtime
     recorder: Recorder
     clock: Clock
+    reach: Reach
 
     async def stop_container(self, pod: Obj, container: Container, grace_s: float, why: str = "", pod_ip: str = "") -> None:
         """preStop hook, stop signal, SIGKILL after what is left of the grace period. Raises RuntimeFault."""
@@ -67,7 +69,7 @@ class Stopper:
 
     async def _pre_stop(self, pod: Obj, spec: Obj, hook: Obj, container: Container, grace_s: float, pod_ip: str) -> None:
         async def hooked() -> None:
-            await run_hook(self.runtime, self.clock, pod, spec, hook, container.id, pod_ip)
+            await run_hook(self.runtime, self.reach, self.clock, pod, spec, hook, container.id, pod_ip)
 
         try:
             if not await within(self.clock, grace_s, hooked):

@@ -16,6 +16,7 @@ HASH_ANNOTATION = "io.kubernetes.container.hash"
 RESTART_ANNOTATION = "io.kubernetes.container.restartCount"
 MESSAGE_PATH_ANNOTATION = "io.kubernetes.container.terminationMessagePath"
 MESSAGE_POLICY_ANNOTATION = "io.kubernetes.container.terminationMessagePolicy"
+INIT_ANNOTATION = "steersman.dev/init-container"
 MESSAGE_FILE_ANNOTATION = "steersman.dev/termination-message-file"
 """The host file that is mounted at terminationMessagePath: kept with the container so that a restarted kubelet finds it."""
 

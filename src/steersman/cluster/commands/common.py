@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from steersman.cluster.settings import DEFAULT_STATE_DIR, ClusterSettings, Paths, SettingsError, load
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_state_dir, load
 
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
-    default = Path(os.environ.get("STEERSMAN_STATE_DIR", str(DEFAULT_STATE_DIR)))
+    default = default_state_dir()
     parser.add_argument(
         "--state-dir",
         type=Path,

@@ -6,21 +6,20 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from steersman.cluster.settings import DEFAULT_STATE_DIR, Paths
+from steersman.cluster.settings import Paths, default_state_dir
 
 
 def run_raw(arguments: Sequence[str]) -> int:
     """Replaces this process; returns only if kubectl cannot be run."""
-    paths = Paths(Path(os.environ.get("STEERSMAN_STATE_DIR", str(DEFAULT_STATE_DIR))))
+    paths = Paths(default_state_dir())
     program = shutil.which("kubectl")
     if program is None:
         print("steersman kubectl: no kubectl is installed; put one on the PATH", file=sys.stderr)
         return 1
     if not os.access(paths.admin_kubeconfig, os.R_OK):
         print(
-            f"steersman kubectl: {paths.admin_kubeconfig} cannot be read: is the cluster up, and are you root?",
+            f"steersman kubectl: {paths.admin_kubeconfig} cannot be read: is the cluster up, and is it yours?",
             file=sys.stderr,
         )
         return 1

@@ -18,7 +18,6 @@ _PARTS = {
     "supervisor": "restarts the parts",
     "apiserver": "API server, store",
     "control": "scheduler, controllers",
-    "node": "kubelet, proxy, DNS",
 }
 
 
@@ -40,7 +39,9 @@ def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
     print(f"{'PART':<12}{'PID':<9}{'UP':<8}{'MEMORY':<10}WHAT")
     well = True
     own_etcd = {"etcd": "what the store keeps"} if settings.store == "etcd" else {}
-    for name, what in (_PARTS | own_etcd).items():
+    count = settings.simulated_nodes
+    node = {"nodes": f"{count} simulated kubelets"} if count else {"node": "kubelet, proxy, DNS"}
+    for name, what in (_PARTS | node | own_etcd).items():
         found = procs.find(paths.pid_file(name))
         if found is None:
             well = False
@@ -63,8 +64,12 @@ async def _print_cluster(paths: Paths, settings: ClusterSettings) -> bool:
             print(f"The API server at {settings.public_server} does not answer: {fault}")
             return False
     print(f"\nAPI server  {settings.public_server}")
-    for node in nodes:
-        print(f"Node        {name_of(node)}: {'Ready' if is_condition_true(node, 'Ready') else 'NotReady'}")
+    if settings.simulated_nodes:
+        ready = sum(is_condition_true(node, "Ready") for node in nodes)
+        print(f"Nodes       {ready} of {len(nodes)} Ready")
+    else:
+        for node in nodes:
+            print(f"Node        {name_of(node)}: {'Ready' if is_condition_true(node, 'Ready') else 'NotReady'}")
     phases = Counter(dig(pod, "status", "phase", default="Unknown") for pod in pods)
     print(f"Pods        {', '.join(f'{count} {phase}' for phase, count in sorted(phases.items())) or 'none'}")
     return all(is_condition_true(node, "Ready") for node in nodes)

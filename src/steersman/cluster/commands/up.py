@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_ = "what holds the objects, chosen at the first up: a SQLite file (default), or an etcd that is started beside"
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="", help=help_)
 
+    help_ = "make a cluster of so many simulated nodes, whose containers only pretend: needs no root, fixed at the first up"
+    parser.add_argument("--simulated-nodes", type=int, default=0, metavar="N", help=help_)
+
 
 def run(args: argparse.Namespace) -> int:
     paths = paths_of(args)
@@ -30,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(clock)
     progress.say(f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION}) in {paths.state}")
     begin = clock.monotonic()
-    choices = Choices(args.node_name, args.advertise_address, args.secure_port, args.store)
+    choices = Choices(args.node_name, args.advertise_address, args.secure_port, args.store, args.simulated_nodes)
     bring_up(paths, choices, clock, progress)
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0

@@ -14,6 +14,7 @@ import aiohttp
 
 from steersman.cri.interface import Container, Runtime, RuntimeFault
 from steersman.kubelet import httpcheck
+from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.probes.results import Result
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock
@@ -33,17 +34,21 @@ class Outcome:
 _TRIES_ON_ERROR = 3
 
 
-async def run_probe(runtime: Runtime, clock: Clock, probe: Obj, spec: Obj, container: Container, pod_ip: str) -> Outcome:
+async def run_probe(
+    runtime: Runtime, reach: Reach, clock: Clock, probe: Obj, spec: Obj, container: Container, pod_ip: str
+) -> Outcome:
     """One attempt; handler errors are tried again at once, up to three times in all."""
     outcome = Outcome(Result.UNKNOWN)
     for _ in range(_TRIES_ON_ERROR):
-        outcome = await _attempt(runtime, clock, probe, spec, container, pod_ip)
+        outcome = await _attempt(runtime, reach, clock, probe, spec, container, pod_ip)
         if outcome.result is not Result.UNKNOWN:
             break
     return outcome
 
 
-async def _attempt(runtime: Runtime, clock: Clock, probe: Obj, spec: Obj, container: Container, pod_ip: str) -> Outcome:
+async def _attempt(
+    runtime: Runtime, reach: Reach, clock: Clock, probe: Obj, spec: Obj, container: Container, pod_ip: str
+) -> Outcome:
     timeout_s = float(probe.get("timeoutSeconds") or 1)
     try:
         if action := probe.get("exec"):
@@ -51,10 +56,10 @@ async def _attempt(runtime: Runtime, clock: Clock, probe: Obj, spec: Obj, contai
         if action := probe.get("httpGet"):
             url = httpcheck.url_of(action, spec, pod_ip)
             headers = httpcheck.headers_of(action, httpcheck.PROBE_AGENT)
-            return await _limited(clock, timeout_s, f'Get "{url}"', lambda: _http(url, headers))
+            return await _limited(clock, timeout_s, f'Get "{url}"', lambda: _http(reach, container.id, url, headers))
         if action := probe.get("tcpSocket"):
             host, port = action.get("host") or pod_ip, httpcheck.port_number(spec, action["port"])
-            return await _limited(clock, timeout_s, f"dial tcp {host}:{port}", lambda: _tcp(host, port))
+            return await _limited(clock, timeout_s, f"dial tcp {host}:{port}", lambda: _tcp(reach, container.id, host, port))
     except ValueError as error:
         return Outcome(Result.UNKNOWN, str(error))
     return Outcome(Result.UNKNOWN, f"missing probe handler for {spec['name']}")
@@ -93,8 +98,8 @@ def _words(error: BaseException) -> str:
     return f"connect: {text[:1].lower()}{text[1:]}" if isinstance(inner, OSError) else str(text)
 
 
-async def _http(url: str, headers: list[tuple[str, str]]) -> Outcome:
-    reply = await httpcheck.get(url, headers)
+async def _http(reach: Reach, container_id: str, url: str, headers: list[tuple[str, str]]) -> Outcome:
+    reply = await reach.get(container_id, url, headers)
     if 200 <= reply.status < 300:
         return Outcome(Result.SUCCESS, reply.body)
     if 300 <= reply.status < 400:
@@ -102,7 +107,6 @@ async def _http(url: str, headers: list[tuple[str, str]]) -> Outcome:
     return Outcome(Result.FAILURE, f"HTTP probe failed with statuscode: {reply.status}")
 
 
-async def _tcp(host: str, port: int) -> Outcome:
-    _, writer = await asyncio.open_connection(host, port)
-    writer.close()
+async def _tcp(reach: Reach, container_id: str, host: str, port: int) -> Outcome:
+    await reach.connect(container_id, host, port)
     return Outcome(Result.SUCCESS)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from steersman.cri.interface import Container, ContainerState, Runtime
 from steersman.kubelet import pods
+from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path
 from steersman.kubelet.probes.handlers import Outcome, run_probe
 from steersman.kubelet.probes.results import ProbeResults, Result
@@ -41,6 +42,7 @@ class ProbeManager:
     def __init__(
         self,
         runtime: Runtime,
+        reach: Reach,
         clock: Clock,
         recorder: Recorder,
         group: asyncio.TaskGroup,
@@ -48,7 +50,8 @@ class ProbeManager:
         rng: random.Random,
     ) -> None:
         self.results = ProbeResults()
-        self._runtime, self._clock, self._recorder, self._group = runtime, clock, recorder, group
+        self._runtime, self._reach = runtime, reach
+        self._clock, self._recorder, self._group = clock, recorder, group
         self._poke, self._rng = poke, rng
         self._running: dict[tuple[str, str], _Running] = {}
         self._adopted: set[str] = set()
@@ -142,7 +145,7 @@ class ProbeManager:
         }
         run, last = 0, Result.UNKNOWN
         while True:
-            outcome = await run_probe(self._runtime, self._clock, probe, spec, container, pod_ip)
+            outcome = await run_probe(self._runtime, self._reach, self._clock, probe, spec, container, pod_ip)
             self._report(pod, spec, kind, outcome)
             if outcome.result is not Result.UNKNOWN:
                 run = run + 1 if outcome.result is last else 1

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -247,6 +248,7 @@ def _pod_list(items: list[Obj]) -> Obj:
     return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
 
 
+@lru_cache(maxsize=4)
 def _tls(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
