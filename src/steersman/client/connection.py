@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 _BUFFER = 1 << 18
 _CHUNK = 1 << 17
+_HEAD_LIMIT = 1 << 18
 _BODILESS = frozenset({204, 304})
 
 
@@ -44,6 +45,7 @@ class HttpConnection:
         self._length: int | None = 0  # of the body; None: chunked; negative: until the connection ends
         self._left_over = True
         self.used_at = 0.0
+        self.generation = 0  # of the credentials it was made with
 
     @property
     def reusable(self) -> bool:
@@ -59,9 +61,9 @@ class HttpConnection:
         self._left_over = True
         self._writer.write(_head(method, target, headers, body))
         try:
-            self.status, self.headers = _parsed(await self._reader.readuntil(b"\r\n\r\n"))
+            self.status, self.headers = _parsed(await self._head_lines())
             while self.status < 200:
-                self.status, self.headers = _parsed(await self._reader.readuntil(b"\r\n\r\n"))
+                self.status, self.headers = _parsed(await self._head_lines())
         except asyncio.IncompleteReadError as fault:
             raise Broken("it closed the connection", unanswered=not fault.partial) from None
         except asyncio.LimitOverrunError:
@@ -69,6 +71,20 @@ class HttpConnection:
         except ConnectionResetError as fault:
             raise Broken(str(fault) or "it reset the connection", unanswered=True) from None
         self._length = self._framing(method)
+
+    async def _head_lines(self) -> list[str]:
+        """The lines of a head. A bare line feed ends one as well (RFC 9112 section 2.2): small servers in pods do so."""
+        lines: list[str] = []
+        size = 0
+        while True:
+            line = await self._reader.readuntil(b"\n")
+            size += len(line)
+            if size > _HEAD_LIMIT:
+                raise Broken("the head of its answer is too long")
+            text = line.rstrip(b"\r\n").decode("latin-1")
+            if not text:
+                return lines
+            lines.append(text)
 
     async def body(self) -> bytes:
         """The whole body. Raises Broken, OSError."""
@@ -159,14 +175,13 @@ def _head(method: str, target: str, headers: Mapping[str, str], body: bytes) -> 
     return text.encode("latin-1", "replace") + b"\r\n\r\n" + body
 
 
-def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
+def _parsed(head: list[str]) -> tuple[int, dict[str, str]]:
     """Status and headers: lower-case names; repeated headers (Warning) joined as RFC 9110 has it."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
+    version, _, rest = head[0].partition(" ") if head else ("", "", "")
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
         raise Broken("its answer is no HTTP")
     headers: dict[str, str] = {}
-    for line in lines:
+    for line in head[1:]:
         name, colon, value = line.partition(":")
         if colon:
             name, value = name.lower(), value.strip()

@@ -218,7 +218,7 @@ class NodeAgent:
         status = await self._status(old)
         due_s = self._config.node_status_report_frequency_s * self._rng.uniform(0.5, 1.5)
         now_s = self._clock.monotonic()
-        if _without_heartbeats(status) == _without_heartbeats(old) and now_s - self._reported_s < due_s:
+        if _ours(status, status) == _ours(old, status) and now_s - self._reported_s < due_s:
             return
         patch = {key: value for key, value in status.items() if key not in ("conditions", "addresses")}
         if status["addresses"] != old.get("addresses"):
@@ -312,11 +312,18 @@ def _condition(old: Obj, kind: str, status: str, reason: str, message: str, now:
     }
 
 
-def _without_heartbeats(status: Obj) -> Obj:
+def _ours(status: Obj, made: Obj) -> Obj:
+    """The part of a status that the kubelet makes, without heartbeats; of capacities those that are in `made`.
+
+    Others add resources to a Node (device plugins, administrators): they are no reason to write.
+    """
     conditions = [
         {key: value for key, value in item.items() if key != "lastHeartbeatTime"}
         for item in status.get("conditions") or ()
         if item["type"] in _OWN
     ]
-    known = ("capacity", "allocatable", "addresses", "daemonEndpoints", "nodeInfo", "images")
-    return {"conditions": conditions, **{key: status.get(key) for key in known}}
+    amounts = {
+        key: {name: (status.get(key) or {}).get(name) for name in made.get(key) or ()} for key in ("capacity", "allocatable")
+    }
+    known = ("addresses", "daemonEndpoints", "nodeInfo", "images")
+    return {"conditions": conditions, **amounts, **{key: status.get(key) for key in known}}

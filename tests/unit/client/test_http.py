@@ -208,6 +208,16 @@ def test_a_kept_connection_that_ends_under_a_request_is_replaced_if_that_is_harm
     asyncio.run(scripted([OK, b"", OK], scenario))
 
 
+def test_a_bare_line_feed_ends_a_header_line_as_well() -> None:
+    async def scenario(port: int, opened: list[int]) -> None:
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        answer = await transport.request("GET", "/")
+        assert (answer.status, answer.headers["x"], answer.body) == (200, "1", b"ok")
+        await transport.close()
+
+    asyncio.run(scripted([b"HTTP/1.1 200 OK\nX: 1\nContent-Length: 2\n\nok"], scenario))
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
