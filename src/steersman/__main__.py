@@ -29,6 +29,7 @@ COMMANDS = {
     "apiserver": Command("steersman.cluster.commands.apiserver", "run an API server alone"),
     "scheduler": Command("steersman.cluster.commands.scheduler", "run a scheduler alone"),
     "controller-manager": Command("steersman.cluster.commands.controller_manager", "run the controllers alone"),
+    "cloud-controller-manager": Command("steersman.cluster.commands.cloud_controller_manager", "run the cloud controllers alone"),
     "kubelet": Command("steersman.cluster.commands.kubelet", "run a kubelet alone"),
     "proxy": Command("steersman.cluster.commands.proxy", "run a service proxy alone"),
     "dns": Command("steersman.cluster.commands.dns", "run a cluster DNS server alone"),

@@ -173,11 +173,14 @@ async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: C
 
 
 async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
-    """Scheduler and controllers on one loop."""
+    """Scheduler, controllers and cloud controllers on one loop."""
+    from steersman.cluster import cloud
+
     async with asyncio.TaskGroup() as group:
         group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock))
         config = paths.kubeconfigs / "controller-manager.conf"
         group.create_task(controller_manager(config, paths.pki / "ca.crt", settings.cluster_cidr, clock))
+        group.create_task(cloud.of_cluster(paths.kubeconfigs / "cloud-controller-manager.conf", settings, clock))
 
 
 async def kubelet(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from steersman.client import kubeconfig
 from steersman.cluster.settings import ClusterSettings, Paths
 
-_CONTROL = ("admin", "scheduler", "controller-manager")
+_CONTROL = ("admin", "scheduler", "controller-manager", "cloud-controller-manager")
 _NODE = ("kubelet", "proxy", "dns")
 _SIMULATED = ("simulated-nodes",)
 

@@ -12,7 +12,14 @@ from steersman.cluster.supervisor import Part
 
 _MODULES = {
     "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.components"),
-    "control": ("steersman.scheduler.run", "steersman.controllers", "steersman.loop.runner", "steersman.client.events"),
+    "control": (
+        "steersman.scheduler.run",
+        "steersman.controllers",
+        "steersman.cluster.cloud",
+        "steersman.cloud.controllers",
+        "steersman.loop.runner",
+        "steersman.client.events",
+    ),
     "nodes": ("uvloop", "steersman.cluster.simulated", "steersman.kubelet.server.app"),
     "node": ("steersman.cluster.node", "steersman.kubelet.run", "steersman.proxy.run", "steersman.dns.run"),
 }

@@ -72,6 +72,7 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
         Leaf("admin", "kubernetes-admin", ("system:masters",)),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("controller-manager", "system:kube-controller-manager"),
+        Leaf("cloud-controller-manager", "system:cloud-controller-manager"),
         *nodes,
         Leaf("kubelet-serving", f"system:node:{node}", ("system:nodes",), (node,), kubelet_addresses, server=True),
         Leaf("proxy", "system:kube-proxy", ("system:node-proxier",)),

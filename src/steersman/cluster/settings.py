@@ -112,6 +112,8 @@ class ClusterSettings:
     """Or "etcd": one of the cluster's own, on loopback."""
     etcd_port: int = 12379
     etcd_peer_port: int = 12380
+    load_balancer_pool: str = ""
+    """Addresses for Services of type LoadBalancer; empty: the nodes' own."""
     simulated_nodes: int = 0
     """So many nodes are simulated in one process, and the machine itself is none."""
 

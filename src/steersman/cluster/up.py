@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from steersman.api.resources import NODES, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, kubeconfigs, pki, preflight, supervisor
+from steersman.cluster import addons, cloud, kubeconfigs, pki, preflight, supervisor
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
@@ -51,6 +51,7 @@ class Choices:
     secure_port: int = 6443
     store: str = ""
     simulated_nodes: int = 0
+    load_balancer_pool: str = ""
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -62,6 +63,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             ipaddress.IPv4Address(address)
         except ValueError:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
+        cloud.ranges_of(choices.load_balancer_pool)
         name = choices.node_name or default_node_name()
         return ClusterSettings(
             node_name=name,
@@ -72,12 +74,14 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             cgroup_root=cgroup_root(paths),
             store=choices.store or "sqlite",
             simulated_nodes=choices.simulated_nodes,
+            load_balancer_pool=choices.load_balancer_pool,
         )
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
         ("--store", choices.store, found.store),
         ("--simulated-nodes", choices.simulated_nodes, found.simulated_nodes),
+        ("--load-balancer-pool", choices.load_balancer_pool, found.load_balancer_pool),
     ):
         if asked and asked != is_now:
             raise SettingsError(

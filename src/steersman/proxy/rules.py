@@ -68,6 +68,9 @@ table ip {TABLE} {{
   chain firewall {{ type filter hook prerouting priority dstnat - 10; policy accept;
     ct state new ip daddr . meta l4proto . th dport vmap @firewall-ips
   }}
+  chain firewall-own {{ type filter hook output priority -110; policy accept;
+    ct state new ip daddr . meta l4proto . th dport vmap @firewall-ips
+  }}
   chain nat-prerouting {{ type nat hook prerouting priority dstnat; policy accept; jump services; }}
   chain nat-output {{ type nat hook output priority -100; policy accept; jump services; }}
   chain nat-postrouting {{ type nat hook postrouting priority srcnat; policy accept;

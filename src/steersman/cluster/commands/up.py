@@ -25,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     help_ = "make a cluster of so many simulated nodes, whose containers only pretend: needs no root, fixed at the first up"
     parser.add_argument("--simulated-nodes", type=int, default=0, metavar="N", help=help_)
+    help_ = "addresses for Services of type LoadBalancer, as 192.0.2.16/28 (default: the nodes' own), fixed at the first up"
+    parser.add_argument("--load-balancer-pool", default="", metavar="RANGES", help=help_)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(clock)
     progress.say(f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION}) in {paths.state}")
     begin = clock.monotonic()
-    choices = Choices(args.node_name, args.advertise_address, args.secure_port, args.store, args.simulated_nodes)
+    choices = Choices(
+        args.node_name, args.advertise_address, args.secure_port, args.store, args.simulated_nodes, args.load_balancer_pool
+    )
     bring_up(paths, choices, clock, progress)
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0
