@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,12 +44,14 @@ class HttpTransport:
     ) -> None:
         self.server = server.rstrip("/")
         parts = urlsplit(self.server)
-        tls = make_ssl_context(ca, cert, key, insecure=insecure) if parts.scheme == "https" else None
+        self._make_tls = partial(make_ssl_context, ca, cert, key, insecure=insecure)
+        tls = self._make_tls() if parts.scheme == "https" else None
         host = parts.hostname or ""
         self._address = Address(host, parts.port or (443 if tls else 80), tls, tls_server_name or host)
         self._host, self._prefix = parts.netloc, parts.path
         self._token, self._token_file = token, token_file
         self._token_stamp = 0
+        self._generation = 0
         self._idle: list[HttpConnection] = []  # the one used last is at the end
 
     async def request(self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
@@ -77,6 +80,14 @@ class HttpTransport:
         while self._idle:
             self._idle.pop().close()
 
+    def reload(self) -> None:
+        """Take up certificate and key again, whose files have changed; what is connected with the old ones is not used again."""
+        if self._address.tls is not None:
+            self._address = self._address._replace(tls=self._make_tls())
+        self._generation += 1
+        while self._idle:
+            self._idle.pop().close()
+
     @asynccontextmanager
     async def _exchange(
         self, method: str, target: str, headers: Mapping[str, str] | None, body: bytes
@@ -101,8 +112,11 @@ class HttpTransport:
             self._give_back(connection)
 
     async def _connect(self) -> HttpConnection:
+        generation = self._generation
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return await connect(self._address)
+            connection = await connect(self._address)
+        connection.generation = generation
+        return connection
 
     def _take(self) -> HttpConnection | None:
         while self._idle:
@@ -114,7 +128,7 @@ class HttpTransport:
 
     def _give_back(self, connection: HttpConnection) -> None:
         """Keep a connection that can be used again; let those go that a burst has left behind."""
-        if not connection.reusable:
+        if not connection.reusable or connection.generation != self._generation:
             connection.close()
             return
         connection.used_at = asyncio.get_running_loop().time()

@@ -1,6 +1,7 @@
 """Objects of the cluster's own services, written by the administrator at `up`.
 
 The DNS Service and who may publish it; the storage class for volumes on nodes' own disks, and what its provisioner may do.
+What nodes need to join is in bootstrapping.py.
 The cloud controllers' roles are in cloud.py.
 """
 
@@ -17,6 +18,7 @@ from steersman.api.resources import (
 )
 from steersman.client.interface import Client
 from steersman.cluster import cloud
+from steersman.cluster import bootstrapping
 from steersman.cluster.settings import ClusterSettings
 from steersman.loop import localpath
 from steersman.machinery.errors import NotFound

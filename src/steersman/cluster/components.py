@@ -25,6 +25,7 @@ from steersman.machinery.clock import Clock, RealClock
 
 if TYPE_CHECKING:
     from steersman.apiserver.config import ServerConfig
+    from steersman.controllers.certificates import Signer
     from steersman.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,10 @@ async def scheduler(config: Path, clock: Clock) -> None:
 
 # Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
 ACCOUNTS = {
+    "bootstrap-signer-controller": "bootstrap-signer",
+    "certificatesigningrequest-approving-controller": "certificate-controller",
+    "certificatesigningrequest-cleaner-controller": "certificate-controller",
+    "certificatesigningrequest-signing-controller": "certificate-controller",
     "daemonset-controller": "daemon-set-controller",
     "endpoints-controller": "endpoint-controller",
     "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
@@ -147,10 +152,11 @@ ACCOUNTS = {
     "serviceaccount-controller": "service-account-controller",
     "stale-pod-disruption-controller": "disruption-controller",
     "taint-eviction-controller": "node-controller",
+    "token-cleaner-controller": "token-cleaner",
 }
 
 
-async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: Clock) -> None:
+async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: Clock, signer: Signer | None = None) -> None:
     """The controllers, reading as the manager, each writing as its own service account."""
     from steersman import controllers
     from steersman.client.accounts import AccountTransport
@@ -166,7 +172,7 @@ async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: C
             transport = PatientTransport(AccountTransport(nameless, client, "kube-system", account, clock), clock)
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
-        specs = controllers.build(ca_pem=ca.read_text(), cluster_cidr=cluster_cidr)
+        specs = controllers.build(ca_pem=ca.read_text(), cluster_cidr=cluster_cidr, signer=signer)
         recorder = EventRecorder(client, "controller-manager", "", clock)
         metadata = client.metadata_only()
         await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting)
@@ -178,8 +184,9 @@ async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
 
     async with asyncio.TaskGroup() as group:
         group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock))
-        config = paths.kubeconfigs / "controller-manager.conf"
-        group.create_task(controller_manager(config, paths.pki / "ca.crt", settings.cluster_cidr, clock))
+        config, ca = paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt"
+        signer = FileSigner(ca, paths.pki / "ca.key")
+        group.create_task(controller_manager(config, ca, settings.cluster_cidr, clock, signer))
         group.create_task(cloud.of_cluster(paths.kubeconfigs / "cloud-controller-manager.conf", settings, clock))
 
 

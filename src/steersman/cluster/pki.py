@@ -1,10 +1,12 @@
 """The cluster's certificate authorities and the certificates they sign: EC P-256, keys 0600, made once, renewed when old.
 
-Names and organisations are upstream's (kubeadm's PKI, RFC 5280). What is not here: certificates by TLS bootstrap.
+Names and organisations are upstream's (kubeadm's PKI, RFC 5280). What is not here: certificates that nodes and
+users ask for (signing.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,6 +110,13 @@ def ensure(paths: Paths, settings: ClusterSettings, clock: Clock) -> list[str]:
         write_private(paths.pki / "sa.key", _key_pem(ec.generate_private_key(ec.SECP256R1())))
         made.append("sa")
     return made
+
+
+def pin(ca_pem: bytes) -> str:
+    """`sha256:<hex>` of the CA's public key (SubjectPublicKeyInfo, RFC 7469), as kubeadm gives it to joining nodes."""
+    public = x509.load_pem_x509_certificate(ca_pem).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return "sha256:" + hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
 
 def _sign_ca(common_name: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:

@@ -127,7 +127,7 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
     async with client_for(paths.admin_kubeconfig, "up") as client:
         with progress.step("API server") as notes:
             await _until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
-            await addons.ensure(client, settings)
+            await addons.ensure(client, settings, (paths.pki / "ca.crt").read_bytes())
             notes.append(settings.public_server)
         with progress.step("scheduler, controllers"):
             log_file = paths.log_file("control")

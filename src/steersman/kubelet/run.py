@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from steersman.api.resources import NODES, PODS, SERVICES
 from steersman.client.events import EventRecorder
@@ -35,6 +36,9 @@ from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
 
+if TYPE_CHECKING:
+    from steersman.kubelet.certificates import Rotation
+
 log = logging.getLogger(__name__)
 
 
@@ -48,9 +52,11 @@ async def run(
     rng: random.Random | None = None,
     ready: asyncio.Event | None = None,
     reach: Reach | None = None,
+    rotation: Rotation | None = None,
 ) -> None:
     """Be the kubelet of one node until cancelled. `ready` is set once the Node shows Ready.
 
+    rotation: keeps the serving certificate, whose files `config` names, fresh.
     reach: how probes and hooks get to containers; None: through the node's network.
     """
     rng = rng or random.Random()
@@ -69,6 +75,8 @@ async def run(
         try:
             kubelet.agent.port = server.port
             await kubelet.run(ready)
+            if rotation is not None:
+                await rotation.keep_serving(server.reload)
             await asyncio.Event().wait()
         finally:
             await server.stop()

@@ -1,4 +1,4 @@
-"""NodeRestriction: a kubelet writes only its own Node, Lease, CSINode and the pods bound to it.
+"""NodeRestriction: a kubelet writes only its own Node, Lease, CSINode and the pods bound to it, and asks for its own certificates.
 
 Source: upstream plugin/pkg/admission/noderestriction. Reading is the node authorizer's matter. Pods: node_restriction_pods.py.
 """
@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from steersman.api.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICE_ACCOUNTS
+from steersman.api.resources import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    LEASES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    SERVICE_ACCOUNTS,
+)
 from steersman.apiserver.admission import node_restriction_pods as pods
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.authz.node import node_of
@@ -15,6 +22,7 @@ from steersman.apiserver.contracts import AdmissionRequest
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.meta import Obj, dig, labels_of, name_of
 
+_NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
 _LEASE_NAMESPACE = "kube-node-lease"
 _RESTRICTED = "node-restriction.kubernetes.io"
 _KUBERNETES = ("kubernetes.io", "k8s.io")
@@ -130,12 +138,30 @@ def _without_resize(claim: Obj) -> Obj:
     return {"metadata": metadata, "spec": claim.get("spec"), "status": status}
 
 
+async def _certificate(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
+    """A node asks for certificates of its own name."""
+    spec: Obj = (request.obj or {}).get("spec") or {}
+    if request.operation != "CREATE" or spec.get("signerName") not in _NODE_SIGNERS:
+        return
+    from cryptography.x509.oid import NameOID  # needed for this kind alone, and slow to load
+
+    from steersman.api.validation.certificates import parse_request
+
+    try:
+        names = parse_request(spec).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError as error:
+        raise refused(request, f"unable to parse csr: {error}") from None
+    if [name.value for name in names][-1:] != [request.user.name]:
+        raise refused(request, f"can only create a node CSR with CN={request.user.name}")
+
+
 _CHECKS: Mapping[tuple[str, str], _Check] = {
     ("", PODS.plural): pods.check_pod,
     ("", NODES.plural): _node,
     ("", PERSISTENT_VOLUME_CLAIMS.plural): _claim,
     ("", SERVICE_ACCOUNTS.plural): pods.check_token,
     (LEASES.group, LEASES.plural): _lease,
+    (CERTIFICATE_SIGNING_REQUESTS.group, CERTIFICATE_SIGNING_REQUESTS.plural): _certificate,
     ("storage.k8s.io", "csinodes"): _csi_node,
     ("resource.k8s.io", "resourceslices"): _resource_slice,
 }

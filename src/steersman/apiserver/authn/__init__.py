@@ -13,6 +13,7 @@ import hashlib
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from steersman.apiserver.authn.bootstraptokens import BootstrapTokens
 from steersman.apiserver.authn.impersonation import impersonate
 from steersman.apiserver.authn.serviceaccounts import ServiceAccountTokens, Verified
 from steersman.apiserver.authn.x509 import user_of
@@ -38,6 +39,7 @@ class Authentication:
     def __init__(self, authority: TokenAuthority, lookup: Lookup, audiences: tuple[str, ...], clock: Clock) -> None:
         self.authority, self.audiences = authority, audiences
         self._tokens, self._clock = ServiceAccountTokens(authority, lookup, clock), clock
+        self._bootstrap = BootstrapTokens(lookup, audiences, clock)
         self._by_certificate: dict[x509.Certificate, tuple[UserInfo | None, float]] = {}
         self._by_token: dict[bytes, tuple[UserInfo, float]] = {}
 
@@ -51,7 +53,7 @@ class Authentication:
 
     async def review(self, token: str, audiences: tuple[str, ...]) -> Verified:
         """TokenReview's question: the user of a token for these audiences. InvalidToken if there is none."""
-        verified = await self._tokens.verify(token, audiences)
+        verified = await self._tokens.verify(token, audiences) or await self._bootstrap.verify(token, audiences)
         if verified is None:
             raise InvalidToken("invalid bearer token")
         return Verified(_authenticated(verified.user), verified.audiences, verified.expires)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from pathlib import Path
 
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster import components
 from steersman.cluster.commands import standalone
+from steersman.cluster.settings import SettingsError
+from steersman.cluster.signing import FileSigner
+from steersman.machinery import duration
 
-PROBLEMS = (KubeconfigError, OSError)
+PROBLEMS = (KubeconfigError, SettingsError, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +21,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     standalone.add_verbosity(parser)
     parser.add_argument("--root-ca-file", type=Path, required=True, help="CA certificate that pods are given")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range that nodes get their pod addresses from")
+    parser.add_argument("--cluster-signing-cert-file", type=Path, help="CA that signs certificate signing requests")
+    parser.add_argument("--cluster-signing-key-file", type=Path, help="its key; without both, requests are approved only")
+    parser.add_argument(
+        "--cluster-signing-duration", default="8760h", metavar="DURATION", help="longest life of what is signed, as in 8760h"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    signer = _signer(args)
     return standalone.serve(
         args,
-        lambda clock: components.controller_manager(args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock),
+        lambda clock: components.controller_manager(args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, signer),
     )
+
+
+def _signer(args: argparse.Namespace) -> FileSigner | None:
+    certificate, key = args.cluster_signing_cert_file, args.cluster_signing_key_file
+    if (certificate is None) != (key is None):
+        raise SettingsError("--cluster-signing-cert-file and --cluster-signing-key-file belong together")
+    if certificate is None:
+        return None
+    try:
+        longest_s = duration.parse_go(args.cluster_signing_duration)
+    except ValueError as error:
+        raise SettingsError(f"--cluster-signing-duration: {error}") from error
+    return FileSigner(certificate, key, timedelta(seconds=longest_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.commands import standalone
@@ -11,8 +12,14 @@ from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.components import client_for
 from steersman.cluster.settings import ClusterSettings, SettingsError, default_address, default_node_name
 from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
 
-PROBLEMS = (KubeconfigError, SettingsError, OSError)
+if TYPE_CHECKING:
+    from steersman.client.interface import Client
+    from steersman.kubelet.certificates import Rotation
+    from steersman.kubelet.config import KubeletConfig
+
+PROBLEMS = (KubeconfigError, SettingsError, StatusError, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +29,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hostname-override", default="", help="this node's name (default: the host name)")
     parser.add_argument("--node-ip", default="", help="this node's address (default: that of the default route)")
     parser.add_argument("--port", type=int, default=10250)
-    parser.add_argument("--tls-cert-file", type=Path, help="serving certificate; without one logs and exec do not work")
+    parser.add_argument("--tls-cert-file", type=Path, help="serving certificate; without one (or bootstrap) no logs and exec")
     parser.add_argument("--tls-private-key-file", type=Path)
     parser.add_argument("--client-ca-file", type=Path)
+    parser.add_argument(
+        "--bootstrap-kubeconfig",
+        type=Path,
+        help="credentials to ask for the node's own with, if --kubeconfig does not work yet; certificates are then kept fresh",
+    )
+    parser.add_argument("--cert-dir", type=Path, help="where they are kept (default: kubelet/pki in the state directory)")
     parser.add_argument("--cluster-dns", default="10.96.0.10")
     parser.add_argument("--cluster-domain", default="cluster.local")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")
@@ -55,5 +68,17 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         tls_private_key_file=args.tls_private_key_file,
         client_ca_file=args.client_ca_file,
     )
-    async with client_for(args.kubeconfig, "kubelet") as client, node.runtime(paths, settings, clock) as parts:
-        await kubelet_run.run(config, client, parts.runtime, parts.images, clock)
+    async with node.runtime(paths, settings, clock) as parts:
+        if args.bootstrap_kubeconfig is None:
+            async with client_for(args.kubeconfig, "kubelet", clock) as client:
+                await kubelet_run.run(config, client, parts.runtime, parts.images, clock)
+            return
+        from steersman.cluster import bootstrapped
+
+        directory = args.cert_dir or paths.kubelet / "pki"
+        files = bootstrapped.Files(args.kubeconfig, args.bootstrap_kubeconfig, directory)
+
+        async def kubelet(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
+            await kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation)
+
+        await bootstrapped.run(files, config, clock, kubelet)

@@ -52,6 +52,7 @@ class KubeletServer:
         self._stats = Stats(config, runtime, clock)
         self._streaming = Streaming(runtime, clock)
         self._server: web.Server | None = None
+        self._context: ssl.SSLContext | None = None
         self._listener: asyncio.Server | None = None
         self.port = 0
         self._routes: dict[str, _Answer] = {
@@ -73,10 +74,16 @@ class KubeletServer:
         config, loop = self._config, asyncio.get_running_loop()
         if config.tls_cert_file is None or config.tls_private_key_file is None:
             raise ValueError("the kubelet's server needs a certificate and its key")
-        context = _tls(config.tls_cert_file, config.tls_private_key_file, config.client_ca_file)
+        context = self._context = _tls(config.tls_cert_file, config.tls_private_key_file, config.client_ca_file)
         self._server = web.Server(self._serve, access_log=None, lingering_time=0)
         self._listener = await loop.create_server(self._server, config.address, config.port, ssl=context)
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    def reload(self) -> None:
+        """Take up the serving certificate's files again, for connections to come."""
+        certificate, key = self._config.tls_cert_file, self._config.tls_private_key_file
+        if self._context is not None and certificate is not None and key is not None:
+            self._context.load_cert_chain(certificate, key)
 
     async def stop(self) -> None:
         if self._listener is not None:

@@ -1,0 +1,169 @@
+"""Tokens that let nodes join the cluster: create, list, delete, generate. As `kubeadm token`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import string
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from steersman.api import bootstraptokens
+from steersman.api.bootstraptokens import BootstrapToken
+from steersman.client.interface import Client
+from steersman.client.kubeconfig import KubeconfigError
+from steersman.cluster.bootstrapping import NODE_TOKENS
+from steersman.cluster.commands.common import add_state_dir, existing, paths_of
+from steersman.cluster.settings import SettingsError
+from steersman.machinery import duration
+from steersman.machinery.clock import Clock, RealClock
+from steersman.machinery.errors import NotFound, StatusError
+from steersman.machinery.meta import Obj, format_time
+
+PROBLEMS = (SettingsError, KubeconfigError, StatusError, OSError)
+_ALPHABET = string.ascii_lowercase + string.digits
+_HEADINGS = ("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a token and print it")
+    create.add_argument("token", nargs="?", default="", help="as in abcdef.0123456789abcdef (default: a random one)")
+    create.add_argument("--ttl", default="24h", metavar="DURATION", help="how long it is valid, 0 for ever (default 24h)")
+    create.add_argument("--usages", default=",".join(bootstraptokens.USAGES), help="signing, authentication or both")
+    create.add_argument("--groups", default=NODE_TOKENS, help="what its holder belongs to")
+    create.add_argument("--description", default="")
+    create.add_argument("--print-join-command", action="store_true", help="print all that a joining node needs to be told")
+    listed = actions.add_parser("list", help="list the tokens")
+    delete = actions.add_parser("delete", help="delete tokens, by id or whole")
+    delete.add_argument("token", nargs="+")
+    actions.add_parser("generate", help="print a random token, without making it valid")
+    for action in (create, listed, delete):
+        add_state_dir(action)
+        action.add_argument("--kubeconfig", type=Path, help="another cluster's administrator (default: this machine's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.action == "generate":
+        print(random_token().text)
+        return 0
+    config: Path | None = args.kubeconfig
+    if config is None:
+        paths = paths_of(args)
+        existing(paths)
+        config = paths.admin_kubeconfig
+    return asyncio.run(_run(args, config, RealClock()))
+
+
+async def _run(args: argparse.Namespace, config: Path, clock: Clock) -> int:
+    from steersman.cluster.components import client_for
+
+    async with client_for(config, "token", clock) as client:
+        if args.action == "create":
+            token = wanted(args, clock.now())
+            await create(client, token)
+            print(join_command(config, token) if args.print_join_command else token.text)
+        elif args.action == "list":
+            print(table(await found(client), clock.now()))
+        else:
+            for text in args.token:
+                print(f'bootstrap token "{await delete(client, text)}" deleted')
+    return 0
+
+
+def random_token() -> BootstrapToken:
+    """From the machine's source of secrets."""
+    text = "".join(secrets.choice(_ALPHABET) for _ in range(22))
+    return BootstrapToken(text[:6], text[6:])
+
+
+def wanted(args: argparse.Namespace, now: datetime) -> BootstrapToken:
+    """The token the command line describes. Raises SettingsError."""
+    parts = bootstraptokens.split(args.token or random_token().text)
+    if parts is None:
+        raise SettingsError(f'{args.token!r} is no token: it must be of the form "abcdef.0123456789abcdef" (a-z, 0-9)')
+    usages, groups = _listed(args.usages), _listed(args.groups)
+    for usage in usages:
+        if usage not in bootstraptokens.USAGES:
+            raise SettingsError(f"--usages: {usage!r} is none of {', '.join(bootstraptokens.USAGES)}")
+    for group in groups:
+        if not bootstraptokens.is_group(group):
+            raise SettingsError(f"--groups: {group!r} must begin with system:bootstrappers: and hold a-z, 0-9, - and : only")
+    try:
+        ttl_s = duration.parse_go(args.ttl)
+    except ValueError as error:
+        raise SettingsError(f"--ttl: {error}") from None
+    if ttl_s < 0:
+        raise SettingsError(f"--ttl: {args.ttl} is negative")
+    expires = now + timedelta(seconds=ttl_s) if ttl_s else None
+    return BootstrapToken(*parts, expires, usages, groups, args.description)
+
+
+async def create(client: Client, token: BootstrapToken) -> None:
+    """Raises AlreadyExists if there is one with this id."""
+    from steersman.api.resources import SECRETS
+
+    await client.create(SECRETS, bootstraptokens.to_secret(token))
+
+
+async def found(client: Client) -> list[BootstrapToken]:
+    from steersman.api.resources import SECRETS
+
+    selector = f"type={bootstraptokens.SECRET_TYPE}"
+    answer: Obj = await client.list(SECRETS, bootstraptokens.NAMESPACE, field_selector=selector)
+    tokens = (bootstraptokens.from_secret({"type": bootstraptokens.SECRET_TYPE, **item}) for item in answer["items"])
+    return [token for token in tokens if token is not None]
+
+
+async def delete(client: Client, text: str) -> str:
+    """Gives the id. Raises SettingsError if the text is neither a token nor an id, or there is none."""
+    from steersman.api.resources import SECRETS
+
+    parts = bootstraptokens.split(text)
+    token_id = parts[0] if parts else text
+    if not bootstraptokens.is_id(token_id):
+        raise SettingsError(f'{text!r} is neither a token nor the id of one: it must be of the form "abcdef"')
+    try:
+        await client.delete(SECRETS, bootstraptokens.secret_name(token_id), bootstraptokens.NAMESPACE)
+    except NotFound:
+        raise SettingsError(f"there is no token {token_id}") from None
+    return token_id
+
+
+def join_command(config: Path, token: BootstrapToken) -> str:
+    """Where the cluster is, the token, and the pin of the CA by which a node knows that it talks to this cluster."""
+    from urllib.parse import urlsplit
+
+    from steersman.client import kubeconfig
+    from steersman.cluster import pki
+
+    connection = kubeconfig.resolve(kubeconfig.read(config))
+    if connection.ca is None:
+        raise SettingsError(f"{config} names no CA, which joining nodes would have to know")
+    ca = connection.ca.read_bytes() if isinstance(connection.ca, Path) else connection.ca
+    server = urlsplit(connection.server).netloc
+    return f"steersman join {server} --token {token.text} --discovery-token-ca-cert-hash {pki.pin(ca)}"
+
+
+def table(tokens: Sequence[BootstrapToken], now: datetime) -> str:
+    """Columns as kubeadm's."""
+    rows = [_HEADINGS, *(_row(token, now) for token in tokens)]
+    widths = [max(len(row[column]) for row in rows) + 3 for column in range(len(_HEADINGS))]
+    lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(token: BootstrapToken, now: datetime) -> tuple[str, ...]:
+    left, expires = "<forever>", "<never>"
+    if token.expires is not None:
+        left = "<invalid>" if token.expired(now) else duration.short_human((token.expires - now).total_seconds())
+        expires = format_time(token.expires)
+    usages = ",".join(sorted(token.usages))
+    cells = token.text, left, expires, usages, token.description, ",".join(token.groups)
+    return tuple(cell or "<none>" for cell in cells)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
