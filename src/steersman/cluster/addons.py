@@ -1,8 +1,7 @@
 """Objects of the cluster's own services, written by the administrator at `up`.
 
 The DNS Service and who may publish it; the storage class for volumes on nodes' own disks, and what its provisioner may do.
-What nodes need to join is in bootstrapping.py.
-The cloud controllers' roles are in cloud.py.
+What nodes need to join is in bootstrapping.py, the cloud controllers' roles in cloud.py.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from steersman.api.resources import (
     STORAGE_CLASSES,
 )
 from steersman.client.interface import Client
-from steersman.cluster import cloud
-from steersman.cluster import bootstrapping
+from steersman.cluster import bootstrapping, cloud
 from steersman.cluster.settings import ClusterSettings
 from steersman.loop import localpath
 from steersman.machinery.errors import NotFound
@@ -30,9 +28,9 @@ _ROLE = "steersman:dns"
 _GROUP = "rbac.authorization.k8s.io"
 
 
-async def ensure(client: Client, settings: ClusterSettings) -> None:
+async def ensure(client: Client, settings: ClusterSettings, ca_pem: bytes) -> None:
     """Create what is missing; what is there is left as it is."""
-    for resource, obj in (*dns(settings), *local_path(), *cloud.objects()):
+    for resource, obj in (*dns(settings), *local_path(), *bootstrapping.objects(settings, ca_pem), *cloud.objects()):
         # Asked first: creating a Service anew is refused for its address, not for its name.
         try:
             await client.get(resource, name_of(obj), namespace_of(obj))

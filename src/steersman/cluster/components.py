@@ -181,6 +181,7 @@ async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: C
 async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """Scheduler, controllers and cloud controllers on one loop."""
     from steersman.cluster import cloud
+    from steersman.cluster.signing import FileSigner
 
     async with asyncio.TaskGroup() as group:
         group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock))
