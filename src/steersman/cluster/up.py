@@ -85,7 +85,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
     ):
         if asked and asked != is_now:
             raise SettingsError(
-                f"{flag} is {is_now} for the cluster in {paths.state} and cannot change: "
+                f"{flag} is {is_now or 'not set'} for the cluster in {paths.state} and cannot change: "
                 f"`steersman down --delete` removes that cluster, --state-dir makes another one"
             )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +144,16 @@ def test_a_port_is_in_use_while_a_program_listens_on_it() -> None:
         assert ports.in_use("127.0.0.1", "TCP", number)
         assert not ports.in_use("192.0.2.1", "TCP", number)
     assert not ports.in_use("127.0.0.1", "TCP", number)
+
+
+def test_an_installed_package_offers_its_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mars.py").write_text("def provider(setup):\n    return setup\n")
+    info = tmp_path / "mars-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mars\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[steersman.cloud_providers]\nmars = mars:provider\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert getattr(providers.find("mars"), "__module__", "") == "mars"
 
 
 def test_an_unknown_provider_is_named_with_those_there_are() -> None:
