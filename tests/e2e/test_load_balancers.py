@@ -20,7 +20,7 @@ def hello(cluster: Cluster) -> Iterator[str]:
     cluster.apply(example_manifest(), namespace="balanced")
     cluster.kubectl("-n", "balanced", "rollout", "status", "deployment/hello", "--timeout=60s")
     yield "balanced"
-    cluster.kubectl("delete", "namespace", "balanced", "--wait=false")
+    cluster.kubectl("delete", "namespace", "balanced")
 
 
 def balancer(name: str, port: int, **spec: Any) -> str:
