@@ -44,8 +44,11 @@ def node_names(count: int) -> list[str]:
     return [f"sim-{number:04}" for number in range(1, count + 1)]
 
 
-def node_config(name: str, paths: Paths, settings: ClusterSettings, machine: Obj) -> KubeletConfig:
-    """The kubelet of one simulated node. Its files are its own: a kubelet removes what it does not know."""
+def node_config(name: str, paths: Paths, settings: ClusterSettings, machine: Obj, *, serving: bool = True) -> KubeletConfig:
+    """The kubelet of one simulated node. Its files are its own: a kubelet removes what it does not know.
+
+    machine: what Node.status.nodeInfo says of all. serving: with a server, for logs and exec.
+    """
     identity = uuid.uuid5(uuid.NAMESPACE_DNS, name)
     return KubeletConfig(
         node_name=name,
@@ -55,7 +58,7 @@ def node_config(name: str, paths: Paths, settings: ClusterSettings, machine: Obj
         node_labels=labels(name),
         address=settings.advertise_address,
         port=0,
-        tls_cert_file=paths.pki / "kubelet-serving.crt",
+        tls_cert_file=paths.pki / "kubelet-serving.crt" if serving else None,
         tls_private_key_file=paths.pki / "kubelet-serving.key",
         client_ca_file=paths.pki / "ca.crt",
         enforce_cgroups=False,

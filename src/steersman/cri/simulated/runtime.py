@@ -1,4 +1,4 @@
-"""The simulated runtime: sandboxes and containers as records, on the injected clock.
+"""The simulated runtime: sandboxes and containers as instances, on the injected clock.
 
 `async with` it: programs run as its tasks. A container that serves has none. What is not here: the network between pods, and
 images (images.py).
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import logging
-import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from functools import partial
 
 from steersman.cri.interface import (
     Container,
@@ -34,37 +30,23 @@ from steersman.cri.interface import (
     Tunnel,
     Usage,
 )  # fmt: skip
+from steersman.cri.simulated.addresses import Addresses
 from steersman.cri.simulated.images import SimulatedImages
+from steersman.cri.simulated.instance import KILLED, Instance
 from steersman.cri.simulated.logs import LogFile
-from steersman.cri.simulated.program import CannotStart, Exit, Process
+from steersman.cri.simulated.program import Process
 from steersman.cri.simulated.script import Programs, execute
 from steersman.cri.simulated.streams import Attached, Executed, Forwarded
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import new_uid
 from steersman.machinery.waiting import within
 
-log = logging.getLogger(__name__)
-
-_KILLED = 128 + signal.SIGKILL
-
-
-@dataclass(slots=True, eq=False)
-class _Record:
-    """A container. `seen` is what the kubelet gets, made anew at each change."""
-
-    seen: Container
-    process: Process
-    log: LogFile
-    task: asyncio.Task[None] | None = None
-    ended: asyncio.Event | None = None
-    """There once somebody waits for the end."""
-
 
 @dataclass(slots=True, eq=False)
 class _Pod:
     seen: Sandbox
     config: SandboxConfig
-    records: list[_Record] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
 
 
 class SimulatedRuntime:
@@ -75,12 +57,10 @@ class SimulatedRuntime:
     ) -> None:
         self._clock, self._images, self._programs, self._log_files = clock, images, programs or Programs(), log_files
         self._pods: dict[str, _Pod] = {}
-        self._records: dict[str, _Record] = {}
+        self._instances: dict[str, Instance] = {}
         self._by_uid: dict[str, list[_Pod]] = {}
         self._listeners: list[asyncio.Queue[RuntimeEvent]] = []
-        self._addresses: Iterator[str] = iter(())
-        self._taken: set[str] = set()
-        self._range = ""
+        self._addresses = Addresses()
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = contextlib.AsyncExitStack()
 
@@ -90,9 +70,8 @@ class SimulatedRuntime:
 
     async def __aexit__(self, *_: object) -> None:
         """Nothing simulated outlives the runtime."""
-        for record in self._records.values():
-            if record.task is not None:
-                record.task.cancel()
+        for instance in self._instances.values():
+            instance.forsake()
         await self._stack.aclose()
 
     # --- the runtime itself ----------------------------------------------------------------------------------------
@@ -101,12 +80,10 @@ class SimulatedRuntime:
         return "simulated", "0.1.0"
 
     async def status(self) -> tuple[str, str]:
-        return "", "" if self._range else "the node has no range of pod addresses yet"
+        return "", "" if self._addresses.range else "the node has no range of pod addresses yet"
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
-        if pod_cidr != self._range:
-            self._range = pod_cidr
-            self._addresses = _addresses(pod_cidr)
+        self._addresses.use(pod_cidr)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
@@ -127,7 +104,7 @@ class SimulatedRuntime:
         for pod in self._by_uid.get(config.uid, ()):
             if pod.seen.attempt == config.attempt and pod.seen.state is SandboxState.READY:
                 return pod.seen.id
-        ips = (self._take_address(),) if config.network is NamespaceMode.POD else ()
+        ips = (self._addresses.take(),) if config.network is NamespaceMode.POD else ()
         made = _Pod(
             Sandbox(
                 id=new_uid().replace("-", ""),
@@ -149,23 +126,13 @@ class SimulatedRuntime:
         self._tell(EventKind.STARTED, made.seen.id, config.uid)
         return made.seen.id
 
-    def _take_address(self) -> str:
-        for _ in range(2):
-            for address in self._addresses:
-                if address not in self._taken:
-                    self._taken.add(address)
-                    return address
-            # From the beginning again: what was given back is free.
-            self._addresses = _addresses(self._range)
-        raise RuntimeFault(f"no address is free in {self._range or 'a range that is not known yet'}")
-
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         pod = self._pods.get(sandbox_id)
         if pod is None or pod.seen.state is SandboxState.NOT_READY:
             return
-        for record in pod.records:
-            self._end(record, _KILLED)
-        self._taken.difference_update(pod.seen.ips)
+        for instance in pod.instances:
+            instance.end(KILLED)
+        self._addresses.give_back(pod.seen.ips)
         pod.seen = replace(pod.seen, state=SandboxState.NOT_READY)
         self._tell(EventKind.STOPPED, sandbox_id, pod.seen.uid)
 
@@ -174,8 +141,8 @@ class SimulatedRuntime:
         if pod is None:
             return
         await self.stop_pod_sandbox(sandbox_id)
-        for record in list(pod.records):
-            await self.remove_container(record.seen.id)
+        for instance in list(pod.instances):
+            await self.remove_container(instance.seen.id)
         del self._pods[sandbox_id]
         left = self._by_uid[pod.seen.uid]
         left.remove(pod)
@@ -200,7 +167,7 @@ class SimulatedRuntime:
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
         pod = self._pod(sandbox_id)
-        for other in pod.records:
+        for other in pod.instances:
             if (other.seen.name, other.seen.attempt) == (config.name, config.attempt):
                 if other.seen.state is ContainerState.CREATED and other.process.config == config:
                     return other.seen.id
@@ -232,123 +199,66 @@ class SimulatedRuntime:
             log_path=log_path,
         )
         process = Process(config, sandbox, name, self._clock, logfile.write)
-        record = self._records[made.id] = _Record(made, process, logfile)
-        pod.records.append(record)
+        tell = partial(self._tell, identity=made.id, pod_uid=pod.seen.uid)
+        instance = self._instances[made.id] = Instance(made, process, logfile, self._clock, tell)
+        pod.instances.append(instance)
         self._tell(EventKind.CREATED, made.id, pod.seen.uid)
         return made.id
 
     async def start_container(self, container_id: str) -> None:
-        record = self._record(container_id)
-        if record.seen.state is ContainerState.RUNNING:
+        instance = self._instance(container_id)
+        if instance.seen.state is ContainerState.RUNNING:
             return
-        if record.seen.state is not ContainerState.CREATED:
-            raise RuntimeFault(f"container {container_id} is in {record.seen.state} state")
+        if instance.seen.state is not ContainerState.CREATED:
+            raise RuntimeFault(f"container {container_id} is in {instance.seen.state} state")
         if self._tasks is None:
             raise RuntimeError("the simulated runtime is used outside of its `async with`")
-        process = record.process
-        try:
-            running = self._programs.of(process.config, process.sandbox, process.image)(process)
-        except CannotStart as error:
-            record.seen = replace(record.seen, state=ContainerState.RUNNING, started_at=self._clock.now())
-            self._end(record, 128, "StartError", str(error))
-            raise RuntimeFault(f"failed to start container {record.seen.name!r}: {error}") from None
-        security = process.config.security
-        user = (security.run_as_user or 0, security.run_as_group or 0, security.supplemental_groups or (0,))
-        record.seen = replace(record.seen, state=ContainerState.RUNNING, started_at=self._clock.now(), user=user)
-        record.log.open()
-        if running is not None:
-            record.task = self._tasks.create_task(self._run(record, running))
-            # One that is cancelled before its first turn has not begun, and must not be waited for in vain.
-            record.task.add_done_callback(lambda _: running.close())
-        self._tell(EventKind.STARTED, container_id, self._pod(record.seen.sandbox_id).seen.uid)
-
-    async def _run(self, record: _Record, running: Coroutine[Any, Any, int]) -> None:
-        """A program to its end; the boundary where its faults become crashes."""
-        code, reason, message = 0, "", ""
-        try:
-            code = await running
-        except Exit as end:
-            code, reason, message = end.code, end.reason, end.message
-        except Exception as error:
-            log.info("simulated program crashed container=%s", record.seen.name, exc_info=True)
-            code = 1
-            record.process.log(f"{type(error).__name__}: {error}\n", "stderr")
-        record.task = None
-        self._end(record, code, reason, message)
-
-    def _end(self, record: _Record, code: int, reason: str = "", message: str = "") -> None:
-        """It is over. Created containers that never ran end likewise, as a sandbox's end takes them."""
-        if record.seen.state is ContainerState.EXITED:
-            return
-        task, record.task = record.task, None
-        if task is not None:
-            task.cancel()
-        record.seen = replace(
-            record.seen,
-            state=ContainerState.EXITED,
-            exit_code=code,
-            finished_at=self._clock.now(),
-            reason=reason or ("Completed" if code == 0 else "Error"),
-            message=message,
-        )
-        if record.ended is not None:
-            record.ended.set()
-        record.log.end()
-        self._tell(EventKind.STOPPED, record.seen.id, self._pod(record.seen.sandbox_id).seen.uid)
+        process = instance.process
+        instance.start(self._programs.of(process.config, process.sandbox, process.image), self._tasks)
 
     async def stop_container(self, container_id: str, timeout_s: float) -> None:
-        record = self._records.get(container_id)
-        if record is None or record.seen.state is not ContainerState.RUNNING:
-            return
-        process = record.process
-        if timeout_s <= 0:
-            self._end(record, _KILLED)
-        elif process.trapped is None:
-            self._end(record, 128 + _signal(process.config.stop_signal))
-        else:
-            process.trapped.set()
-            record.ended = record.ended or asyncio.Event()
-            if not await within(self._clock, timeout_s, record.ended.wait):
-                self._end(record, _KILLED)
+        instance = self._instances.get(container_id)
+        if instance is not None:
+            await instance.stop(timeout_s)
 
     async def remove_container(self, container_id: str) -> None:
-        record = self._records.get(container_id)
-        if record is None:
+        instance = self._instances.get(container_id)
+        if instance is None:
             return
-        self._end(record, _KILLED)
-        del self._records[container_id]
-        pod = self._pod(record.seen.sandbox_id)
-        pod.records.remove(record)
+        instance.end(KILLED)
+        del self._instances[container_id]
+        pod = self._pod(instance.seen.sandbox_id)
+        pod.instances.remove(instance)
         self._tell(EventKind.DELETED, container_id, pod.seen.uid)
 
     async def container_status(self, container_id: str) -> Container:
-        return self._record(container_id).seen
+        return self._instance(container_id).seen
 
     async def list_containers(self, *, pod_uid: str = "") -> list[Container]:
         if not pod_uid:
-            return [record.seen for record in self._records.values()]
-        return [record.seen for pod in self._by_uid.get(pod_uid, ()) for record in pod.records]
+            return [instance.seen for instance in self._instances.values()]
+        return [instance.seen for pod in self._by_uid.get(pod_uid, ()) for instance in pod.instances]
 
     def process(self, container_id: str) -> Process:
         """What runs in a container, for tests and probes. Raises NotThere, RuntimeFault if it does not run."""
-        record = self._record(container_id)
-        if record.seen.state is not ContainerState.RUNNING:
-            raise RuntimeFault(f"container {container_id} is in {record.seen.state} state")
-        return record.process
+        instance = self._instance(container_id)
+        if instance.seen.state is not ContainerState.RUNNING:
+            raise RuntimeFault(f"container {container_id} is in {instance.seen.state} state")
+        return instance.process
 
-    def _record(self, container_id: str) -> _Record:
-        record = self._records.get(container_id)
-        if record is None:
+    def _instance(self, container_id: str) -> Instance:
+        instance = self._instances.get(container_id)
+        if instance is None:
             raise NotThere(f"container {container_id!r} not found")
-        return record
+        return instance
 
     # --- in and around running containers ---------------------------------------------------------------------------
 
     async def update_container_resources(self, container_id: str, resources: Resources) -> None:
-        self._record(container_id)
+        self._instance(container_id)
 
     async def reopen_container_log(self, container_id: str) -> None:
-        self._record(container_id).log.open()
+        self._instance(container_id).log.open()
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout_s: float) -> ExecResult:
         process = self.process(container_id)
@@ -368,41 +278,14 @@ class SimulatedRuntime:
 
     async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> Terminal:
         self.process(container_id)
-        record = self._record(container_id)
-        record.ended = record.ended or asyncio.Event()
-        return Attached(record.log, record.ended, lambda: record.seen.exit_code)
+        instance = self._instance(container_id)
+        return Attached(instance.log, instance.ended, lambda: instance.seen.exit_code)
 
     async def port_forward(self, sandbox_id: str, port: int) -> Tunnel:
-        ready = [record for record in self._pod(sandbox_id).records if _answers(record)]
+        ready = [instance for instance in self._pod(sandbox_id).instances if instance.answers]
         if not ready:
             raise RuntimeFault(f"failed to connect to localhost:{port} inside the pod: connection refused")
         return Forwarded(ready[0].process)
 
     async def container_stats(self, container_id: str) -> Usage:
-        record = self._record(container_id)
-        process, now = record.process, self._clock.now()
-        used = int(_age_s(record, now) * process.cpu_milli * 1_000_000)
-        return Usage(now, used, process.memory, process.memory, process.memory, processes=1)
-
-
-def _answers(record: _Record) -> bool:
-    return record.seen.state is ContainerState.RUNNING and record.process.ready
-
-
-def _age_s(record: _Record, now: datetime) -> float:
-    started = record.seen.started_at
-    return ((record.seen.finished_at or now) - started).total_seconds() if started else 0.0
-
-
-def _signal(name: str) -> int:
-    return int(signal.Signals[name]) if name in signal.Signals.__members__ else int(signal.SIGTERM)
-
-
-def _addresses(pod_cidr: str) -> Iterator[str]:
-    """All but network, gateway and broadcast, in order. The first network, if there is one of each family."""
-    if not pod_cidr:
-        return iter(())
-    network = ipaddress.ip_network(pod_cidr.partition(",")[0])
-    first = int(network.network_address)
-    last = first + network.num_addresses - 1
-    return (str(ipaddress.ip_address(number)) for number in range(first + 2, last))
+        return self._instance(container_id).usage()
