@@ -43,3 +43,5 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", Fals
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", False, "ClusterRoleBinding")
 TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", False, "TokenReview")
 SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", False, "SubjectAccessReview")
+NODE_METRICS = Resource("metrics.k8s.io", "v1beta1", "nodes", False, "NodeMetrics")
+POD_METRICS = Resource("metrics.k8s.io", "v1beta1", "pods", kind="PodMetrics")

@@ -32,6 +32,9 @@ from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Handler, Response
 from steersman.apiserver.metrics import Metrics
+from steersman.apiserver.metricsapi.handlers import MetricsAPI
+from steersman.apiserver.metricsapi.poller import Poller, asking
+from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.registry import Registry
@@ -113,8 +116,10 @@ class APIServer:
         self.registry.handle("", "componentstatuses", "", "GET", ComponentStatuses(store).serve)
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
-
-        NodeProxy(config, self.registry, self.api.rng).install()
+        backends = Backends(config)
+        NodeProxy(backends, self.registry, self.api.rng).install()
+        self._poller = Poller(self.registry.lister, asking(backends), clock)
+        MetricsAPI(self.registry, self._poller, clock).install()
 
     @property
     def handler(self) -> Handler:
@@ -149,6 +154,7 @@ class APIServer:
         if listen:
             await self._http.start()
         self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
+        self._running.append(tasks.create_task(self._poller.run()))
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 

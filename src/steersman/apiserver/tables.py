@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from steersman.api.kinds import TableSpec
@@ -13,7 +14,12 @@ from steersman.machinery.meta import Obj
 
 def table(served: Served, items: list[Stored], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
     """A meta.k8s.io Table. include: Metadata (PartialObjectMetadata per row), Object, or None."""
-    spec = _spec(served)
+    objs = (served.peek(stored) for stored in items)
+    return of_objs(_spec(served), objs, list_meta, version, include, now)
+
+
+def of_objs(spec: TableSpec, objs: Iterable[Obj], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
+    """The Table of any objects, stored or not."""
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",
@@ -28,7 +34,7 @@ def table(served: Served, items: list[Stored], list_meta: Obj, version: str, inc
             }
             for column in spec.columns
         ],
-        "rows": [_row(served, spec, stored, version, include, now) for stored in items],
+        "rows": [_row(spec, obj, version, include, now) for obj in objs],
     }
 
 
@@ -41,14 +47,13 @@ def _spec(served: Served) -> TableSpec:
     return printers.TABLES.get((resource.group, resource.kind)) or printers.default_table()
 
 
-def _row(served: Served, spec: TableSpec, stored: Stored, version: str, include: str, now: datetime) -> Obj:
-    obj = served.peek(stored)
+def _row(spec: TableSpec, obj: Obj, version: str, include: str, now: datetime) -> Obj:
     row: Obj = {"cells": spec.cells(obj, now), "object": None}
     conditions = spec.conditions(obj) if spec.conditions else None
     if conditions:
         row["conditions"] = conditions
     if include == "Metadata":
-        row["object"] = partial(served, stored, version)
+        row["object"] = partial_of(obj, version)
     elif include == "Object":
         row["object"] = obj
     return row
@@ -64,7 +69,11 @@ def include_object(asked: str) -> str:
 
 def partial(served: Served, stored: Stored, version: str) -> Obj:
     """PartialObjectMetadata."""
-    metadata = served.peek(stored)["metadata"]
+    return partial_of(served.peek(stored), version)
+
+
+def partial_of(obj: Obj, version: str) -> Obj:
+    metadata = obj["metadata"]
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
 
 

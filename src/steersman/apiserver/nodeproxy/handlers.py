@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from steersman.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from steersman.apiserver import websocket
-from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import Call, CallHandler
 from steersman.apiserver.http import Response
 from steersman.apiserver.nodeproxy import locate
@@ -31,9 +30,8 @@ _NOT_SENT = ("host", "authorization", "content-length", "connection", "transfer-
 class NodeProxy:
     """Registers itself with `install`."""
 
-    def __init__(self, config: ServerConfig, registry: Registry, rng: random.Random) -> None:
-        self._registry, self._rng = registry, rng
-        self._backends = Backends(config)
+    def __init__(self, backends: Backends, registry: Registry, rng: random.Random) -> None:
+        self._backends, self._registry, self._rng = backends, registry, rng
 
     def install(self) -> None:
         handle = self._registry.handle

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from steersman.cri.interface import Container, Runtime, RuntimeFault, Usage
 from steersman.kubelet.config import KubeletConfig
@@ -17,6 +18,15 @@ from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, format_time, name_of, namespace_of
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_SHORTEST_S = 5.0
+"""Rates are taken over at least this: several who ask at the same time must not spoil each other's."""
+
+
+class _Sample(NamedTuple):
+    at: datetime
+    cpu_nanoseconds: int
+    rate: int | None
+    """nanocores up to then; None for the first sample."""
 
 
 class Stats:
@@ -24,16 +34,21 @@ class Stats:
 
     def __init__(self, config: KubeletConfig, runtime: Runtime, clock: Clock) -> None:
         self._config, self._runtime, self._clock = config, runtime, clock
-        self._samples: dict[str, tuple[datetime, int]] = {}
+        self._samples: dict[str, _Sample] = {}
         self._started = clock.now()
 
-    def _rate(self, key: str, at: datetime, nanoseconds: int) -> int:
-        """nanocores since the last sample; 0 for the first."""
+    def _cpu(self, key: str, at: datetime, nanoseconds: int) -> Obj:
+        """The CPU block; without usageNanoCores as long as there was one sample only, as upstream."""
         before = self._samples.get(key)
-        self._samples[key] = (at, nanoseconds)
-        if before is None or at <= before[0]:
-            return 0
-        return max(int((nanoseconds - before[1]) / (at - before[0]).total_seconds()), 0)
+        if before is None:
+            self._samples[key] = _Sample(at, nanoseconds, None)
+        elif (passed_s := (at - before.at).total_seconds()) >= _SHORTEST_S or (before.rate is None and passed_s >= 1):
+            rate = max(int((nanoseconds - before.cpu_nanoseconds) / passed_s), 0)
+            self._samples[key] = _Sample(at, nanoseconds, rate)
+        made: Obj = {"time": format_time(at), "usageCoreNanoSeconds": nanoseconds}
+        if (known := self._samples[key].rate) is not None:
+            made["usageNanoCores"] = known
+        return made
 
     async def _usages(self, worker: PodWorker) -> list[tuple[Container, Usage]]:
         found = []
@@ -45,7 +60,11 @@ class Stats:
         return found
 
     async def summary(self, workers: Iterable[PodWorker], *, only_cpu_and_memory: bool) -> Obj:
-        pods = [await self._pod(worker, only_cpu_and_memory) for worker in workers if worker.view.sandbox is not None]
+        known = [worker for worker in workers if worker.view.sandbox is not None]
+        pods = [await self._pod(worker, only_cpu_and_memory) for worker in known]
+        there = {"", *(container.id for worker in known for container in worker.view.running)}
+        for gone in self._samples.keys() - there:
+            del self._samples[gone]
         return {"node": self._node(only_cpu_and_memory), "pods": pods}
 
     async def _pod(self, worker: PodWorker, brief: bool) -> Obj:
@@ -59,7 +78,7 @@ class Stats:
             "containers": containers,
             "cpu": {
                 "time": format_time(at),
-                "usageNanoCores": sum(each["cpu"]["usageNanoCores"] for each in containers),
+                "usageNanoCores": sum(each["cpu"].get("usageNanoCores", 0) for each in containers),
                 "usageCoreNanoSeconds": total,
             },
             "memory": _memory(at, [usage for _, usage in usages]),
@@ -73,11 +92,7 @@ class Stats:
         made: Obj = {
             "name": container.name,
             "startTime": format_time(container.started_at or container.created_at),
-            "cpu": {
-                "time": format_time(usage.at),
-                "usageNanoCores": self._rate(container.id, usage.at, usage.cpu_nanoseconds),
-                "usageCoreNanoSeconds": usage.cpu_nanoseconds,
-            },
+            "cpu": self._cpu(container.id, usage.at, usage.cpu_nanoseconds),
             "memory": _memory(usage.at, [usage]),
         }
         if not brief:
@@ -94,11 +109,7 @@ class Stats:
         made: Obj = {
             "nodeName": self._config.node_name,
             "startTime": format_time(self._started),
-            "cpu": {
-                "time": format_time(at),
-                "usageNanoCores": self._rate("", at, cpu),
-                "usageCoreNanoSeconds": cpu,
-            },
+            "cpu": self._cpu("", at, cpu),
             "memory": {
                 "time": format_time(at),
                 "availableBytes": available,
@@ -121,10 +132,10 @@ class Stats:
 
     async def resource_metrics(self, workers: Iterable[PodWorker]) -> str:
         """The text of /metrics/resource."""
-        at = int(self._clock.now().timestamp() * 1000)
+        at = _milliseconds(self._clock.now())
         total, available = _node_memory()
         lines: dict[str, list[str]] = {name: [] for name in _METRICS}
-        lines["node_cpu_usage_seconds_total"].append(f" {_node_cpu_nanoseconds() / 1e9:.9g} {at}")
+        lines["node_cpu_usage_seconds_total"].append(f" {_node_cpu_nanoseconds() / 1e9} {at}")
         lines["node_memory_working_set_bytes"].append(f" {total - available} {at}")
         for worker in workers:
             pod = f'namespace="{namespace_of(worker.pod)}",pod="{name_of(worker.pod)}"'
@@ -132,14 +143,16 @@ class Stats:
             for container, usage in usages:
                 labels = f'{{container="{container.name}",{pod}}}'
                 started = (container.started_at or container.created_at).timestamp()
-                lines["container_cpu_usage_seconds_total"].append(f"{labels} {usage.cpu_nanoseconds / 1e9:.9g} {at}")
-                lines["container_memory_working_set_bytes"].append(f"{labels} {usage.memory_working_set} {at}")
+                taken = _milliseconds(usage.at)
+                lines["container_cpu_usage_seconds_total"].append(f"{labels} {usage.cpu_nanoseconds / 1e9} {taken}")
+                lines["container_memory_working_set_bytes"].append(f"{labels} {usage.memory_working_set} {taken}")
                 lines["container_start_time_seconds"].append(f"{labels} {started:.3f}")
             if usages:
                 cpu = sum(usage.cpu_nanoseconds for _, usage in usages) / 1e9
                 memory = sum(usage.memory_working_set for _, usage in usages)
-                lines["pod_cpu_usage_seconds_total"].append(f"{{{pod}}} {cpu:.9g} {at}")
-                lines["pod_memory_working_set_bytes"].append(f"{{{pod}}} {memory} {at}")
+                taken = _milliseconds(usages[-1][1].at)
+                lines["pod_cpu_usage_seconds_total"].append(f"{{{pod}}} {cpu} {taken}")
+                lines["pod_memory_working_set_bytes"].append(f"{{{pod}}} {memory} {taken}")
         lines["resource_scrape_error"].append(" 0")
         out = []
         for name, (kind, words) in _METRICS.items():
@@ -158,6 +171,10 @@ _METRICS = {
     "pod_memory_working_set_bytes": ("gauge", _MEMORY % "pod"),
     "resource_scrape_error": ("gauge", "1 if there was an error while getting container metrics, 0 otherwise"),
 }
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _memory(at: datetime, usages: list[Usage]) -> Obj:

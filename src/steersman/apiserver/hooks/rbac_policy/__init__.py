@@ -22,6 +22,7 @@ _PARTS = {
     "system:aggregate-to-admin": "admin",
     "system:aggregate-to-edit": "edit",
     "system:aggregate-to-view": "view",
+    "system:aggregated-metrics-reader": "view",
 }
 _SUBJECTS = {
     "cluster-admin": "group system:masters",
