@@ -22,6 +22,7 @@ from steersman.scheduler.outlook import Outlook, Questions, Refusal, questions_o
 from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.preemption import Attempt, Decision, told
 from steersman.scheduler.surroundings import Surroundings
+from steersman.scheduler.volumes import Plan
 
 _OUTLOOKS_KEPT = 128
 _QUESTIONS_KEPT = 10_000
@@ -31,7 +32,10 @@ NO_NODES = "no nodes available to schedule pods"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
+    """`plan`: what must come true before the binding."""
+
     node: str
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,16 @@ class Cycle:
             fits = outlook.fits.copy()
             fits[list(barred)] = False
         if (nominated := self._nominated(pod, outlook.fits if fits is None else fits)) is not None:
-            return Placed(nominated)
+            return self._placed(pod, nominated)
         best = outlook.best(fits)
         if not len(best):
             return self._rejected(pod, outlook, *_explained(outlook, barred), barred)
         row = best[self._rng.randrange(len(best))] if len(best) > 1 else best[0]
-        return Placed(self._table.name(int(row)))
+        return self._placed(pod, self._table.name(int(row)))
+
+    def _placed(self, pod: PodInfo, node: str) -> Placed:
+        pre_bind = self._profile.pre_bind
+        return Placed(node, pre_bind.plan(pod, node, self._table, self._around) if pre_bind is not None else None)
 
     def _outlook(self, pod: PodInfo) -> Outlook:
         questions = self._asked(pod)

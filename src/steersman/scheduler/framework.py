@@ -25,6 +25,7 @@ from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.relations import Group, Terms
 from steersman.scheduler.surroundings import Surroundings
+from steersman.scheduler.volumes import Plan
 
 if TYPE_CHECKING:
     from steersman.scheduler.preemption import Attempt, Decision
@@ -60,11 +61,14 @@ class Happening(Enum):
     POD_LABEL = "UnscheduledPodLabelChange"
     POD_TOLERATION = "UnscheduledPodTolerationChange"
     POD_GATES_GONE = "UnscheduledPodSchedulingGatesEliminated"
+    CLAIM = "PersistentVolumeClaimAddOrUpdate"
+    VOLUME = "PersistentVolumeAddOrUpdate"
+    STORAGE_CLASS = "StorageClassAddOrUpdate"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change: the node's or pod's object before and after, as far as there is one."""
+    """A change: the object (of a node, a pod, what is used for storage) before and after, as far as there is one."""
 
     happening: Happening
     old: Obj | None = None
@@ -148,6 +152,17 @@ def is_narrowing(plugin: object) -> TypeGuard[Narrowing]:
     return hasattr(plugin, "narrow")
 
 
+class Conflicting(Plugin, Protocol):
+    """A wide filter that can tell that no node will do, whichever (a rejection by upstream's PreFilter)."""
+
+    def conflict_of(self, survey: Any) -> str:
+        """Why; "" if it depends on the node."""
+
+
+def is_conflicting(plugin: object) -> TypeGuard[Conflicting]:
+    return hasattr(plugin, "conflict_of")
+
+
 class Normalize(Enum):
     """How raw scores become 0 … 100 over the nodes that fit."""
 
@@ -199,6 +214,11 @@ AnyFilter: TypeAlias = Filter | WideFilter
 AnyScore: TypeAlias = Score | WideScore
 
 
+class PreBind(Plugin, Protocol):
+    def plan(self, pod: PodInfo, node: str, table: NodeTable, around: Surroundings) -> Plan | None:
+        """What has to come true before the pod may be bound to the node that was chosen; None if nothing."""
+
+
 class Bind(Plugin, Protocol):
     def binding(self, pod: PodInfo, node: str) -> Obj:
         """The object to POST to the pod's `binding` subresource."""
@@ -215,6 +235,7 @@ class Profile:
     filters: tuple[AnyFilter, ...] = ()
     post_filter: PostFilter | None = None
     scores: tuple[AnyScore, ...] = field(default=())
+    pre_bind: PreBind | None = None
 
     # Told apart once: asking a Protocol whether something is one of its kind is slow.
 

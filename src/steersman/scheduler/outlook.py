@@ -27,6 +27,7 @@ from steersman.scheduler.framework import (
     Survey,
     WideFilter,
     WideScore,
+    is_conflicting,
     is_narrowing,
 )
 from steersman.scheduler.nodetable import NodeTable
@@ -200,6 +201,8 @@ class Outlook:
         self._surveys.append(survey)
         self._filter_surveys.append(survey)
         self.filters.append((plugin, survey))
+        if is_conflicting(plugin) and self.conflict is None and (why := plugin.conflict_of(survey)):
+            self.conflict = (plugin.name, why)
 
     def _follow(self, moves: Sequence[Move]) -> None:
         rows = np.array([moves[0].row] if len(moves) == 1 else sorted({move.row for move in moves}), np.int64)

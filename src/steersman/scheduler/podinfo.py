@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from steersman.loop.volumes import claim_names
 from steersman.machinery import quantity
 from steersman.machinery.meta import Key, Obj, is_deleting, key_of, labels_of, namespace_of, uid_of
 from steersman.scheduler.relations import NO_TERMS, Constraint, Group, Terms, constraints_of, terms_of
@@ -126,12 +127,17 @@ def _keep(shared: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
 
 
 def signature_of(pod: Obj) -> bytes:
-    """All of a spec that plugins look at. Names, mounts and environment differ between replicas and matter to none of them."""
+    """All of a spec that plugins look at. Names, mounts and environment differ between replicas and matter to none of them.
+
+    Claims do matter: what one asks of a node is its own.
+    """
     spec = pod["spec"]
     parts = [spec.get(part) for part in _SPEC_PARTS]
     for section in ("containers", "initContainers"):
         parts.append([[container.get(part) for part in _CONTAINER_PARTS] for container in spec.get(section) or ()])
     parts.append([volume["image"] for volume in spec.get("volumes") or () if volume.get("image")])
+    if claims := list(claim_names(pod)):
+        parts.append([namespace_of(pod), claims])
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     parts.append([[status.get("name"), status.get("allocatedResources"), status.get("resources")] for status in statuses])
     return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

@@ -17,12 +17,14 @@ from steersman.scheduler.plugins.pod_topology_spread.plugin import PodTopologySp
 from steersman.scheduler.plugins.priority_sort import PrioritySort
 from steersman.scheduler.plugins.scheduling_gates import SchedulingGates
 from steersman.scheduler.plugins.taint_toleration import TaintToleration
+from steersman.scheduler.plugins.volume_binding import VolumeBinding
 
 DEFAULT_SCHEDULER = "default-scheduler"
 
 
 def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
     spread, affinity, preemption = PodTopologySpread(), InterPodAffinity(), DefaultPreemption()
+    volumes = VolumeBinding()
     return Profile(
         scheduler_name=scheduler_name,
         queue_sort=PrioritySort(),
@@ -35,6 +37,7 @@ def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
             NodeAffinity(),
             NodePorts(),
             NodeResourcesFit(),
+            volumes,
             spread,
             affinity,
         ),
@@ -48,4 +51,5 @@ def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
             NodeResourcesBalancedAllocation(),
             ImageLocality(),
         ),
+        pre_bind=volumes,
     )

@@ -30,6 +30,7 @@ from steersman.scheduler.happenings import assigned_pod_events, node_events, wai
 from steersman.scheduler.nodetable import NodeTable
 from steersman.scheduler.nominations import Nominations
 from steersman.scheduler.podinfo import PodInfo, PodInfos
+from steersman.scheduler.prebinding import PreBinding
 from steersman.scheduler.preemption import Decision
 from steersman.scheduler.profiles import default_profile
 from steersman.scheduler.queue import QueuedPod, SchedulingQueue, spec_changed
@@ -73,12 +74,13 @@ class Scheduler:
         self.nominations = Nominations()
         self._infos = PodInfos()
         self._around = Surroundings()
-        self._watch = SurroundingsWatch(client, clock, self._around)
+        self._watch = SurroundingsWatch(client, clock, self._around, self._storage_changed)
         self._cycle = Cycle(profile, self.table, rng, self._around, self.nominations)
         self._evictions = Evictions(client, clock, recorder, profile.scheduler_name, self._evicted)
         self._nodes = Informer(client, NODES, clock=clock)
         # Pods that have ended hold nothing, so they are not even listed.
         self._pods = Informer(client, PODS, clock=clock, field_selector="status.phase!=Succeeded,status.phase!=Failed")
+        self._prebinding = PreBinding(client, clock, self._around, lambda name: self._nodes.get("", name), self._prebound)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
         self._wake = asyncio.Event()
@@ -91,7 +93,7 @@ class Scheduler:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             informers = (self._nodes.run, self._pods.run, self._watch.run)
-            for work in (*informers, self._recorder.run, self._verdict_keys.run, self._evictions.run):
+            for work in (*informers, self._recorder.run, self._verdict_keys.run, self._evictions.run, self._prebinding.run):
                 group.create_task(work())
             for synced in (self._nodes.synced, self._pods.synced, self._watch.synced):
                 await synced.wait()
@@ -106,6 +108,7 @@ class Scheduler:
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:
             self.table.remove_node(name_of(old or {}))
+            self._prebinding.changed()
         elif not self.table.set_node(new):
             return
         for event in node_events(old, new):
@@ -147,12 +150,17 @@ class Scheduler:
         placed = self.table.node_of(uid) is not None
         self.table.remove_pod(uid)
         self._unsent.pop(uid, None)
+        self._prebinding.drop(uid)
         if self.nominations.remove(uid) or placed:
             self._happened(Event(Happening.ASSIGNED_POD_DELETE, pod, None))
 
     def _happened(self, event: Event) -> None:
         self.queue.happened(event, self._clock.monotonic())
         self._wake.set()
+
+    def _storage_changed(self, event: Event) -> None:
+        self._prebinding.changed()
+        self._happened(event)
 
     # --- deciding --------------------------------------------------------------------------------------------------
 
@@ -194,7 +202,10 @@ class Scheduler:
             self.nominations.remove(info.uid)
             self.table.add_pod(info, outcome.node)
             self._unsent[info.uid] = queued
-            self._bindings.put_nowait((queued, outcome.node))
+            if outcome.plan is None:
+                self._bindings.put_nowait((queued, outcome.node))
+            else:
+                self._prebinding.add(queued, outcome.plan)
             return True
         preemption = self._preemption(info, outcome.decision)
         self.queue.reject(queued, outcome.plugins, self._clock.monotonic())
@@ -229,6 +240,7 @@ class Scheduler:
         queued = self._unsent.pop(victim.uid, None)
         if queued is None:
             return False
+        self._prebinding.drop(victim.uid)
         self.table.remove_pod(victim.uid)
         self.queue.fail(queued, now_s)
         self._happened(Event(Happening.ASSIGNED_POD_DELETE, victim.obj, None))
@@ -244,6 +256,16 @@ class Scheduler:
         self._wake.set()
 
     # --- binding ---------------------------------------------------------------------------------------------------
+
+    def _prebound(self, queued: QueuedPod, node: str, error: Exception | None) -> None:
+        """Its volumes are there, or will not be. It may have been deleted or displaced meanwhile."""
+        if self._unsent.get(queued.info.uid) is not queued:
+            return
+        if error is None:
+            self._bindings.put_nowait((queued, node))
+        else:
+            del self._unsent[queued.info.uid]
+            self._give_back(queued, error, f'running PreBind plugin "VolumeBinding": binding volumes: {error}')
 
     async def _bind_all(self) -> None:
         while True:
@@ -270,6 +292,11 @@ class Scheduler:
         if seen is not None and uid_of(seen) == info.uid and seen["spec"].get("nodeName"):
             # The binding was made, only its answer was lost; or somebody else made one.
             return
+        self._give_back(queued, error, f"binding rejected: {error}")
+
+    def _give_back(self, queued: QueuedPod, error: Exception, message: str) -> None:
+        """The place that was taken is free again, and the pod is tried once more after a while."""
+        info = queued.info
         log.warning("binding failed pod=%s/%s error=%s", *info.key, error)
         self.table.remove_pod(info.uid)
         self._happened(Event(Happening.ASSIGNED_POD_DELETE, info.obj, None))
@@ -277,7 +304,7 @@ class Scheduler:
         self._wake.set()
         self.nominations.remove(info.uid)
         if not isinstance(error, NotFound):
-            self._tell(info, conditions.ERROR, f"binding rejected: {error}")
+            self._tell(info, conditions.ERROR, message)
 
     # --- telling ---------------------------------------------------------------------------------------------------
 

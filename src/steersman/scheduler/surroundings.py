@@ -1,4 +1,5 @@
-"""What of the cluster besides nodes and pods matters to scheduling: namespaces' labels, what selects pods, disruption budgets.
+"""What of the cluster besides nodes and pods matters to scheduling: namespaces' labels, what selects pods, disruption budgets,
+claims and volumes.
 
 Pure; filled by run.py. Of each object only what is looked at is kept.
 """
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from steersman.machinery.labels import Requirement, Selector, everything, from_label_selector, from_map
 from steersman.machinery.meta import Key, Obj, controller_of, key_of, labels_of, name_of
 from steersman.scheduler.podinfo import PodInfo
+from steersman.scheduler.volumes import Plan, Volumes
 
 SERVICE, REPLICATION_CONTROLLER, REPLICA_SET, STATEFUL_SET = "Service", "ReplicationController", "ReplicaSet", "StatefulSet"
 
@@ -27,6 +29,12 @@ class Surroundings:
         self._owners: dict[str, dict[Key, Selector]] = {kind: {} for kind in (REPLICATION_CONTROLLER, REPLICA_SET, STATEFUL_SET)}
         self._budgets: dict[str, dict[str, Obj]] = {}
         self.budgets_version = 0
+        self.volumes = Volumes()
+        self._setters = {
+            "PersistentVolumeClaim": self.volumes.set_claim,
+            "PersistentVolume": self.volumes.set_volume,
+            "StorageClass": self.volumes.set_class,
+        }
 
     # --- filling ---------------------------------------------------------------------------------------------------
 
@@ -65,6 +73,19 @@ class Surroundings:
         budgets.pop(name, None)
         if new is not None:
             budgets[name] = new
+
+    def set_storage(self, kind: str, old: Obj | None, new: Obj | None) -> None:
+        """A claim, volume or storage class."""
+        if self._setters[kind](old, new):
+            self.version += 1
+
+    def promise(self, plan: Plan) -> None:
+        self.volumes.promise(plan)
+        self.version += 1
+
+    def take_back(self, plan: Plan) -> None:
+        self.volumes.take_back(plan)
+        self.version += 1
 
     # --- asking ----------------------------------------------------------------------------------------------------
 

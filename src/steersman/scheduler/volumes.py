@@ -1,0 +1,315 @@
+"""Claims, volumes and storage classes as the scheduler sees them: what a pod's claims ask of its node, and what is promised.
+
+A pod's volumes decide where it may go (bound ones have a place), and where it goes decides what claims that wait for their
+first consumer get. What was decided but is not yet written stands here as a promise, so that no two pods get one volume.
+Pure. Source: upstream plugins/volumebinding (binder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from steersman.loop.volumes import (
+    BOUND_BY_CONTROLLER,
+    NO_PROVISIONER,
+    SELECTED_NODE,
+    claim_names,
+    class_of,
+    closeness,
+    is_bound,
+    may_serve,
+    not_owner,
+    requested,
+    waits_for_consumer,
+)
+from steersman.machinery.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    controller_of,
+    dig,
+    is_deleting,
+    key_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    uid_of,
+)
+from steersman.scheduler.columns import ALL, Bools, Ints, Rows
+from steersman.scheduler.nodeselector import any_term_matches_rows, term_matches_node
+from steersman.scheduler.nodetable import NodeTable
+from steersman.scheduler.podinfo import PodInfo
+
+_K = TypeVar("_K")
+
+UNBOUND_IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
+PROVISION, NOTHING = -1, -2
+"""Choices beside a volume's place in the list: to have one made; there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A claim that waits for its consumer's node. `candidates`: names of volumes, closest first."""
+
+    claim: Key
+    candidates: tuple[str, ...]
+    class_name: str
+    selected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a pod's claims ask. `conflict`: why no node will do; `missing`: a claim's volume does not exist."""
+
+    conflict: str = ""
+    missing: bool = False
+    bound: tuple[str, ...] = ()
+    unbound: tuple[Unbound, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to be written and to come true before a pod may be bound to the node."""
+
+    node: str
+    claims: tuple[Key, ...]
+    volumes: Mapping[Key, str]
+    """Claims that get a volume which is there; the others have one made."""
+
+
+class Volumes:
+    """Objects by key; older versions than those held are passed over, as answers to writes come before the watch does."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Key, Obj] = {}
+        self.volumes: dict[str, Obj] = {}
+        self.classes: dict[str, Obj] = {}
+        self._promised: dict[str, Key] = {}
+        self._selected: dict[Key, str] = {}
+
+    # --- filling ---------------------------------------------------------------------------------------------------
+
+    def set_claim(self, old: Obj | None, new: Obj | None) -> bool:
+        """Whether anything changed that matters."""
+        return _keep(self.claims, key_of(new or old or {}), new)
+
+    def set_volume(self, old: Obj | None, new: Obj | None) -> bool:
+        return _keep(self.volumes, name_of(new or old or {}), new)
+
+    def set_class(self, old: Obj | None, new: Obj | None) -> bool:
+        return _keep(self.classes, name_of(new or old or {}), new)
+
+    def promise(self, plan: Plan) -> None:
+        for claim in plan.claims:
+            self._selected[claim] = plan.node
+        for claim, volume in plan.volumes.items():
+            self._promised[volume] = claim
+
+    def take_back(self, plan: Plan) -> None:
+        """The promise is kept, or given up."""
+        for claim in plan.claims:
+            self._selected.pop(claim, None)
+        for volume in plan.volumes.values():
+            self._promised.pop(volume, None)
+
+    # --- what a pod asks -------------------------------------------------------------------------------------------
+
+    def question(self, pod: PodInfo) -> Question | None:
+        """None: its volumes have no claims."""
+        bound: list[str] = []
+        unbound: list[Obj] = []
+        immediate = missing = False
+        namespace, found_any = pod.group.namespace, False
+        for name in claim_names(pod.obj):
+            found_any = True
+            claim = self.claims.get((namespace, name))
+            if why := _unusable(pod.obj, claim, name):
+                return Question(conflict=why)
+            if claim is None:
+                continue
+            if is_bound(claim):
+                volume = claim["spec"]["volumeName"]
+                missing = missing or volume not in self.volumes
+                bound.append(volume)
+            elif dig(claim, "spec", "volumeName") or not waits_for_consumer(self.classes.get(class_of(claim))):
+                immediate = True
+            else:
+                unbound.append(claim)
+        if immediate:
+            return Question(conflict=UNBOUND_IMMEDIATE)
+        if not found_any:
+            return None
+        # Small ones first: they must not take what only fits the large ones.
+        unbound.sort(key=lambda claim: (requested(claim).nano, name_of(claim)))
+        return Question(missing=missing, bound=tuple(bound), unbound=tuple(map(self._unbound, unbound)))
+
+    def _unbound(self, claim: Obj) -> Unbound:
+        key = key_of(claim)
+        selected = self._selected.get(key) or annotations_of(claim).get(SELECTED_NODE) or ""
+        found = [volume for volume in self.volumes.values() if may_serve(volume, claim) and self._is_free(volume, key)]
+        reserved = [volume for volume in found if dig(volume, "spec", "claimRef") is not None]
+        found = sorted(reserved or found, key=closeness)
+        return Unbound(key, tuple(name_of(volume) for volume in found), class_of(claim), selected)
+
+    def _is_free(self, volume: Obj, claim: Key) -> bool:
+        return self._promised.get(name_of(volume), claim) == claim
+
+    # --- what comes of it ------------------------------------------------------------------------------------------
+
+    def plan(self, pod: PodInfo, node: str, table: NodeTable) -> Plan | None:
+        """What must be done for the pod's claims now that it goes to the node; None if nothing."""
+        question, row = self.question(pod), table.row(node)
+        if question is None or row is None or not question.unbound:
+            return None
+        choices = Placing(question, self, table, np.array([row])).choices
+        volumes = {
+            item.claim: item.candidates[int(choice[0])] for item, choice in zip(question.unbound, choices) if int(choice[0]) >= 0
+        }
+        return Plan(node, tuple(item.claim for item in question.unbound), volumes)
+
+    def reservation(self, claim: Obj, volume: str) -> Obj | None:
+        """The patch that keeps a volume for a claim; the binder does the rest. None if it is kept already."""
+        held = self.volumes.get(volume)
+        if held is None or (dig(held, "spec", "claimRef", default={}).get("uid") == uid_of(claim)):
+            return None
+        ref = {
+            "kind": "PersistentVolumeClaim",
+            "apiVersion": "v1",
+            "namespace": namespace_of(claim),
+            "name": name_of(claim),
+            "uid": uid_of(claim),
+            "resourceVersion": claim["metadata"]["resourceVersion"],
+        }
+        metadata: Obj = {"resourceVersion": held["metadata"]["resourceVersion"]}
+        if dig(held, "spec", "claimRef") is None:
+            metadata["annotations"] = {BOUND_BY_CONTROLLER: "yes"}
+        return {"metadata": metadata, "spec": {"claimRef": ref}}
+
+    def unfinished(self, plan: Plan, node: Obj) -> bool:
+        """Whether there is still something to wait for. Raises ValueError when it will not come true."""
+        waiting = False
+        for key in plan.claims:
+            claim = self.claims.get(key)
+            if claim is None:
+                raise ValueError(f'persistentvolumeclaim "{key[1]}" not found')
+            if not is_bound(claim):
+                if key not in plan.volumes and annotations_of(claim).get(SELECTED_NODE) != plan.node:
+                    raise ValueError(f'provisioning failed for PVC "{key[1]}"')
+                waiting = True
+                continue
+            volume = self.volumes.get(claim["spec"]["volumeName"])
+            if volume is None:
+                waiting = True
+            elif not _reaches(volume, node):
+                raise ValueError(f'pv "{name_of(volume)}" node affinity doesn\'t match node "{plan.node}"')
+        return waiting
+
+
+class Placing:
+    """What each row says to a question: `unreached`: a bound volume is elsewhere; `lacking`: a claim would get nothing."""
+
+    def __init__(self, question: Question, volumes: Volumes, table: NodeTable, rows: Rows = ALL) -> None:
+        self._volumes, self._table, self._rows = volumes, table, rows
+        size = table.size_of(rows)
+        self.unreached: Bools = np.zeros(size, np.bool_)
+        for name in question.bound:
+            self.unreached |= ~self._reached_from(name)
+        self.lacking: Bools = np.zeros(size, np.bool_)
+        self.choices: list[Ints] = []
+        taken: dict[str, Bools] = {}
+        for item in question.unbound:
+            choice = self._choose(item, taken)
+            self.choices.append(choice)
+            self.lacking |= choice == NOTHING
+
+    def _choose(self, item: Unbound, taken: dict[str, Bools]) -> Ints:
+        size = self._table.size_of(self._rows)
+        choice: Ints = np.full(size, NOTHING, np.int64)
+        if item.selected:
+            # Its volume is being made there already.
+            only = self._named(item.selected)
+            choice[only] = PROVISION
+            return choice
+        for place, name in enumerate(item.candidates):
+            free = (choice == NOTHING) & self._reached_from(name)
+            if name in taken:
+                free &= ~taken[name]
+            choice[free] = place
+            taken[name] = taken.get(name, np.zeros(size, np.bool_)) | free
+        choice[(choice == NOTHING) & self._provided(item.class_name)] = PROVISION
+        return choice
+
+    def _named(self, node: str) -> Bools:
+        named: Bools = np.zeros(self._table.count, np.bool_)
+        if (row := self._table.row(node)) is not None:
+            named[row] = True
+        result: Bools = named[self._rows]
+        return result
+
+    def _reached_from(self, name: str) -> Bools:
+        volume = self._volumes.volumes.get(name)
+        terms = dig(volume, "spec", "nodeAffinity", "required", "nodeSelectorTerms") if volume is not None else None
+        if terms is None:
+            return np.ones(self._table.size_of(self._rows), np.bool_)
+        return any_term_matches_rows(terms, self._table, self._rows)
+
+    def _provided(self, class_name: str) -> Bools:
+        """Where a volume of the class can be made."""
+        found = self._volumes.classes.get(class_name) or {}
+        if found.get("provisioner") in (None, "", NO_PROVISIONER):
+            return np.zeros(self._table.size_of(self._rows), np.bool_)
+        terms = _selector_terms(found.get("allowedTopologies") or ())
+        if not terms:
+            return np.ones(self._table.size_of(self._rows), np.bool_)
+        return any_term_matches_rows(terms, self._table, self._rows)
+
+
+def _selector_terms(topologies: Sequence[Obj]) -> list[Obj]:
+    """TopologySelectorTerms as node selector terms."""
+    return [
+        {
+            "matchExpressions": [
+                {"key": each["key"], "operator": "In", "values": each["values"]} for each in term["matchLabelExpressions"]
+            ]
+        }
+        for term in topologies
+        if term.get("matchLabelExpressions")
+    ]
+
+
+def _unusable(pod: Obj, claim: Obj | None, name: str) -> str:
+    """Why a claim of that name keeps the pod from any node."""
+    ephemeral = any(
+        item.get("ephemeral") is not None and f"{name_of(pod)}-{item['name']}" == name for item in pod["spec"]["volumes"]
+    )
+    if claim is None and ephemeral:
+        return f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
+    if claim is None:
+        return f'persistentvolumeclaim "{name}" not found'
+    if dig(claim, "status", "phase") == "Lost":
+        gone = dig(claim, "spec", "volumeName", default="")
+        return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{gone}"'
+    if is_deleting(claim):
+        return f'persistentvolumeclaim "{name}" is being deleted'
+    if ephemeral and (controller_of(claim) or {}).get("uid") != uid_of(pod):
+        return not_owner(claim, pod)
+    return ""
+
+
+def _reaches(volume: Obj, node: Obj) -> bool:
+    terms = dig(volume, "spec", "nodeAffinity", "required", "nodeSelectorTerms")
+    return terms is None or any(term_matches_node(term, node) for term in terms)
+
+
+def _keep(held: dict[_K, Obj], key: _K, new: Obj | None) -> bool:
+    old = held.get(key)
+    if new is None:
+        return held.pop(key, None) is not None
+    if old is not None and uid_of(old) == uid_of(new) and resource_version_of(new) <= resource_version_of(old):
+        return False
+    held[key] = new
+    return True
