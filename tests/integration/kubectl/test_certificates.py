@@ -64,10 +64,10 @@ def test_tokens_are_made_listed_and_deleted(served: tuple[Path, str, Path], caps
     # The pin, computed as the OpenSSL recipe of kubeadm's documentation does.
     ca = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()).public_key()
     info = ca.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    line = said("create", "fedcba.0123456789abcdef", "--print-join-command")
+    line = said("create", "fedcba.0123456789abcdef", "--with-pin")
     pin = hashlib.sha256(info).hexdigest()
     server = server.removeprefix("https://")
-    assert line == f"steersman join {server} --token fedcba.0123456789abcdef --discovery-token-ca-cert-hash sha256:{pin}\n"
+    assert line == f"fedcba.0123456789abcdef {server} sha256:{pin}\n"
 
     assert said("delete", made, "abcdef", "fedcba").splitlines() == [
         f'bootstrap token "{one}" deleted' for one in (made[:6], "abcdef", "fedcba")

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--usages", default=",".join(bootstraptokens.USAGES), help="signing, authentication or both")
     create.add_argument("--groups", default=NODE_TOKENS, help="what its holder belongs to")
     create.add_argument("--description", default="")
-    create.add_argument("--print-join-command", action="store_true", help="print all that a joining node needs to be told")
+    create.add_argument("--with-pin", action="store_true", help="print where the cluster is and its CA's pin behind the token")
     listed = actions.add_parser("list", help="list the tokens")
     delete = actions.add_parser("delete", help="delete tokens, by id or whole")
     delete.add_argument("token", nargs="+")
@@ -64,7 +64,7 @@ async def _run(args: argparse.Namespace, config: Path, clock: Clock) -> int:
         if args.action == "create":
             token = wanted(args, clock.now())
             await create(client, token)
-            print(join_command(config, token) if args.print_join_command else token.text)
+            print(with_pin(config, token) if args.with_pin else token.text)
         elif args.action == "list":
             print(table(await found(client), clock.now()))
         else:
@@ -132,8 +132,8 @@ async def delete(client: Client, text: str) -> str:
     return token_id
 
 
-def join_command(config: Path, token: BootstrapToken) -> str:
-    """Where the cluster is, the token, and the pin of the CA by which a node knows that it talks to this cluster."""
+def with_pin(config: Path, token: BootstrapToken) -> str:
+    """The token, where the cluster is, and the pin of the CA by which a node knows that it talks to this cluster."""
     from urllib.parse import urlsplit
 
     from steersman.client import kubeconfig
@@ -144,7 +144,7 @@ def join_command(config: Path, token: BootstrapToken) -> str:
         raise SettingsError(f"{config} names no CA, which joining nodes would have to know")
     ca = connection.ca.read_bytes() if isinstance(connection.ca, Path) else connection.ca
     server = urlsplit(connection.server).netloc
-    return f"steersman join {server} --token {token.text} --discovery-token-ca-cert-hash {pki.pin(ca)}"
+    return f"{token.text} {server} {pki.pin(ca)}"
 
 
 def table(tokens: Sequence[BootstrapToken], now: datetime) -> str:
