@@ -1,4 +1,4 @@
-"""NodeRestriction: a kubelet writes only its own Node, Lease, CSINode and the pods bound to it, and asks for its own certificates.
+"""NodeRestriction: a kubelet writes only its own Node, Lease, CSINode and the pods bound to it, and asks for its certificates.
 
 Source: upstream plugin/pkg/admission/noderestriction. Reading is the node authorizer's matter. Pods: node_restriction_pods.py.
 """
