@@ -10,7 +10,7 @@ from tests.unit.controllers.world import START, World
 from steersman.api.resources import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
 from steersman.controllers import endpoints, endpointslice, endpointslicemirroring
 from steersman.loop.slices import port_key
-from steersman.loop.spec import Create, Delete, Emit, Update
+from steersman.loop.spec import Call, Create, Delete, Emit, Update
 from steersman.machinery.meta import Obj, annotations_of, format_time, labels_of, name_of, uid_of
 
 
