@@ -1,7 +1,7 @@
 """What must come true between the choice of a node and the binding: a pod's claims get their volumes there.
 
 The scheduler only says which (a volume kept for a claim, a node named to the provisioner); binder and provisioner do the
-rest, and the pod waits. Not here: the choice (volumes.py). Source: upstream plugins/volumebinding (Reserve, PreBind).
+rest, and the pod waits. Not here: the choice (placing.py). Source: upstream plugins/volumebinding (Reserve, PreBind).
 """
 
 from __future__ import annotations

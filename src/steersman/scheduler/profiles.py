@@ -18,6 +18,7 @@ from steersman.scheduler.plugins.priority_sort import PrioritySort
 from steersman.scheduler.plugins.scheduling_gates import SchedulingGates
 from steersman.scheduler.plugins.taint_toleration import TaintToleration
 from steersman.scheduler.plugins.volume_binding import VolumeBinding
+from steersman.scheduler.plugins.volume_zone import VolumeZone
 
 DEFAULT_SCHEDULER = "default-scheduler"
 
@@ -38,6 +39,7 @@ def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
             NodePorts(),
             NodeResourcesFit(),
             volumes,
+            VolumeZone(),
             spread,
             affinity,
         ),

@@ -2,20 +2,17 @@
 
 A pod's volumes decide where it may go (bound ones have a place), and where it goes decides what claims that wait for their
 first consumer get. What was decided but is not yet written stands here as a promise, so that no two pods get one volume.
-Pure. Source: upstream plugins/volumebinding (binder).
+Pure. Not here: what each node says to it (placing.py). Source: upstream plugins/volumebinding (binder).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from steersman.loop.volumes import (
     BOUND_BY_CONTROLLER,
-    NO_PROVISIONER,
     SELECTED_NODE,
     claim_names,
     class_of,
@@ -39,16 +36,12 @@ from steersman.machinery.meta import (
     resource_version_of,
     uid_of,
 )
-from steersman.scheduler.columns import ALL, Bools, Ints, Rows
-from steersman.scheduler.nodeselector import any_term_matches_rows, term_matches_node
-from steersman.scheduler.nodetable import NodeTable
+from steersman.scheduler.nodeselector import term_matches_node
 from steersman.scheduler.podinfo import PodInfo
 
 _K = TypeVar("_K")
 
 UNBOUND_IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
-PROVISION, NOTHING = -1, -2
-"""Choices beside a volume's place in the list: to have one made; there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +151,7 @@ class Volumes:
     def _is_free(self, volume: Obj, claim: Key) -> bool:
         return self._promised.get(name_of(volume), claim) == claim
 
-    # --- what comes of it ------------------------------------------------------------------------------------------
-
-    def plan(self, pod: PodInfo, node: str, table: NodeTable) -> Plan | None:
-        """What must be done for the pod's claims now that it goes to the node; None if nothing."""
-        question, row = self.question(pod), table.row(node)
-        if question is None or row is None or not question.unbound:
-            return None
-        choices = Placing(question, self, table, np.array([row])).choices
-        volumes = {
-            item.claim: item.candidates[int(choice[0])] for item, choice in zip(question.unbound, choices) if int(choice[0]) >= 0
-        }
-        return Plan(node, tuple(item.claim for item in question.unbound), volumes)
+    # --- carrying out a plan ---------------------------------------------------------------------------------------
 
     def reservation(self, claim: Obj, volume: str) -> Obj | None:
         """The patch that keeps a volume for a claim; the binder does the rest. None if it is kept already."""
@@ -209,76 +191,9 @@ class Volumes:
         return waiting
 
 
-class Placing:
-    """What each row says to a question: `unreached`: a bound volume is elsewhere; `lacking`: a claim would get nothing."""
-
-    def __init__(self, question: Question, volumes: Volumes, table: NodeTable, rows: Rows = ALL) -> None:
-        self._volumes, self._table, self._rows = volumes, table, rows
-        size = table.size_of(rows)
-        self.unreached: Bools = np.zeros(size, np.bool_)
-        for name in question.bound:
-            self.unreached |= ~self._reached_from(name)
-        self.lacking: Bools = np.zeros(size, np.bool_)
-        self.choices: list[Ints] = []
-        taken: dict[str, Bools] = {}
-        for item in question.unbound:
-            choice = self._choose(item, taken)
-            self.choices.append(choice)
-            self.lacking |= choice == NOTHING
-
-    def _choose(self, item: Unbound, taken: dict[str, Bools]) -> Ints:
-        size = self._table.size_of(self._rows)
-        choice: Ints = np.full(size, NOTHING, np.int64)
-        if item.selected:
-            # Its volume is being made there already.
-            only = self._named(item.selected)
-            choice[only] = PROVISION
-            return choice
-        for place, name in enumerate(item.candidates):
-            free = (choice == NOTHING) & self._reached_from(name)
-            if name in taken:
-                free &= ~taken[name]
-            choice[free] = place
-            taken[name] = taken.get(name, np.zeros(size, np.bool_)) | free
-        choice[(choice == NOTHING) & self._provided(item.class_name)] = PROVISION
-        return choice
-
-    def _named(self, node: str) -> Bools:
-        named: Bools = np.zeros(self._table.count, np.bool_)
-        if (row := self._table.row(node)) is not None:
-            named[row] = True
-        result: Bools = named[self._rows]
-        return result
-
-    def _reached_from(self, name: str) -> Bools:
-        volume = self._volumes.volumes.get(name)
-        terms = dig(volume, "spec", "nodeAffinity", "required", "nodeSelectorTerms") if volume is not None else None
-        if terms is None:
-            return np.ones(self._table.size_of(self._rows), np.bool_)
-        return any_term_matches_rows(terms, self._table, self._rows)
-
-    def _provided(self, class_name: str) -> Bools:
-        """Where a volume of the class can be made."""
-        found = self._volumes.classes.get(class_name) or {}
-        if found.get("provisioner") in (None, "", NO_PROVISIONER):
-            return np.zeros(self._table.size_of(self._rows), np.bool_)
-        terms = _selector_terms(found.get("allowedTopologies") or ())
-        if not terms:
-            return np.ones(self._table.size_of(self._rows), np.bool_)
-        return any_term_matches_rows(terms, self._table, self._rows)
-
-
-def _selector_terms(topologies: Sequence[Obj]) -> list[Obj]:
-    """TopologySelectorTerms as node selector terms."""
-    return [
-        {
-            "matchExpressions": [
-                {"key": each["key"], "operator": "In", "values": each["values"]} for each in term["matchLabelExpressions"]
-            ]
-        }
-        for term in topologies
-        if term.get("matchLabelExpressions")
-    ]
+def is_own_claim(pod: PodInfo, claim: Obj | None) -> bool:
+    """Whether the pod mounts this claim."""
+    return claim is not None and namespace_of(claim) == pod.group.namespace and name_of(claim) in claim_names(pod.obj)
 
 
 def _unusable(pod: Obj, claim: Obj | None, name: str) -> str:

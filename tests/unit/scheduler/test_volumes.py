@@ -20,6 +20,7 @@ from steersman.scheduler.profiles import default_profile
 from steersman.scheduler.run import Scheduler
 
 IMMEDIATE = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"
 
 
@@ -76,12 +77,13 @@ def claim(name: str, volume: str = "", *, storage_class: str = "late", bound: bo
     return {"metadata": metadata, "spec": spec, "status": {"phase": "Bound" if volume and bound else "Pending"}}
 
 
-def volume(name: str, host: str = "", *, storage_class: str = "late", size: str = "1Gi") -> Obj:
+def volume(name: str, host: str = "", *, storage_class: str = "late", size: str = "1Gi", zone: str = "") -> Obj:
     spec: Obj = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": size}, "storageClassName": storage_class}
     if host:
         wanted = [{"key": HOST, "operator": "In", "values": [host]}]
         spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": wanted}]}}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"phase": "Available"}}
+    labels = {ZONE: zone} if zone else {}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"phase": "Available"}}
 
 
 def storage_class(
@@ -118,7 +120,7 @@ def run(api: Api, scenario: Callable[[VirtualClock], Awaitable[None]]) -> None:
 def cluster() -> Api:
     api = Api()
     for name in ("n1", "n2"):
-        api.put(NODES, node(name, zone=f"zone-{name}"))
+        api.put(NODES, node(name, **{"zone": f"zone-{name}", ZONE: name}))
     api.put(STORAGE_CLASSES, storage_class())
     api.put(STORAGE_CLASSES, storage_class("now", mode="Immediate"))
     api.put(STORAGE_CLASSES, storage_class("hand", provisioner="kubernetes.io/no-provisioner"))
@@ -137,6 +139,8 @@ def cluster() -> Api:
             [volume("v", "n1"), volume("w", "n2")],
             "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity.",
         ),
+        ([claim("a", "v")], [volume("v", zone="n0__n2")], "n2"),
+        ([claim("a", "v")], [volume("v", zone="n0")], "0/2 nodes are available: 2 node(s) had no available volume zone."),
         ([], [], '0/2 nodes are available: persistentvolumeclaim "a" not found.'),
         ([claim("a", storage_class="now")], [], IMMEDIATE),
         ([claim("a", "v", bound=False)], [volume("v")], IMMEDIATE),
@@ -151,7 +155,7 @@ def cluster() -> Api:
             "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.",
         ),
     ],
-    ids=["bound", "two bound", "apart", "missing", "immediate", "half bound", "volume gone", "too small"],
+    ids=["bound", "two bound", "apart", "zone", "other zone", "missing", "immediate", "half bound", "volume gone", "too small"],
 )  # fmt: skip
 def test_a_pod_goes_where_its_volumes_are_or_is_told_why_not(claims: list[Obj], volumes: list[Obj], outcome: str) -> None:
     api = cluster()

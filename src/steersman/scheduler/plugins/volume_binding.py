@@ -1,4 +1,4 @@
-"""VolumeBinding: a pod goes where its volumes are, or where its claims can get some (scheduler/volumes.py).
+"""VolumeBinding: a pod goes where its volumes are, or where its claims can get some (scheduler/volumes.py, placing.py).
 
 Claims that wait for their first consumer get it here: once a node is chosen, prebinding.py writes what follows from it.
 """
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from steersman.loop.volumes import claim_names, waits_for_consumer
-from steersman.machinery.meta import name_of, namespace_of
+from steersman.loop.volumes import waits_for_consumer
 from steersman.scheduler.columns import Ints, Rows
-from steersman.scheduler.framework import Code, Event, Happening, Hint, Reasons, always
+from steersman.scheduler.framework import Code, Happening, Hint, Reasons, always
 from steersman.scheduler.nodetable import NodeTable
+from steersman.scheduler.placing import Placing, plan_of
 from steersman.scheduler.podinfo import PodInfo
 from steersman.scheduler.relations import Group, Terms
 from steersman.scheduler.surroundings import Surroundings
-from steersman.scheduler.volumes import Placing, Plan, Question
+from steersman.scheduler.volumes import Plan, Question, is_own_claim
 
 
 class Finding:
@@ -58,18 +58,13 @@ class VolumeBinding:
         )
 
     def plan(self, pod: PodInfo, node: str, table: NodeTable, around: Surroundings) -> Plan | None:
-        return around.volumes.plan(pod, node, table)
+        return plan_of(around.volumes, pod, node, table)
 
     def hints(self) -> Mapping[Happening, Hint]:
         return {
             Happening.NODE_ADD: always,
             Happening.NODE_LABEL: always,
-            Happening.CLAIM: _own_claim,
+            Happening.CLAIM: lambda pod, event: is_own_claim(pod, event.new),
             Happening.VOLUME: always,
             Happening.STORAGE_CLASS: lambda _, event: waits_for_consumer(event.new),
         }
-
-
-def _own_claim(pod: PodInfo, event: Event) -> bool:
-    claim = event.new or {}
-    return namespace_of(claim) == pod.group.namespace and name_of(claim) in claim_names(pod.obj)
