@@ -141,6 +141,7 @@ ACCOUNTS = {
     "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
     "garbage-collector-controller": "generic-garbage-collector",
     "local-path-provisioner-controller": "local-path-provisioner",
+    "horizontal-pod-autoscaler-controller": "horizontal-pod-autoscaler",
     "node-ipam-controller": "node-controller",
     "node-lifecycle-controller": "node-controller",
     "pod-garbage-collector-controller": "pod-garbage-collector",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from steersman.client.events import EventRecorder
 from steersman.client.interface import Client
-from steersman.loop.spec import Action, Call, Create, Delete, Emit, Fetch, Patch, Result, Update
+from steersman.loop.spec import Action, Call, Create, Delete, Emit, Fetch, FetchList, Patch, Result, Update
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj
 
@@ -31,7 +31,7 @@ def failed(result: Result) -> bool:
     """Whether a result calls for another try: a missing object is what Delete wanted, and an answer to Fetch."""
     if result.error is None:
         return result.skipped
-    return not (isinstance(result.error, NotFound) and isinstance(result.action, Delete | Fetch))
+    return not (isinstance(result.error, NotFound) and isinstance(result.action, Delete | Fetch | FetchList))
 
 
 def batches(actions: Sequence[Action]) -> Iterator[list[Action]]:
@@ -90,8 +90,10 @@ async def _do(action: Action, client: Client, recorder: EventRecorder, component
                 uid=action.uid,
                 resource_version=action.resource_version,
             )
-        case Fetch(resource=resource, namespace=namespace, name=name):
-            return await client.get(resource, name, namespace)
+        case Fetch(resource=resource, namespace=namespace, name=name, subresource=subresource):
+            return await client.get(resource, name, namespace, subresource=subresource)
+        case FetchList(resource=resource, namespace=namespace, label_selector=selector):
+            return await client.list(resource, namespace, label_selector=selector)
         case Emit():
             recorder.event(
                 action.about,

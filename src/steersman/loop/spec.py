@@ -95,6 +95,16 @@ class Fetch:
     resource: Resource
     namespace: str
     name: str
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchList:
+    """A live LIST, of what cannot be watched (metrics). The result's obj is the List; its error may be NotFound: not served."""
+
+    resource: Resource
+    namespace: str
+    label_selector: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ class Call:
     do: Callable[[], Awaitable[Any]]
 
 
-Action: TypeAlias = Create | Update | Patch | Delete | Fetch | Emit | Call
+Action: TypeAlias = Create | Update | Patch | Delete | Fetch | FetchList | Emit | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +150,8 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Actions in order; then `then(results)` gives more (events, status), which may go on in turn. A failed action (other
-    than NotFound for Delete and Fetch) requeues the key with back-off after `then` has run. `again_after_s`: look at the key
-    again that much later.
+    than NotFound for Delete, Fetch, FetchList) requeues the key with back-off after `then` has run. `again_after_s`: look at
+    the key again that much later.
     """
 
     actions: Sequence[Action] = ()

@@ -22,6 +22,7 @@ from steersman.loop.spec import (
     Delete,
     Emit,
     Fetch,
+    FetchList,
     Objs,
     Patch,
     Result,
@@ -30,7 +31,7 @@ from steersman.loop.spec import (
 )
 from steersman.machinery.errors import AlreadyExists, Conflict, Forbidden, NotFound, StatusError
 from steersman.machinery.gvk import Resource
-from steersman.machinery.labels import Selector
+from steersman.machinery.labels import Selector, parse
 from steersman.machinery.meta import (
     Key,
     Obj,
@@ -224,7 +225,7 @@ class World:
             return Result(action, error=error)
 
     def _carry_out(self, action: Action) -> Obj | None:
-        if not isinstance(action, Fetch):
+        if not isinstance(action, Fetch | FetchList):
             self.writes.append(action)
         match action:
             case Create():
@@ -237,6 +238,9 @@ class World:
                 return self._delete(action)
             case Fetch():
                 return copy.deepcopy(self._found(action.resource, action.namespace, action.name))
+            case FetchList():
+                chosen = parse(action.label_selector)
+                return {"items": copy.deepcopy(self.list(action.resource, action.namespace, chosen))}
             case Emit() | Call():
                 return None
 
@@ -348,7 +352,7 @@ class World:
 
 
 def _tolerated(result: Result) -> bool:
-    return isinstance(result.action, Delete | Fetch) and isinstance(result.error, NotFound)
+    return isinstance(result.action, Delete | Fetch | FetchList) and isinstance(result.error, NotFound)
 
 
 def _content(obj: Obj) -> Obj:
