@@ -71,16 +71,15 @@ class Stats:
         pod, usages = worker.pod, await self._usages(worker)
         containers = [self._container(container, usage, brief) for container, usage in usages]
         at = self._clock.now()
-        total = sum(usage.cpu_nanoseconds for _, usage in usages)
+        cpu: Obj = {"time": format_time(at), "usageCoreNanoSeconds": sum(usage.cpu_nanoseconds for _, usage in usages)}
+        rates = [each["cpu"]["usageNanoCores"] for each in containers if "usageNanoCores" in each["cpu"]]
+        if rates:
+            cpu["usageNanoCores"] = sum(rates)
         made: Obj = {
             "podRef": {"name": name_of(pod), "namespace": namespace_of(pod), "uid": worker.uid},
             "startTime": worker.status.get("startTime"),
             "containers": containers,
-            "cpu": {
-                "time": format_time(at),
-                "usageNanoCores": sum(each["cpu"].get("usageNanoCores", 0) for each in containers),
-                "usageCoreNanoSeconds": total,
-            },
+            "cpu": cpu,
             "memory": _memory(at, [usage for _, usage in usages]),
         }
         if not brief:
