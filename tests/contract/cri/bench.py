@@ -10,10 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from steersman.cri.interface import ContainerConfig, ContainerState, EventKind, RuntimeEvent, SandboxConfig
+from tests.fakes.containerd import Containerd
+
+from steersman.cri.interface import ContainerConfig, ContainerState, EventKind, Runtime, RuntimeEvent, SandboxConfig
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
+from steersman.cri.remote.calls import Endpoint
+from steersman.cri.remote.runtime import RemoteRuntime
 from steersman.machinery.clock import RealClock
+
+_SHIM_PATIENCE, _SHIM_PAUSE_S = 60, 0.05
 
 
 @dataclass(slots=True)
@@ -38,21 +44,50 @@ class LoopbackNetwork:
         return ""
 
 
+class OutsideNetwork:
+    """What a node does beside a runtime that wires pods by CNI: here, nothing."""
+
+    async def set_pod_cidr(self, pod_cidr: str, conf_dir: str) -> None:
+        return None
+
+    async def ready(self) -> str:
+        return ""
+
+
 @dataclass(slots=True)
 class Bench:
-    """One test's runtime directories. `runtime()` may be opened several times, one after the other, like restarts."""
+    """One test's runtime directories. `runtime()` may be opened several times, one after the other, like restarts.
+
+    `oci`: crun or runc below the native runtime; with `containerd` that daemon is the runtime.
+    """
 
     oci: str
     root: Path
     archive: Path
     cgroup: str
+    containerd: Containerd | None = None
     network: LoopbackNetwork = field(default_factory=LoopbackNetwork)
     clock: RealClock = field(default_factory=RealClock)
     events: list[RuntimeEvent] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @contextlib.asynccontextmanager
-    async def runtime(self) -> AsyncIterator[NativeRuntime]:
+    async def runtime(self) -> AsyncIterator[Runtime]:
+        opened = self._native() if self.containerd is None else self._remote(self.containerd)
+        async with opened as runtime, asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(runtime))
+            try:
+                yield runtime
+            finally:
+                listening.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _remote(self, containerd: Containerd) -> AsyncIterator[Runtime]:
+        async with RemoteRuntime(Endpoint(containerd.socket, self.clock), OutsideNetwork(), self.clock) as runtime:
+            yield runtime
+
+    @contextlib.asynccontextmanager
+    async def _native(self) -> AsyncIterator[Runtime]:
         images = NativeImages(str(self.root / "state"), self.clock)
         if images.find("busybox") is None:
             await images.load(str(self.archive))
@@ -64,14 +99,10 @@ class Bench:
             clock=self.clock,
             oci_runtime=self.oci,
         )
-        async with runtime, asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(runtime))
-            try:
-                yield runtime
-            finally:
-                listening.cancel()
+        async with runtime:
+            yield runtime
 
-    async def _listen(self, runtime: NativeRuntime) -> None:
+    async def _listen(self, runtime: Runtime) -> None:
         async for event in runtime.events():
             async with self.news:
                 self.events.append(event)
@@ -82,7 +113,7 @@ class Bench:
         async with self.news:
             await self.news.wait_for(lambda: any((event.kind, event.container_id) == (kind, identity) for event in self.events))
 
-    async def ended(self, runtime: NativeRuntime, container: str) -> None:
+    async def ended(self, runtime: Runtime, container: str) -> None:
         if (await runtime.container_status(container)).state is not ContainerState.EXITED:
             await self.event(EventKind.STOPPED, container)
 
@@ -90,7 +121,7 @@ class Bench:
         config = SandboxConfig(name=name, uid=f"uid-{name}", namespace="default", hostname=name, cgroup_parent=self.cgroup)
         return replace(config, log_directory=str(self.root / "logs" / name), **more)
 
-    async def started(self, runtime: NativeRuntime, config: ContainerConfig, pod: SandboxConfig | None = None) -> tuple[str, str]:
+    async def started(self, runtime: Runtime, config: ContainerConfig, pod: SandboxConfig | None = None) -> tuple[str, str]:
         """(sandbox, container) of a container running in a pod, which is made if need be."""
         pod = pod or self.pod()
         sandbox = await runtime.run_pod_sandbox(pod)
@@ -98,7 +129,7 @@ class Bench:
         await runtime.start_container(container)
         return sandbox, container
 
-    async def output(self, runtime: NativeRuntime, config: ContainerConfig, pod: SandboxConfig | None = None) -> list[str]:
+    async def output(self, runtime: Runtime, config: ContainerConfig, pod: SandboxConfig | None = None) -> list[str]:
         """What a container writes until it ends."""
         _, container = await self.started(runtime, config, pod)
         await self.ended(runtime, container)
@@ -109,6 +140,13 @@ class Bench:
         lines = (self.root / "logs" / "pod" / name / "0.log").read_text().splitlines()
         return [(stream, tag, text) for _, stream, tag, text in (line.split(" ", 3) for line in lines)]
 
+    def attached(self) -> list[str]:
+        """The sandboxes that were given a network."""
+        return self.network.attached if self.containerd is None else self.containerd.network_calls("ADD")
+
+    def detached(self) -> list[str]:
+        return self.network.detached if self.containerd is None else self.containerd.network_calls("DEL")
+
     async def remove_everything(self) -> None:
         async with self.runtime() as runtime:
             for sandbox in await runtime.list_pod_sandboxes():
@@ -116,8 +154,16 @@ class Bench:
             for container in await runtime.list_containers():
                 await runtime.remove_container(container.id)
 
-    def leftovers(self) -> list[str]:
+    async def leftovers(self) -> list[str]:
         """Mounts, processes, control groups and files that name this test and should be gone."""
+        for _ in range(_SHIM_PATIENCE if self.containerd else 0):
+            # containerd's shims end a moment after their pods.
+            if not self._leftovers():
+                break
+            await self.clock.sleep(_SHIM_PAUSE_S)
+        return self._leftovers()
+
+    def _leftovers(self) -> list[str]:
         mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.root) in line]
         processes = []
         for directory in Path("/proc").glob("[0-9]*"):
@@ -130,7 +176,8 @@ class Bench:
         groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{self.cgroup}/*/")]
         places = ("state/sandboxes", "state/containers", "state/snapshots", "run/netns", "run/bundles", "run/exits", "run/oci")
         files = [str(path) for place in places for path in (self.root / place).glob("*")]
-        return mounts + processes + groups + files
+        pods = self.containerd.leftovers() if self.containerd else []
+        return mounts + processes + groups + files + pods
 
 
 def shell(script: str, **more: Any) -> ContainerConfig:

@@ -161,7 +161,7 @@ def test_the_hosts_namespaces_can_be_asked_for(run: Run) -> None:
             script = "for n in net ipc uts pid; do readlink /proc/self/ns/$n; done"
             lines = await bench.output(runtime, shell(script, security=Security(pid=NamespaceMode.NODE)), pod)
             assert lines == [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("net", "ipc", "uts", "pid")]
-            assert bench.network.attached == []
+            assert bench.attached() == []
 
     run(scenario)
 

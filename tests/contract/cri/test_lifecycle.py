@@ -110,7 +110,7 @@ def test_calls_can_be_repeated(run: Run) -> None:
                 await runtime.stop_container(container, 0)
                 await runtime.remove_container(container)
                 await runtime.stop_pod_sandbox(sandbox)
-            assert bench.network.detached == [sandbox]
+            assert bench.detached() == [sandbox]
             assert (await runtime.pod_sandbox_status(sandbox)).state is SandboxState.NOT_READY
             for _ in range(2):
                 await runtime.remove_pod_sandbox(sandbox)
@@ -136,7 +136,7 @@ def test_stopping_a_sandbox_kills_what_runs_in_it_and_removing_takes_all(run: Ru
             await runtime.remove_pod_sandbox(sandbox)
             assert await runtime.list_containers() == []
             assert await runtime.list_pod_sandboxes() == []
-            assert bench.leftovers() == []
+            assert await bench.leftovers() == []
 
     run(scenario)
 
@@ -194,7 +194,7 @@ def test_many_pods_at_once(run: Run) -> None:
 
             sandboxes = await asyncio.gather(*(one(number) for number in range(12)))
             await asyncio.gather(*(runtime.remove_pod_sandbox(sandbox) for sandbox in sandboxes))
-            assert bench.leftovers() == []
+            assert await bench.leftovers() == []
 
     run(scenario)
 
@@ -209,6 +209,6 @@ def test_a_cancelled_sandbox_is_whole_or_gone(run: Run) -> None:
             for sandbox in await runtime.list_pod_sandboxes():
                 assert sandbox.state is SandboxState.READY
                 await runtime.remove_pod_sandbox(sandbox.id)
-            assert bench.leftovers() == []
+            assert await bench.leftovers() == []
 
     run(scenario)

@@ -82,7 +82,7 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
             assert [text for _, _, text in bench.log()] == ["up", "down"]
             for each in await runtime.list_pod_sandboxes():
                 await runtime.remove_pod_sandbox(each.id)
-            assert bench.leftovers() == []
+            assert await bench.leftovers() == []
 
     run(scenario)
 
@@ -120,6 +120,6 @@ def test_what_no_record_names_is_swept(run: Run) -> None:
         broken.mkdir()
         (broken / "record.json").write_text('{"id": "bro')
         async with bench.runtime():
-            assert bench.leftovers() == []
+            assert await bench.leftovers() == []
 
     run(scenario)

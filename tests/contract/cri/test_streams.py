@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import RuntimeFault, Terminal
-from steersman.cri.native.runtime import NativeRuntime
+from steersman.cri.interface import Runtime, RuntimeFault, Terminal
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
@@ -25,7 +24,7 @@ async def read_until(terminal: Terminal, end: bytes) -> bytes:
     return data
 
 
-async def running(runtime: NativeRuntime, container: str, command: str) -> bool:
+async def running(runtime: Runtime, container: str, command: str) -> bool:
     """Whether a process with this command line runs in the container."""
     result = await runtime.exec_sync(container, ["ps", "-o", "args"], 10)
     assert result.exit_code == 0
