@@ -26,7 +26,7 @@ COMMANDS = {
     "kubectl": Command("steersman.cluster.commands.kubectl", "run kubectl against this cluster"),
     "kubeconfig": Command("steersman.cluster.commands.kubeconfig", "print the kubeconfig's path, or merge it"),
     "token": Command("steersman.cluster.commands.token", "create, list and delete tokens that let nodes join"),
-    "image": Command("steersman.cluster.commands.image", "load, pull, list, remove and build images"),
+    "image": Command("steersman.cluster.commands.image", "load, pull, list and remove images"),
     "apiserver": Command("steersman.cluster.commands.apiserver", "run an API server alone"),
     "scheduler": Command("steersman.cluster.commands.scheduler", "run a scheduler alone"),
     "controller-manager": Command("steersman.cluster.commands.controller_manager", "run the controllers alone"),

@@ -115,6 +115,15 @@ def test_parts_killed_in_turn_under_load_cost_no_request_and_everything_converge
     assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods} == {0}
 
 
+def test_up_right_after_the_supervisor_was_killed_takes_over_while_the_old_parts_still_end(cluster: Cluster, steady: str) -> None:
+    """It used to find the lock held by the orphaned parts, start nothing, and wait in vain."""
+    before = container_ids(cluster, steady)
+    os.kill(cluster.pid("supervisor"), signal.SIGKILL)
+    cluster.up()
+    eventually(lambda: cluster.get("-n", steady, "deployment", "steady")["status"].get("availableReplicas") == 2)
+    assert container_ids(cluster, steady) == before
+
+
 def test_after_kill_9_of_everything_up_brings_the_same_cluster_and_pods_back(cluster: Cluster, steady: str) -> None:
     before = container_ids(cluster, steady)
     # The supervisor first, so that it does not start again what is killed next.

@@ -20,7 +20,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from steersman.cluster import procs
 from steersman.cluster.settings import Paths
 from steersman.machinery.clock import Clock, RealClock
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 _PR_SET_NAME, _PR_SET_PDEATHSIG = 15, 1
 _FIRST_DELAY_S, _MAX_DELAY_S, _STABLE_S = 0.05, 10.0, 30.0
 _TERM_PATIENCE_S = 20.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Supervisor:
         self._paths = paths
         self._clock = clock
         self._children = [_Child(part) for part in parts]
+        self._lock: IO[str]
 
     def run(self) -> int:
         """The body of the parent process; 0 after a clean end, 1 if another supervisor holds the lock."""
@@ -114,11 +118,23 @@ class Supervisor:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
+            self._lock = lock
+            self._see_off_predecessors()
             for child in self._children:
                 self._fork(child)
             self._watch(signals)
             lock.truncate(0)
         return 0
+
+    def _see_off_predecessors(self) -> None:
+        """Parts of a supervisor that was killed get SIGTERM by that, but may still be at it, and hold ports."""
+        deadline = self._clock.monotonic() + _TERM_PATIENCE_S
+        for child in self._children:
+            while (found := procs.find(self._paths.pid_file(child.part.name))) is not None:
+                late = self._clock.monotonic() > deadline
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(found.pid, signal.SIGKILL if late else signal.SIGTERM)
+                signal.sigtimedwait({signal.SIGCHLD}, _POLL_S)
 
     def _watch(self, signals: set[signal.Signals]) -> None:
         while True:
@@ -139,6 +155,8 @@ class Supervisor:
         child.started = self._clock.monotonic()
         child.pid = os.fork()
         if child.pid == 0:
+            # The lock must go with the supervisor: a part that outlives it for a moment must not keep others out.
+            self._lock.close()
             _run_child(child.part, self._paths, parent)
         self._paths.pid_file(child.part.name).write_text(str(child.pid))
         log.info("part started name=%s pid=%d restarts=%d", child.part.name, child.pid, child.restarts)

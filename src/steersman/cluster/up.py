@@ -28,6 +28,7 @@ from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, condition, parse_time
 
+SECURE_PORT = 6443
 _POLL_S = 0.02
 _API_PATIENCE_S = 30.0
 _NODE_PATIENCE_S = 60.0
@@ -48,7 +49,7 @@ class Choices:
 
     node_name: str = ""
     advertise_address: str = ""
-    secure_port: int = 6443
+    secure_port: int = 0
     store: str = ""
     simulated_nodes: int = 0
     load_balancer_pool: str = ""
@@ -68,7 +69,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         return ClusterSettings(
             node_name=name,
             advertise_address=address,
-            secure_port=choices.secure_port,
+            secure_port=choices.secure_port or SECURE_PORT,
             oci_runtime="" if choices.simulated_nodes else preflight.oci_runtime(),
             cluster_cidr=SIMULATED_CIDR if choices.simulated_nodes else CLUSTER_CIDR,
             cgroup_root=cgroup_root(paths),
@@ -79,6 +80,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
+        ("--secure-port", choices.secure_port, found.secure_port),
         ("--store", choices.store, found.store),
         ("--simulated-nodes", choices.simulated_nodes, found.simulated_nodes),
         ("--load-balancer-pool", choices.load_balancer_pool, found.load_balancer_pool),

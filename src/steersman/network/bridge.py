@@ -108,7 +108,7 @@ class BridgeNetwork:
         netlink = self._netlink()
         self._mtu = links.default_mtu(netlink)
         links.ensure_bridge(netlink, self._bridge, self._pool.gateway, self._pool.network.prefixlen, self._mtu)
-        links.set_sysctls(self._bridge)
+        links.set_sysctls(self._bridge, self._directory / "sysctls.json")
         self._host_ports = firewall.load(self._directory / "hostports.json")
         firewall.apply(self._cluster_cidr, self._bridge, self._host_ports)
         self._fault = ""
@@ -149,6 +149,7 @@ class BridgeNetwork:
     def _remove(self) -> None:
         firewall.remove()
         links.delete_link(self._netlink(), self._bridge)
+        links.restore_sysctls(self._directory / "sysctls.json")
         self._close_netlink()
         self._pool = None
 

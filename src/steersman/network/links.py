@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from steersman.network.netns import entered
 from steersman.network.rtnetlink import SCOPE_LINK, Netlink, NetlinkError
 
 _DEFAULT_MTU = 1500
+_IPV4 = Path("/proc/sys/net/ipv4")
 
 
 def veth_name(sandbox_id: str) -> str:
@@ -31,11 +33,13 @@ def ensure_bridge(netlink: Netlink, name: str, gateway: str, prefix_length: int,
     netlink.set_up(index)
 
 
-def set_sysctls(bridge: str) -> None:
+def set_sysctls(bridge: str, note: Path) -> None:
     """Route between pods and beyond, and do not tell pods to bypass us (ICMP redirects).
 
     With route_localnet a host port answers on 127.0.0.1 too; firewall.py keeps pods from the node's own loopback services.
+    `note`: a file for what the machine-wide ones were before.
     """
+    before: dict[str, str] = {}
     for name, value in (
         ("ip_forward", "1"),
         ("conf/all/send_redirects", "0"),
@@ -43,9 +47,22 @@ def set_sysctls(bridge: str) -> None:
         (f"conf/{bridge}/rp_filter", "0"),
         (f"conf/{bridge}/route_localnet", "1"),
     ):
-        path = Path("/proc/sys/net/ipv4") / name
-        if path.read_text().strip() != value:
+        path = _IPV4 / name
+        found = path.read_text().strip()
+        if found != value:
             path.write_text(value)
+            if bridge not in name:
+                before[name] = found
+    if before and not note.exists():
+        note.write_text(json.dumps(before))
+
+
+def restore_sysctls(note: Path) -> None:
+    """What set_sysctls changed for the whole machine is as it was."""
+    if note.exists():
+        for name, value in json.loads(note.read_text()).items():
+            (_IPV4 / name).write_text(value)
+        note.unlink()
 
 
 def default_mtu(netlink: Netlink) -> int:

@@ -25,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     paths = paths_of(args)
     settings = existing(paths)
+    if settings.simulated_nodes:
+        raise SettingsError("the example needs real containers, and this cluster's nodes are simulated")
     clock = RealClock()
     if args.image_only:
         print(asyncio.run(deploy.build_image(paths, clock, args.image_only)))

@@ -19,14 +19,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_state_dir(parser)
     parser.add_argument("--node-name", default="", help="name of this node (default: the host name)")
     parser.add_argument("--advertise-address", default="", help="this node's address (default: that of the default route)")
-    parser.add_argument("--secure-port", type=int, default=6443, help="port of the API server (default 6443)")
+    parser.add_argument("--secure-port", type=_positive, default=0, help="port of the API server (default 6443)")
     help_ = "what holds the objects, chosen at the first up: a SQLite file (default), or an etcd that is started beside"
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="", help=help_)
 
     help_ = "make a cluster of so many simulated nodes, whose containers only pretend: needs no root, fixed at the first up"
-    parser.add_argument("--simulated-nodes", type=int, default=0, metavar="N", help=help_)
+    parser.add_argument("--simulated-nodes", type=_positive, default=0, metavar="N", help=help_)
     help_ = "addresses for Services of type LoadBalancer, as 192.0.2.16/28 (default: the nodes' own), fixed at the first up"
     parser.add_argument("--load-balancer-pool", default="", metavar="RANGES", help=help_)
+
+
+def _positive(text: str) -> int:
+    """A number from 1 on, as argparse wants it said."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 65535")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
