@@ -116,8 +116,7 @@ class NativeRuntime:
         if not os.path.exists(path):
             write_atomic(path, pause_program(), mode=0o755)
         os.chmod(path, 0o755)
-        if self._oci.name == "crun":
-            settle_hybrid(f"{self._layout.root}/mounted-controllers")
+        self._settle()
 
     def _look_at(self, container_id: str) -> None:
         """Have a possible end of a container looked at, in the background."""
@@ -158,7 +157,13 @@ class NativeRuntime:
     async def update_runtime_config(self, pod_cidr: str) -> None:
         await self._network.set_pod_cidr(pod_cidr)
 
+    def _settle(self) -> None:
+        """Before every pod, as another cluster of this machine may have taken its mount back: else one small file is read."""
+        if self._oci.name == "crun":
+            settle_hybrid(f"{self._layout.root}/mounted-controllers")
+
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
+        self._settle()
         return await self._whole(self._sandboxes.run(config))
 
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
