@@ -155,10 +155,10 @@ def test_a_client_stays_with_its_pod_while_affinity_is_on(space: Space, kind: st
     def answered() -> int:
         script = f"for i in 1 2 3 4 5 6 7 8; do timeout 5 wget -qO- {url}; done"
         lines = space.exec("client", "sh", "-c", script).splitlines()
-        assert len(lines) == 8
-        return len(set(lines))
+        return len(set(lines)) if len(lines) == 8 else 0
 
-    assert answered() == 1
+    # Asked until it holds, as upstream does: the pods come behind the Service one after the other.
+    eventually(lambda: answered() == 1)
     if switching:
         space.patch(SERVICES, "s", {"spec": {"sessionAffinity": "None"}})
         eventually(lambda: answered() == 3)
