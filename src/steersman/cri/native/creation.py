@@ -5,6 +5,7 @@ Everything but the record is found by the container's id, so a crash in between 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -129,7 +130,9 @@ class Maker:
             for name in os.listdir(bundle):
                 path = f"{bundle}/{name}"
                 # Never recursively: whatever still were mounted here must not be deleted through.
-                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+                # conmon, which is ending too, removes its own pid file.
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
             os.rmdir(bundle)
         try:
             os.unlink(self.layout.exit_file(identity))
