@@ -27,6 +27,7 @@ def interfaces() -> set[str]:
 def processes() -> set[str]:
     """Processes that containers and clusters are made of."""
     names = {"conmon", "crun", "runc", "pause", "docker-registry", "busybox", "nginx", "etcd"}
+    names |= {"containerd", "containerd-shim"}
     found = set()
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:

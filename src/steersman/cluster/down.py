@@ -41,7 +41,7 @@ async def bring_down(paths: Paths, clock: Clock, progress: Progress, *, delete: 
         leftovers = (paths.run, paths.kubelet, paths.pod_logs)
     else:
         with progress.step("pods") as notes:
-            notes.append(f"{await _remove_pods(paths, settings, clock)} removed")
+            notes.append(await _remove_pods(paths, settings, clock))
         with progress.step("network, mounts, cgroups"):
             await _clean_kernel(paths, settings)
         leftovers = (paths.run, paths.kubelet / "pods", paths.state / "network")
@@ -67,26 +67,34 @@ async def _end_supervisor(paths: Paths, clock: Clock) -> bool:
     return True
 
 
-async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) -> int:
+async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) -> str:
     """Stop and remove every sandbox, all at once. Graceful ends are the API's business: `down` is the plug."""
     from steersman.cluster import node
+    from steersman.cri.interface import RuntimeFault
 
     async with node.runtime(paths, settings, clock) as parts:
-        sandboxes = await parts.runtime.list_pod_sandboxes()
+        try:
+            sandboxes = await parts.runtime.list_pod_sandboxes()
+        except RuntimeFault as fault:
+            # A containerd that is gone must not keep the cluster from going.
+            return f"left as they are: {fault}"
         async with asyncio.TaskGroup() as group:
             for sandbox in sandboxes:
                 group.create_task(parts.runtime.remove_pod_sandbox(sandbox.id))
-    return len(sandboxes)
+    return f"{len(sandboxes)} removed"
 
 
 async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
     from steersman.cri.native.cgroups import unsettle_hybrid
     from steersman.network.bridge import BridgeNetwork
+    from steersman.network.cni import CniNetwork
     from steersman.proxy import run as proxying
 
     await proxying.remove()
-    network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr)
-    await network.remove()
+    if settings.runtime == "containerd":
+        await CniNetwork(paths.state / "network", settings.cluster_cidr).remove()
+    else:
+        await BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr).remove()
     for point in mounts_under(paths.state):
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     remove_cgroups(Path("/sys/fs/cgroup"), settings.cgroup_root)

@@ -1,12 +1,17 @@
-"""A node's implementations: the native runtime with its images, the bridge network, the kubelet's settings."""
+"""A node's implementations, as its settings say, and the kubelet's settings.
+
+Either the native runtime with its images and the bridge network, or a containerd that runs beside and wires pods by CNI.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from steersman.cluster.settings import ClusterSettings, Paths
+from steersman.cri.interface import ImageService, Runtime
 from steersman.cri.native import registries
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
@@ -15,13 +20,19 @@ from steersman.machinery.clock import Clock
 from steersman.network.bridge import BridgeNetwork
 
 
+class NodeImages(ImageService, Protocol):
+    """The node's images, also from archives."""
+
+    async def load(self, path: str, /) -> list[str]:
+        """Install the images of an archive; their names. Raises RuntimeFault."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeParts:
     """What the kubelet works with."""
 
-    runtime: NativeRuntime
-    images: NativeImages
-    network: BridgeNetwork
+    runtime: Runtime
+    images: NodeImages
 
 
 def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
@@ -41,16 +52,52 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
     )
 
 
-def images(paths: Paths, clock: Clock) -> NativeImages:
+@contextlib.asynccontextmanager
+async def images(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeImages]:
     """The node's images. Raises RuntimeFault in one sentence if registries.yaml is damaged."""
+    if settings.runtime == "containerd":
+        from steersman.cri.remote.calls import Endpoint
+        from steersman.cri.remote.images import RemoteImages
+
+        remote = RemoteImages(Endpoint(settings.runtime_endpoint, clock), clock)
+        try:
+            yield remote
+        finally:
+            await remote.close()
+    else:
+        yield _native_images(paths, clock)
+
+
+def _native_images(paths: Paths, clock: Clock) -> NativeImages:
     return NativeImages(str(paths.containers), clock, registries.load(str(paths.registries)))
 
 
 @contextlib.asynccontextmanager
 async def runtime(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeParts]:
     """The runtime and what it needs, closed at the end; containers go on running."""
+    opened = _containerd if settings.runtime == "containerd" else _native
+    async with opened(paths, settings, clock) as parts:
+        yield parts
+
+
+@contextlib.asynccontextmanager
+async def _containerd(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeParts]:
+    # An optional extra: a node with the native runtime needs no gRPC.
+    from steersman.cri.remote.calls import Endpoint
+    from steersman.cri.remote.images import RemoteImages
+    from steersman.cri.remote.runtime import RemoteRuntime
+    from steersman.network.cni import CniNetwork
+
+    endpoint = Endpoint(settings.runtime_endpoint, clock)
+    network = CniNetwork(paths.state / "network", settings.cluster_cidr)
+    async with RemoteRuntime(endpoint, network, clock) as remote:
+        yield NodeParts(remote, RemoteImages(endpoint, clock))
+
+
+@contextlib.asynccontextmanager
+async def _native(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeParts]:
     network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr)
-    store = images(paths, clock)
+    store = _native_images(paths, clock)
     native = NativeRuntime(
         root=str(paths.containers),
         run_dir=str(paths.run / "containers"),
@@ -61,6 +108,6 @@ async def runtime(paths: Paths, settings: ClusterSettings, clock: Clock) -> Asyn
     )
     try:
         async with native:
-            yield NodeParts(native, store, network)
+            yield NodeParts(native, store)
     finally:
         await network.close()

@@ -9,23 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 # program -> Debian package
-_PROGRAMS = {"conmon": "conmon", "nft": "nftables", "mount": "mount", "umount": "mount"}
+_PROGRAMS = {"nft": "nftables", "mount": "mount", "umount": "mount"}
+_NATIVE_PROGRAMS = {"conmon": "conmon"}
 _OCI_RUNTIMES = ("crun", "runc")
 
 
 def problems(
     *,
+    native: bool = True,
     euid: Callable[[], int] = os.geteuid,
     which: Callable[[str], str | None] = shutil.which,
     filesystems: Path = Path("/proc/filesystems"),
     cgroups: Path = Path("/sys/fs/cgroup"),
 ) -> list[str]:
-    """Sentences, empty if a node can run here."""
+    """Sentences, empty if a node can run here. native: with our own runtime."""
     found: list[str] = []
     if euid() != 0:
         found.append("a node needs root: run it again with sudo, or without for nodes that are simulated: --simulated-nodes N")
-    missing = sorted({package for program, package in _PROGRAMS.items() if not which(program)})
-    if not any(which(runtime) for runtime in _OCI_RUNTIMES):
+    programs = {**_PROGRAMS, **(_NATIVE_PROGRAMS if native else {})}
+    missing = sorted({package for program, package in programs.items() if not which(program)})
+    if native and not any(which(runtime) for runtime in _OCI_RUNTIMES):
         missing.append("crun")
     if missing:
         found.append(f"programs are missing: apt-get install {' '.join(missing)}")
@@ -46,6 +49,18 @@ def store_problems(store: str, *, which: Callable[[str], str | None] = shutil.wh
     found = [] if which("etcd") else ["etcd is missing: apt-get install etcd-server"]
     if importlib.util.find_spec("grpc") is None:
         found.append("the Python package grpcio is missing: install steersman[etcd]")
+    return found
+
+
+def runtime_problems(runtime: str, endpoint: str) -> list[str]:
+    """Likewise, of the container runtime that was chosen."""
+    if runtime != "containerd":
+        return []
+    found = [] if Path(endpoint).is_socket() else [f"no container runtime listens at {endpoint}: start it, or name its socket"]
+    for package in ("grpc", "cri_api"):
+        if importlib.util.find_spec(package) is None:
+            found.append("the Python packages for CRI are missing: install steersman[cri]")
+            break
     return found
 
 

@@ -107,6 +107,10 @@ class ClusterSettings:
     node_ports: tuple[int, int] = (30000, 32767)
     bridge: str = "steersman0"
     cgroup_root: str = "steersman"
+    runtime: str = "native"
+    """Or "containerd": one that runs on this machine already."""
+    runtime_endpoint: str = ""
+    """Its socket."""
     oci_runtime: str = ""
     store: str = "sqlite"
     """Or "etcd": one of the cluster's own, on loopback."""

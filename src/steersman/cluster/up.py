@@ -29,6 +29,7 @@ from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, condition, parse_time
 
 SECURE_PORT = 6443
+CONTAINERD, CONTAINERD_ENDPOINT = "containerd", "/run/containerd/containerd.sock"
 _POLL_S = 0.02
 _API_PATIENCE_S = 30.0
 _NODE_PATIENCE_S = 60.0
@@ -53,6 +54,8 @@ class Choices:
     store: str = ""
     simulated_nodes: int = 0
     load_balancer_pool: str = ""
+    runtime: str = ""
+    runtime_endpoint: str = ""
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -65,12 +68,15 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         except ValueError:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
         cloud.ranges_of(choices.load_balancer_pool)
+        runtime, endpoint = _runtime(choices)
         name = choices.node_name or default_node_name()
         return ClusterSettings(
             node_name=name,
             advertise_address=address,
             secure_port=choices.secure_port or SECURE_PORT,
-            oci_runtime="" if choices.simulated_nodes else preflight.oci_runtime(),
+            runtime=runtime,
+            runtime_endpoint=endpoint,
+            oci_runtime="" if choices.simulated_nodes or runtime == CONTAINERD else preflight.oci_runtime(),
             cluster_cidr=SIMULATED_CIDR if choices.simulated_nodes else CLUSTER_CIDR,
             cgroup_root=cgroup_root(paths),
             store=choices.store or "sqlite",
@@ -84,6 +90,8 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         ("--store", choices.store, found.store),
         ("--simulated-nodes", choices.simulated_nodes, found.simulated_nodes),
         ("--load-balancer-pool", choices.load_balancer_pool, found.load_balancer_pool),
+        ("--runtime", choices.runtime, found.runtime),
+        ("--runtime-endpoint", choices.runtime_endpoint.removeprefix("unix://"), found.runtime_endpoint),
     ):
         if asked and asked != is_now:
             raise SettingsError(
@@ -91,6 +99,17 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
                 f"`steersman down --delete` removes that cluster, --state-dir makes another one"
             )
     return found
+
+
+def _runtime(choices: Choices) -> tuple[str, str]:
+    """(runtime, its socket). Raises SettingsError."""
+    if choices.runtime != CONTAINERD:
+        if choices.runtime_endpoint:
+            raise SettingsError("--runtime-endpoint names the socket of a runtime that runs already: --runtime containerd")
+        return "native", ""
+    if choices.simulated_nodes:
+        raise SettingsError("--simulated-nodes have a runtime that pretends: --runtime is not for them")
+    return CONTAINERD, choices.runtime_endpoint.removeprefix("unix://") or CONTAINERD_ENDPOINT
 
 
 def cgroup_root(paths: Paths) -> str:
@@ -103,11 +122,13 @@ def cgroup_root(paths: Paths) -> str:
 def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -> ClusterSettings:
     """Start what does not run yet and wait until the node is Ready. Raises SettingsError, UpError."""
     found = load(paths)
-    lacks = [] if choices.simulated_nodes or (found is not None and found.simulated_nodes) else preflight.problems()
+    native = (found.runtime if found else choices.runtime) != CONTAINERD
+    simulated = choices.simulated_nodes or (found is not None and found.simulated_nodes)
+    lacks = [] if simulated else preflight.problems(native=native)
     if lacks:
         raise UpError("; ".join(lacks))
     settings = decide_settings(paths, choices)
-    lacks = preflight.store_problems(settings.store)
+    lacks = preflight.store_problems(settings.store) + preflight.runtime_problems(settings.runtime, settings.runtime_endpoint)
     if lacks:
         raise UpError("; ".join(lacks))
     since = datetime.min.replace(tzinfo=UTC)

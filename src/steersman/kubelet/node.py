@@ -117,7 +117,11 @@ class NodeAgent:
         cidr = dig(found, "spec", "podCIDR", default="")
         if cidr:
             # Before the first report: a restarted kubelet must not call its node unready for want of what it can know.
-            await self._runtime.update_runtime_config(cidr)
+            try:
+                await self._runtime.update_runtime_config(cidr)
+            except RuntimeFault as error:
+                # Tried again once the node is followed.
+                log.warning("runtime did not take the pod range cidr=%s error=%s", cidr, error)
 
     async def _wanted(self) -> Obj:
         config = self._config

@@ -47,7 +47,7 @@ class LoopbackNetwork:
 class OutsideNetwork:
     """What a node does beside a runtime that wires pods by CNI: here, nothing."""
 
-    async def set_pod_cidr(self, pod_cidr: str, conf_dir: str) -> None:
+    async def set_pod_cidr(self, pod_cidr: str, conf_dir: str, bin_dir: str) -> None:
         return None
 
     async def ready(self) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.contract.cri.bench import Bench
+from tests.fakes import containerd as containerds
+from tests.fakes.containerd import Containerd
 
 from steersman.cri.native import build
 from steersman.cri.native.cgroups import Cgroups, unsettle_hybrid
@@ -27,10 +29,24 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["crun", "runc"])
+@pytest.fixture(scope="session")
+def containerd(tmp_path_factory: pytest.TempPathFactory, busybox: Path) -> Iterator[Containerd]:
+    """A containerd of these tests' own."""
+    if lacking := containerds.lacking():
+        pytest.skip(f"needs {lacking}")
+    with containerds.running(tmp_path_factory.mktemp("containerd"), [busybox]) as made:
+        yield made
+
+
+@pytest.fixture(params=["crun", "runc", "containerd"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scenario], None]]:
     """Runs a scenario on each runtime in a place of its own; afterwards nothing of it may be left on the machine."""
-    yield from _native(request.param, tmp_path, busybox)
+    if request.param != "containerd":
+        yield from _native(request.param, tmp_path, busybox)
+        return
+    daemon: Containerd = request.getfixturevalue("containerd")
+    daemon.forget_network_calls()
+    yield from _on(Bench("runc", tmp_path, busybox, _cgroup(), daemon))
 
 
 @pytest.fixture(params=["crun", "runc"])

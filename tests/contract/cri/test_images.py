@@ -204,7 +204,9 @@ def test_an_archive_with_a_changed_layer_is_refused(busybox: Path, tmp_path: Pat
     asyncio.run(scenario())
 
 
-def test_removing_an_image_spares_what_containers_stand_on(run: Callable[[Callable[[Bench], Awaitable[None]]], None]) -> None:
+def test_removing_an_image_spares_what_containers_stand_on(
+    run_native: Callable[[Callable[[Bench], Awaitable[None]]], None],
+) -> None:
     async def scenario(bench: Bench) -> None:
         state = bench.root / "state"
         async with bench.runtime() as runtime:
@@ -221,4 +223,4 @@ def test_removing_an_image_spares_what_containers_stand_on(run: Callable[[Callab
             assert os.listdir(state / "layers") == []
             await images.remove_image("busybox")
 
-    run(scenario)
+    run_native(scenario)

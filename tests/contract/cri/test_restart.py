@@ -24,9 +24,11 @@ _OWNER = """
 import asyncio, sys
 from pathlib import Path
 from tests.contract.cri.bench import Bench, shell
+from tests.fakes.containerd import Containerd
 
 async def main() -> None:
-    bench = Bench(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    containerd = Containerd(Path(sys.argv[5])) if sys.argv[5] else None
+    bench = Bench(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], containerd)
     async with bench.runtime() as runtime:
         script = "echo up; while [ ! -e /stop ]; do sleep 0.05; done; echo down; exit 4"
         sandbox, container = await bench.started(runtime, shell(script))
@@ -65,7 +67,8 @@ def test_a_restart_finds_everything_and_what_happened_meanwhile(run: Run) -> Non
 
 def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
-        argv = [sys.executable, "-c", _OWNER, bench.oci, str(bench.root), str(bench.archive), bench.cgroup]
+        daemon = str(bench.containerd.root) if bench.containerd else ""
+        argv = [sys.executable, "-c", _OWNER, bench.oci, str(bench.root), str(bench.archive), bench.cgroup, daemon]
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
         owner = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, env=env)
         assert owner.stdout is not None
@@ -87,7 +90,7 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
     run(scenario)
 
 
-def test_after_a_reboot_nothing_counts_as_alive(run: Run) -> None:
+def test_after_a_reboot_nothing_counts_as_alive(run_native: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
             sandbox, running = await bench.started(runtime, shell("sleep 1000", name="running"))
@@ -101,10 +104,10 @@ def test_after_a_reboot_nothing_counts_as_alive(run: Run) -> None:
                 status = await runtime.container_status(container)
                 assert (status.state, status.exit_code, status.reason) == (ContainerState.EXITED, 255, "Unknown")
 
-    run(scenario)
+    run_native(scenario)
 
 
-def test_what_no_record_names_is_swept(run: Run) -> None:
+def test_what_no_record_names_is_swept(run_native: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
             sandbox, running = await bench.started(runtime, shell("sleep 1000", name="running"))
@@ -122,4 +125,4 @@ def test_what_no_record_names_is_swept(run: Run) -> None:
         async with bench.runtime():
             assert await bench.leftovers() == []
 
-    run(scenario)
+    run_native(scenario)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("the example needs real containers, and this cluster's nodes are simulated")
     clock = RealClock()
     if args.image_only:
-        print(asyncio.run(deploy.build_image(paths, clock, args.image_only)))
+        print(asyncio.run(deploy.build_image(paths, settings, clock, args.image_only)))
         return 0
     asyncio.run(_show(paths, settings, clock))
     return 0
@@ -39,7 +39,7 @@ async def _show(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     progress = Progress(clock)
     async with client_for(paths.admin_kubeconfig, "example") as client:
         with progress.step("example image") as notes:
-            notes.append(await deploy.build_image(paths, clock))
+            notes.append(await deploy.build_image(paths, settings, clock))
         with progress.step("example deployment") as notes:
             await deploy.apply(client)
             await deploy.wait_available(client, clock)

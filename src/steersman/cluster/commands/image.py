@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
 from steersman.cluster.settings import SettingsError
-from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
+from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
 from steersman.machinery.clock import RealClock
+
+if TYPE_CHECKING:
+    from steersman.cluster.node import NodeImages
 
 PROBLEMS = (SettingsError, RuntimeFault, OSError)
 
@@ -32,18 +36,21 @@ def run(args: argparse.Namespace) -> int:
     from steersman.cluster import node
 
     paths = paths_of(args)
-    existing(paths)
-    images = node.images(paths, RealClock())
+    settings = existing(paths)
+
+    async def main() -> int:
+        async with node.images(paths, settings, RealClock()) as images:
+            return await _run(args, images)
+
+    return asyncio.run(main())
+
+
+async def _run(args: argparse.Namespace, images: NodeImages) -> int:
     if args.action == "load":
         for archive in args.archive:
-            for name in asyncio.run(images.load(str(archive))):
+            for name in await images.load(str(archive)):
                 print(f"loaded {name}")
-        return 0
-    return asyncio.run(_run(args, images))
-
-
-async def _run(args: argparse.Namespace, images: ImageService) -> int:
-    if args.action == "ls":
+    elif args.action == "ls":
         print(_table(await images.list_images()))
     elif args.action == "pull":
         user, _, password = args.creds.partition(":")

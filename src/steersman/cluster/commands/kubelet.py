@@ -1,4 +1,4 @@
-"""Run a kubelet with the native runtime on this machine against any API server."""
+"""Run a kubelet on this machine against any API server, with the native runtime or one that speaks CRI."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="credentials to ask for the node's own with, if --kubeconfig does not work yet; certificates are then kept fresh",
     )
     parser.add_argument("--cert-dir", type=Path, help="where they are kept (default: kubelet/pki in the state directory)")
+    help_ = "socket of containerd or another runtime that speaks CRI v1 (default: none, the native runtime)"
+    parser.add_argument("--container-runtime-endpoint", default="", metavar="SOCKET", help=help_)
     parser.add_argument("--cluster-dns", default="10.96.0.10")
     parser.add_argument("--cluster-domain", default="cluster.local")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")
@@ -61,6 +63,8 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         cluster_domain=args.cluster_domain,
         cluster_cidr=args.cluster_cidr,
         dns_address=args.cluster_dns,
+        runtime="containerd" if args.container_runtime_endpoint else "native",
+        runtime_endpoint=args.container_runtime_endpoint,
     )
     config = dataclasses.replace(
         node.kubelet_config(paths, settings),

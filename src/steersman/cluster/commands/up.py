@@ -23,6 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_ = "what holds the objects, chosen at the first up: a SQLite file (default), or an etcd that is started beside"
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="", help=help_)
 
+    help_ = "what runs the containers, fixed at the first up: steersman itself (default), or a containerd that runs already"
+    parser.add_argument("--runtime", choices=("native", "containerd"), default="", help=help_)
+    help_ = "the socket of containerd (default /run/containerd/containerd.sock)"
+    parser.add_argument("--runtime-endpoint", default="", metavar="SOCKET", help=help_)
     help_ = "make a cluster of so many simulated nodes, whose containers only pretend: needs no root, fixed at the first up"
     parser.add_argument("--simulated-nodes", type=_positive, default=0, metavar="N", help=help_)
     help_ = "addresses for Services of type LoadBalancer, as 192.0.2.16/28 (default: the nodes' own), fixed at the first up"
@@ -43,7 +47,14 @@ def run(args: argparse.Namespace) -> int:
     progress.say(f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION}) in {paths.state}")
     begin = clock.monotonic()
     choices = Choices(
-        args.node_name, args.advertise_address, args.secure_port, args.store, args.simulated_nodes, args.load_balancer_pool
+        args.node_name,
+        args.advertise_address,
+        args.secure_port,
+        args.store,
+        args.simulated_nodes,
+        args.load_balancer_pool,
+        args.runtime,
+        args.runtime_endpoint,
     )
     bring_up(paths, choices, clock, progress)
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")

@@ -7,7 +7,7 @@ from importlib import resources
 
 from steersman.api.resources import DEPLOYMENTS, SERVICES
 from steersman.client.interface import Client
-from steersman.cluster.settings import Paths
+from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery import yamlio
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound
@@ -28,25 +28,25 @@ class ExampleError(Exception):
     """The example does not work; one sentence."""
 
 
-async def build_image(paths: Paths, clock: Clock, version: str = "1") -> str:
+async def build_image(paths: Paths, settings: ClusterSettings, clock: Clock, version: str = "1") -> str:
     """Make the example image from Debian's static busybox and put it into the node's image store; its name."""
     from steersman.cluster import node
     from steersman.cri.native import build
 
     name = IMAGE.format(version=version)
-    images = node.images(paths, clock)
-    if await images.image_status(name) is not None:
-        return name
-    config = {"Entrypoint": ["/bin/sh", "-c", _SCRIPT], "Env": ["PATH=/bin", f"VERSION={version}"]}
-    archive = paths.run / f"hello-{version}.tar"
-    try:
-        layers = [build.layer_tar(build.busybox_contents())]
-        await asyncio.to_thread(build.write_image, str(archive), name, layers, config)
-        await images.load(str(archive))
-    except FileNotFoundError:
-        raise ExampleError("busybox is not installed: apt-get install busybox-static") from None
-    finally:
-        archive.unlink(missing_ok=True)
+    async with node.images(paths, settings, clock) as images:
+        if await images.image_status(name) is not None:
+            return name
+        config = {"Entrypoint": ["/bin/sh", "-c", _SCRIPT], "Env": ["PATH=/bin", f"VERSION={version}"]}
+        archive = paths.run / f"hello-{version}.tar"
+        try:
+            layers = [build.layer_tar(build.busybox_contents())]
+            await asyncio.to_thread(build.write_image, str(archive), name, layers, config)
+            await images.load(str(archive))
+        except FileNotFoundError:
+            raise ExampleError("busybox is not installed: apt-get install busybox-static") from None
+        finally:
+            archive.unlink(missing_ok=True)
     return name
 
 

@@ -150,7 +150,9 @@ def unsettle_hybrid(note: str) -> None:
     except FileNotFoundError:
         return
     for target in targets:
-        if not any(entry.is_dir() for entry in os.scandir(target)):
+        with os.scandir(target) as entries:
+            in_use = any(entry.is_dir() for entry in entries)
+        if not in_use:
             linux.umount(target)
             os.rmdir(target)
     os.unlink(note)

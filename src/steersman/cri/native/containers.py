@@ -176,12 +176,14 @@ class Containers:
 
     async def abandon(self, record: ContainerRecord, message: str) -> None:
         """Recovery: a container whose start or end was missed is ended now."""
-        conmon = self.oci.conmon_of(record.id)
-        await self.oci.delete(record.id)
-        procs.send(conmon, signal.SIGKILL)
-        if record.state is not ContainerState.EXITED:
-            await self._finish(record, _UNKNOWN_EXIT, "Unknown", message, self.clock.now())
-        await self._release(self.get(record.id))
+        # Killing it makes its monitor write the exit file, which brings `ended` here too: one of them does the releasing.
+        async with self._locks[record.id]:
+            conmon = self.oci.conmon_of(record.id)
+            await self.oci.delete(record.id)
+            procs.send(conmon, signal.SIGKILL)
+            if record.state is not ContainerState.EXITED:
+                await self._finish(record, _UNKNOWN_EXIT, "Unknown", message, self.clock.now())
+            await self._release(self.get(record.id))
 
     async def stop(self, container_id: str, timeout_s: float) -> None:
         """Stop signal, after the time SIGKILL; returns when it has ended."""

@@ -5,7 +5,6 @@ Everything but the record is found by the container's id, so a crash in between 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -130,9 +129,7 @@ class Maker:
             for name in os.listdir(bundle):
                 path = f"{bundle}/{name}"
                 # Never recursively: whatever still were mounted here must not be deleted through.
-                # conmon, which is ending too, removes its own pid file.
-                with contextlib.suppress(FileNotFoundError):
-                    os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
             os.rmdir(bundle)
         try:
             os.unlink(self.layout.exit_file(identity))

@@ -1,8 +1,8 @@
 """Sandboxes and containers with everything the interface tells of them, at the price of one list call.
 
 CRI's lists lack what its status calls have (addresses, exit codes, times, process ids). A status is asked for once per state:
-what the kubelet reads of it does not change while the state stays. A fresh exit is the exception: containerd 1.6 may
-learn of an out-of-memory kill only after the exit, so an exit is asked for anew until it has settled.
+what the kubelet reads of it does not change while the state stays. The exception is a fresh exit: containerd may learn of an
+out-of-memory kill a moment after the exit itself, so a kill that has no better reason yet is asked for again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from steersman.cri.remote.calls import RUNTIME, Endpoint
 from steersman.cri.remote.messages import UID_LABEL
 from steersman.machinery.clock import Clock
 
+_KILLED = 137
 _SETTLED = timedelta(seconds=3)
+_FRESH = timedelta(seconds=0.5)
+_AGAIN_S = 0.05
 
 
 class Listing:
@@ -39,10 +42,18 @@ class Listing:
         known = self._containers.get(container_id)
         sandbox_id = sandbox_id or (known.sandbox_id if known else "")
         request = cri.ContainerStatusRequest(container_id=container_id, verbose=True)
-        answer = await self._endpoint.call(RUNTIME + "ContainerStatus", request, cri.ContainerStatusResponse)
-        found = views.container(answer, sandbox_id)
+        while True:
+            answer = await self._endpoint.call(RUNTIME + "ContainerStatus", request, cri.ContainerStatusResponse)
+            found = views.container(answer, sandbox_id)
+            if not self._may_be_out_of_memory(found):
+                break
+            await self._clock.sleep(_AGAIN_S)
         self._containers[found.id] = found
         return found
+
+    def _may_be_out_of_memory(self, found: Container) -> bool:
+        fresh = found.finished_at is not None and self._clock.now() - found.finished_at < _FRESH
+        return fresh and found.exit_code == _KILLED and found.reason == "Error"
 
     async def sandboxes(self, pod_uid: str = "") -> list[Sandbox]:
         """Raises RuntimeFault."""

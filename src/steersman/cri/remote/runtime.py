@@ -43,8 +43,9 @@ _EXIT_PATIENCE_S, _EXIT_POLL_S = 5.0, 0.02
 class NodeNetwork(Protocol):
     """What the node does about the pod network beside the runtime, which wires pods by CNI itself."""
 
-    async def set_pod_cidr(self, pod_cidr: str, conf_dir: str) -> None:
-        """The node's range is known. `conf_dir`: where the runtime looks for CNI configurations, '' if it does not say."""
+    async def set_pod_cidr(self, pod_cidr: str, conf_dir: str, bin_dir: str) -> None:
+        """The node's range is known. The directories are those of the runtime's CNI configurations and plugins, '' if it does
+        not say. Raises OSError."""
 
     async def ready(self) -> str: ...
 
@@ -96,10 +97,11 @@ class RemoteRuntime:
         return await self._endpoint.call(RUNTIME + "Status", cri.StatusRequest(verbose=verbose), cri.StatusResponse)
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
-        config = views.details((await self._status(verbose=True)).info, "config")
-        conf_dir = (config.get("cni") or {}).get("confDir") or ""
+        cni = views.details((await self._status(verbose=True)).info, "config").get("cni") or {}
+        # containerd 2 has several directories for plugins.
+        bin_dir = cni.get("binDir") or next(iter(cni.get("binDirs") or ()), "")
         try:
-            await self._network.set_pod_cidr(pod_cidr, conf_dir)
+            await self._network.set_pod_cidr(pod_cidr, cni.get("confDir") or "", bin_dir)
         except OSError as error:
             raise RuntimeFault(f"the pod network could not be set up: {error}") from error
         network = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr=pod_cidr))

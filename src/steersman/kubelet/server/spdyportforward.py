@@ -75,9 +75,16 @@ async def _pipe(data: SpdyStream, tunnel: Tunnel) -> None:
         except (RuntimeFault, OSError) as fault:
             log.debug("pod closed its end error=%s", fault)
 
+    failure: RuntimeFault | OSError | None = None
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(up())
-        while piece := await tunnel.read():
-            await data.write(piece)
-        await data.close_write()
+        try:
+            while piece := await tunnel.read():
+                await data.write(piece)
+            await data.close_write()
+        except (RuntimeFault, OSError) as fault:
+            # Raised below, so that the caller gets the failure itself and not an ExceptionGroup around it.
+            failure = fault
         sending.cancel()
+    if failure is not None:
+        raise failure

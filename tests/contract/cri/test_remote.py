@@ -1,0 +1,111 @@
+"""What only a runtime in another process can do wrong: hang, go away and come back; pulls by it, with credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.containerd import Containerd
+
+from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.remote.calls import RUNTIME, Endpoint
+from steersman.cri.remote.images import RemoteImages
+from steersman.machinery.clock import RealClock
+
+pytestmark = pytest.mark.root
+
+_REGISTRY_YAML = """\
+version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: %s}}
+http: {addr: "127.0.0.1:%d"}
+auth: {htpasswd: {realm: test, path: %s}}
+"""
+# user:secret, as htpasswd's bcrypt
+_ACCOUNT = "user:$2b$04$yjSlW9sxc6WcAi3J9Nw/gu7hXgLFZpmEcZNnW7pDMdM2sRv7PSxNe"
+
+
+def test_a_runtime_that_hangs_is_told_in_one_sentence_and_found_again(containerd: Containerd) -> None:
+    async def scenario() -> None:
+        from cri_api.v1 import api_pb2 as cri
+
+        endpoint = Endpoint(containerd.socket, RealClock())
+        request = cri.VersionRequest()
+        await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse)
+        os.kill(containerd.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(RuntimeFault, match=r"at \S+ did not answer Version within 0.3 s$"):
+                await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse, 0.3)
+        finally:
+            os.kill(containerd.pid, signal.SIGCONT)
+        answer = await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse)
+        assert answer.runtime_name == "containerd"
+        await endpoint.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_runtime_that_is_not_there_is_named(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        endpoint = Endpoint(str(tmp_path / "none.sock"), RealClock())
+        with pytest.raises(RuntimeFault, match=r"the container runtime at \S+/none.sock cannot be reached: "):
+            await RemoteImages(endpoint, RealClock()).list_images()
+        await endpoint.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def registry(tmp_path: Path, busybox: Path) -> Iterator[str]:
+    """host:port of a registry with lib/busybox:1, for user:secret only."""
+    if not shutil.which("docker-registry") or not shutil.which("skopeo"):
+        pytest.skip("needs docker-registry and skopeo")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (tmp_path / "accounts").write_text(_ACCOUNT + "\n")
+    (tmp_path / "config.yml").write_text(_REGISTRY_YAML % (tmp_path / "data", port, tmp_path / "accounts"))
+    with open(tmp_path / "log", "wb") as log:
+        server = subprocess.Popen(["docker-registry", "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
+    try:
+        copy = ["skopeo", "copy", "--retry-times", "5", "--dest-tls-verify=false", "--dest-creds", "user:secret"]
+        copy += [f"oci-archive:{busybox}", f"docker://127.0.0.1:{port}/lib/busybox:1"]
+        done = subprocess.run(copy, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_pulls_carry_credentials_and_fail_with_a_reason(containerd: Containerd, registry: str) -> None:
+    async def scenario() -> None:
+        endpoint = Endpoint(containerd.socket, RealClock())
+        images = RemoteImages(endpoint, RealClock())
+        name = f"{registry}/lib/busybox:1"
+        for image, auth, reason in (
+            (name, None, "ErrImagePull"),
+            (name, RegistryAuth("user", "wrong"), "ErrImagePull"),
+            (f"{registry}/lib/busybox:none", RegistryAuth("user", "secret"), "ErrImagePull"),
+            ("127.0.0.1:1/x:1", None, "RegistryUnavailable"),
+            ("lib/UPPER:1", None, "InvalidImageName"),
+        ):
+            with pytest.raises(RuntimeFault) as caught:
+                await images.pull_image(image, auth)
+            assert caught.value.reason == reason, (image, str(caught.value))
+        await images.pull_image(name, RegistryAuth("user", "secret"))
+        found = await images.image_status(name)
+        assert found is not None and name in found.repo_tags
+        await images.remove_image(name)
+        assert await images.image_status(name) is None
+        await images.remove_image(name)
+        await endpoint.close()
+
+    asyncio.run(scenario())
