@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import socket
 from pathlib import Path
 
 from steersman.network.netns import entered
@@ -24,11 +25,19 @@ def veth_name(sandbox_id: str) -> str:
     return "veth" + hashlib.sha256(sandbox_id.encode()).hexdigest()[:11]
 
 
+def mac_of(address: str) -> bytes:
+    """The hardware address that goes with an IPv4 address: who gets the address next is where neighbours look for it."""
+    return b"\x0a\x58" + socket.inet_aton(address)
+
+
 def ensure_bridge(netlink: Netlink, name: str, gateway: str, prefix_length: int, mtu: int) -> None:
     """The bridge, up, with the gateway address, and forwarding enabled."""
     if not netlink.index(name):
         netlink.add_bridge(name, mtu)
     index = netlink.index(name)
+    # Left alone, a bridge takes the lowest address of its ports: it would change as pods come and go, and pods that know the
+    # gateway by an earlier one would send into nothing until they ask again.
+    netlink.set_mac(index, mac_of(gateway))
     netlink.set_address(index, gateway, prefix_length)
     netlink.set_up(index)
 
@@ -81,7 +90,7 @@ def attach(netlink: Netlink, bridge: str, sandbox_id: str, netns_path: str, addr
             delete_link(netlink, host_end)
             descriptor = os.open(netns_path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                netlink.add_veth(host_end, "eth0", descriptor, mtu)
+                netlink.add_veth(host_end, "eth0", descriptor, mac_of(address), mtu)
             finally:
                 os.close(descriptor)
         port = netlink.index(host_end)

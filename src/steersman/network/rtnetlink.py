@@ -17,7 +17,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWRO
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
 _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 0x100, 0x200, 0x400
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 10, 12, 18, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 12, 18, 28
 _IFLA_BRPORT_MODE, _AF_BRIDGE, _NLA_F_NESTED = 4, 7, 0x8000
 _INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -73,9 +73,14 @@ class Netlink:
         kind = _attribute(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
         self._make(_RTM_NEWLINK, _link(), _text(_IFLA_IFNAME, name), _u32(_IFLA_MTU, mtu), kind)
 
-    def add_veth(self, name: str, peer: str, peer_namespace: int, mtu: int) -> None:
-        """A pair; the peer is made in another namespace, given as an open descriptor."""
-        inside = _link() + _text(_IFLA_IFNAME, peer) + _u32(_IFLA_MTU, mtu) + _u32(_IFLA_NET_NS_FD, peer_namespace)
+    def set_mac(self, index: int, mac: bytes) -> None:
+        """Give an interface a hardware address of six bytes. A bridge keeps it from then on, whatever its ports have."""
+        self._ask(_RTM_NEWLINK, _NLM_F_ACK, _link(index), _attribute(_IFLA_ADDRESS, mac))
+
+    def add_veth(self, name: str, peer: str, peer_namespace: int, peer_mac: bytes, mtu: int) -> None:
+        """A pair; the peer is made in another namespace, given as an open descriptor, with a hardware address of six bytes."""
+        inside = _link() + _text(_IFLA_IFNAME, peer) + _attribute(_IFLA_ADDRESS, peer_mac) + _u32(_IFLA_MTU, mtu)
+        inside += _u32(_IFLA_NET_NS_FD, peer_namespace)
         info = _text(_INFO_KIND, "veth") + _attribute(_INFO_DATA, _attribute(_VETH_INFO_PEER, inside))
         self._make(_RTM_NEWLINK, _link(), _text(_IFLA_IFNAME, name), _u32(_IFLA_MTU, mtu), _attribute(_IFLA_LINKINFO, info))
 

@@ -93,3 +93,18 @@ def test_a_refusal_tells_why(host: Netlink) -> None:
         host.add_bridge("br0", 1500)
     assert refused.value.errno == errno.EEXIST
     assert host.index("nothing") == 0
+
+
+def test_the_gateway_keeps_its_hardware_address_as_pods_come_and_go(host: Netlink) -> None:
+    def bridge_mac() -> str:
+        [bridge] = ip(HOST, "link", "show", "br0")
+        return str(bridge["address"])
+
+    links.ensure_bridge(host, "br0", "10.9.0.1", 24, 1400)
+    before = bridge_mac()
+    wire(host)
+    assert bridge_mac() == before == "0a:58:0a:09:00:01"
+    [inside] = ip(POD, "link", "show", "eth0")
+    assert inside["address"] == "0a:58:0a:09:00:02"
+    links.detach(host, "sandbox")
+    assert bridge_mac() == before
