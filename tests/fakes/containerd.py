@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from steersman.cri.native import build, linux, pause
-from steersman.cri.native.cgroups import settle_hybrid, unsettle_hybrid
+from steersman.cri.native import build, pause
+from steersman.cri.native.cgroups import mount_version_1, settle_hybrid, unsettle_hybrid
 
 PAUSE_IMAGE = "steersman.test/pause:1"
 _PLUGINS = Path("/usr/lib/cni")
@@ -120,8 +120,7 @@ def running(root: Path, archives: list[Path], *, wrap: list[str] | None = None, 
     unwanted = ", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in ("aufs", "btrfs", "devmapper", "zfs"))
     text = _CONFIG.format(root=root, pause=PAUSE_IMAGE, bin_dir=bin_dir, runc=runc, unwanted=unwanted)
     (root / "config.toml").write_text(text)
-    note = str(root / "mounted-controllers")
-    _mount_controllers(note)
+    _mount_controllers()
     with open(root / "log", "wb") as log:
         command = [*(wrap or []), "containerd", "--config", str(root / "config.toml")]
         daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -134,22 +133,19 @@ def running(root: Path, archives: list[Path], *, wrap: list[str] | None = None, 
     finally:
         daemon.terminate()
         daemon.wait()
-        unsettle_hybrid(note)
+        unsettle_hybrid()
 
 
-def _mount_controllers(note: str) -> None:
+def _mount_controllers() -> None:
     """containerd finds neither metrics nor out-of-memory kills where a version 1 controller exists and is not mounted, which is
     how the native runtime's tests may leave a hybrid machine."""
-    settle_hybrid(note)
+    settle_hybrid()
     mounted = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         name = line.split(":")[1]
         target = f"/sys/fs/cgroup/{name}"
         if name and "=" not in name and target not in mounted:
-            os.makedirs(target, exist_ok=True)
-            linux.mount("cgroup", target, "cgroup", 0, name)
-            with open(note, "a") as file:
-                file.write(f"{target}\n")
+            mount_version_1(name)
 
 
 def _wait_for(made: Containerd) -> None:

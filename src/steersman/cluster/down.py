@@ -98,7 +98,7 @@ async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
     for point in mounts_under(paths.state):
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     remove_cgroups(Path("/sys/fs/cgroup"), settings.cgroup_root)
-    unsettle_hybrid(f"{paths.containers}/mounted-controllers")
+    unsettle_hybrid()
 
 
 def remove_cgroups(mount: Path, root: str) -> None:

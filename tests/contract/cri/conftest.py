@@ -29,6 +29,13 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _controllers_taken_back() -> Iterator[None]:
+    """Not after each test: the containerd of other tests would lose a controller it works with."""
+    yield
+    unsettle_hybrid()
+
+
 @pytest.fixture(scope="session")
 def containerd(tmp_path_factory: pytest.TempPathFactory, busybox: Path) -> Iterator[Containerd]:
     """A containerd of these tests' own."""
@@ -59,7 +66,6 @@ def _native(oci: str, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scena
     if os.geteuid() or not shutil.which(oci, path=f"{os.environ['PATH']}:/usr/sbin"):
         pytest.skip(f"needs root and {oci}")
     yield from _on(Bench(oci, tmp_path, busybox, _cgroup()))
-    unsettle_hybrid(str(tmp_path / "state" / "mounted-controllers"))
 
 
 def _on(bench: Bench) -> Iterator[Callable[[Scenario], None]]:

@@ -15,6 +15,8 @@ from steersman.cri.native import linux
 log = logging.getLogger(__name__)
 
 _ROOT = "/sys/fs/cgroup"
+_MOUNTED_NOTE = "/run/steersman-mounted-controllers"
+"""What of it was mounted by a cluster of this machine, a line each. Machine-wide, and gone after a reboot, as the mounts are."""
 _PAUSE_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids")
 """On version 1 the pause process joins what accounts for it; every further group is kernel memory per pod."""
 
@@ -118,44 +120,54 @@ def _v1_controllers(root: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def settle_hybrid(note: str, root: str = _ROOT) -> None:
-    """Mount what version 2 still holds of a hybrid machine's controllers as version 1; `note`: a file to remember it in.
+def settle_hybrid() -> None:
+    """Mount what version 2 still holds of a hybrid machine's controllers as version 1, and note it for `unsettle_hybrid`.
 
     crun refuses hybrid machines where a controller (hugetlb on a bare Debian kernel) was left to the version 2 hierarchy.
     A machine booted by systemd never has that; controllers in use by version 2 cannot be taken and are left.
     """
-    unified = f"{root}/unified"
     try:
-        with open(f"{unified}/cgroup.controllers") as file:
+        with open(f"{_ROOT}/unified/cgroup.controllers") as file:
             leftover = file.read().split()
     except OSError:
         return
     for name in leftover:
-        target = f"{root}/{name}"
         try:
-            os.makedirs(target, exist_ok=True)
-            linux.mount("cgroup", target, "cgroup", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, name)
-            with open(note, "a") as file:
-                file.write(f"{target}\n")
-            log.info("cgroup controller mounted controller=%s target=%s", name, target)
+            mount_version_1(name)
+            log.info("cgroup controller mounted controller=%s", name)
         except OSError as error:
             log.warning("cgroup controller stays with version 2 controller=%s error=%s", name, error)
 
 
-def unsettle_hybrid(note: str) -> None:
-    """Take back what settle_hybrid mounted, unless somebody has cgroups there by now."""
+def mount_version_1(name: str) -> None:
+    """Mount one controller below the root, and note it. Raises OSError."""
+    target = f"{_ROOT}/{name}"
+    os.makedirs(target, exist_ok=True)
+    linux.mount("cgroup", target, "cgroup", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, name)
+    with open(_MOUNTED_NOTE, "a") as file:
+        file.write(f"{target}\n")
+
+
+def unsettle_hybrid() -> None:
+    """Take back what was mounted here, but for what somebody has cgroups in: who of several clusters ends last takes that."""
     try:
-        with open(note) as file:
-            targets = file.read().split()
+        with open(_MOUNTED_NOTE) as file:
+            targets = sorted(set(file.read().split()))
     except FileNotFoundError:
         return
+    kept = []
     for target in targets:
         with os.scandir(target) as entries:
             in_use = any(entry.is_dir() for entry in entries)
-        if not in_use:
+        if in_use:
+            kept.append(target)
+        else:
             linux.umount(target)
             os.rmdir(target)
-    os.unlink(note)
+    if kept:
+        _write(_MOUNTED_NOTE, "".join(f"{target}\n" for target in kept))
+    else:
+        os.unlink(_MOUNTED_NOTE)
 
 
 def _write(path: str, text: str) -> None:

@@ -160,7 +160,7 @@ class NativeRuntime:
     def _settle(self) -> None:
         """Before every pod, as another cluster of this machine may have taken its mount back: else one small file is read."""
         if self._oci.name == "crun":
-            settle_hybrid(f"{self._layout.root}/mounted-controllers")
+            settle_hybrid()
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
         self._settle()
