@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.containerd import Containerd
 
 from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.native import build
 from steersman.cri.remote.calls import RUNTIME, Endpoint
 from steersman.cri.remote.images import RemoteImages
 from steersman.machinery.clock import RealClock
@@ -63,8 +64,11 @@ def test_a_runtime_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, busybox: Path) -> Iterator[str]:
-    """host:port of a registry with lib/busybox:1, for user:secret only."""
+def registry(tmp_path: Path) -> Iterator[str]:
+    """host:port of a registry with lib/small:1, for user:secret only.
+
+    An image of its own: CRI removes images with all their names, and other tests need theirs.
+    """
     if not shutil.which("docker-registry") or not shutil.which("skopeo"):
         pytest.skip("needs docker-registry and skopeo")
     with socket.socket() as probe:
@@ -72,11 +76,14 @@ def registry(tmp_path: Path, busybox: Path) -> Iterator[str]:
         port = int(probe.getsockname()[1])
     (tmp_path / "accounts").write_text(_ACCOUNT + "\n")
     (tmp_path / "config.yml").write_text(_REGISTRY_YAML % (tmp_path / "data", port, tmp_path / "accounts"))
+    archive = tmp_path / "small.tar"
+    layers = [build.layer_tar(build.Contents(text={"etc/motd": text})) for text in ("first", "second")]
+    build.write_image(str(archive), "lib/small:1", layers, {"Cmd": ["sh"]})
     with open(tmp_path / "log", "wb") as log:
         server = subprocess.Popen(["docker-registry", "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
     try:
         copy = ["skopeo", "copy", "--retry-times", "5", "--dest-tls-verify=false", "--dest-creds", "user:secret"]
-        copy += [f"oci-archive:{busybox}", f"docker://127.0.0.1:{port}/lib/busybox:1"]
+        copy += [f"oci-archive:{archive}", f"docker://127.0.0.1:{port}/lib/small:1"]
         done = subprocess.run(copy, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         yield f"127.0.0.1:{port}"
@@ -89,23 +96,25 @@ def test_pulls_carry_credentials_and_fail_with_a_reason(containerd: Containerd, 
     async def scenario() -> None:
         endpoint = Endpoint(containerd.socket, RealClock())
         images = RemoteImages(endpoint, RealClock())
-        name = f"{registry}/lib/busybox:1"
+        name = f"{registry}/lib/small:1"
         for image, auth, reason in (
             (name, None, "ErrImagePull"),
             (name, RegistryAuth("user", "wrong"), "ErrImagePull"),
-            (f"{registry}/lib/busybox:none", RegistryAuth("user", "secret"), "ErrImagePull"),
+            (f"{registry}/lib/small:none", RegistryAuth("user", "secret"), "ErrImagePull"),
             ("127.0.0.1:1/x:1", None, "RegistryUnavailable"),
             ("lib/UPPER:1", None, "InvalidImageName"),
         ):
             with pytest.raises(RuntimeFault) as caught:
                 await images.pull_image(image, auth)
             assert caught.value.reason == reason, (image, str(caught.value))
+        before = {each.id for each in await images.list_images()}
         await images.pull_image(name, RegistryAuth("user", "secret"))
         found = await images.image_status(name)
         assert found is not None and name in found.repo_tags
         await images.remove_image(name)
         assert await images.image_status(name) is None
         await images.remove_image(name)
+        assert {each.id for each in await images.list_images()} == before
         await endpoint.close()
 
     asyncio.run(scenario())
