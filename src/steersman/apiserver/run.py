@@ -113,7 +113,7 @@ class APIServer:
         for resource, hook in made.hooks.items():
             self.registry.add_hook(resource, hook)
         self.registry.handle("", "bindings", "", "POST", self._bind)
-        self.registry.handle("", "componentstatuses", "", "GET", ComponentStatuses(store).serve)
+        self.registry.handle("", "componentstatuses", "", "GET", ComponentStatuses(store, self.registry, clock).serve)
         for (group, plural, subresource), handler in made.posts.items():
             self.registry.handle(group, plural, subresource, "POST", handler)
         backends = Backends(config)

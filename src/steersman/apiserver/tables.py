@@ -15,7 +15,7 @@ from steersman.machinery.meta import Obj
 def table(served: Served, items: list[Stored], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
     """A meta.k8s.io Table. include: Metadata (PartialObjectMetadata per row), Object, or None."""
     objs = (served.peek(stored) for stored in items)
-    return of_objs(_spec(served), objs, list_meta, version, include, now)
+    return of_objs(spec_of(served), objs, list_meta, version, include, now)
 
 
 def of_objs(spec: TableSpec, objs: Iterable[Obj], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
@@ -38,7 +38,7 @@ def of_objs(spec: TableSpec, objs: Iterable[Obj], list_meta: Obj, version: str, 
     }
 
 
-def _spec(served: Served) -> TableSpec:
+def spec_of(served: Served) -> TableSpec:
     if served.spec.table is not None:
         return served.spec.table
     from steersman.api import printers

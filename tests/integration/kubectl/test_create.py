@@ -78,3 +78,9 @@ def test_delete_takes_its_options(kubectl: Kubectl) -> None:
 
 def test_what_is_refused_is_told(kubectl: Kubectl) -> None:
     assert "must be greater than or equal to 0" in kubectl("create", "deployment", "no", "--image=a", "--replicas=-1", code=1)
+
+
+def test_component_statuses_have_columns(kubectl: Kubectl) -> None:
+    lines = [line for line in kubectl("get", "componentstatuses").splitlines() if not line.startswith("Warning: ")]
+    assert [line.split() for line in lines] == [["NAME", "STATUS", "MESSAGE", "ERROR"], ["etcd-0", "Healthy", "ok"]]
+    assert "Healthy" in kubectl("get", "cs", "etcd-0", "-o", "jsonpath={.conditions[0].type}")

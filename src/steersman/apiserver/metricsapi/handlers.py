@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import orjson
-
 from steersman.api.groups.metrics_v1beta1 import KINDS
 from steersman.api.resources import NODE_METRICS, NODES, POD_METRICS, PODS
-from steersman.apiserver import respond, tables
+from steersman.apiserver.computed import answer
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.options import list_options
 from steersman.apiserver.handlers.select import selection
 from steersman.apiserver.http import Response
 from steersman.apiserver.metricsapi.poller import Poller
 from steersman.apiserver.metricsapi.readings import Readings, node_metrics, pod_metrics
-from steersman.apiserver.negotiate import accepted
 from steersman.apiserver.registry import Registry, Served
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.machinery.clock import Clock
@@ -49,12 +46,12 @@ class MetricsAPI:
         if found is None:
             shown = f"{info.namespace}/{info.name}" if info.namespace else info.name
             raise NotFound.of(info.group, served.resource.kind.lower(), shown)
-        return self._answer(call, served, [found], single=True)
+        return answer(call.request, served, [found], self._clock.now(), single=True)
 
     async def _list(self, call: Call, served: Served) -> Response:
         chosen = selection(call, served, list_options(call.request))
         readings = await self._poller.wanted()
-        return self._answer(call, served, list(self._items(served, chosen, readings)))
+        return answer(call.request, served, list(self._items(served, chosen, readings)), self._clock.now())
 
     def _items(self, served: Served, chosen: Selection, readings: Readings) -> Iterator[Obj]:
         """Of what is there and has readings."""
@@ -82,24 +79,6 @@ class MetricsAPI:
     def _of_pod(self, readings: Readings, pod: Obj) -> Obj | None:
         found = readings.pod(namespace_of(pod), name_of(pod))
         return pod_metrics(found) if found else None
-
-    def _answer(self, call: Call, served: Served, items: list[Obj], *, single: bool = False) -> Response:
-        request, resource = call.request, served.resource
-        form, version = accepted(request), resource.api_version
-        if form.transform == "Table":
-            assert served.spec.table is not None
-            include = tables.include_object(request.query("includeObject"))
-            body = tables.of_objs(served.spec.table, items, {}, form.version, include, self._clock.now())
-        elif form.transform:
-            parts = [tables.partial_of(item, form.version) for item in items]
-            meta = f"meta.k8s.io/{form.version}"
-            whole: Obj = {"kind": "PartialObjectMetadataList", "apiVersion": meta, "metadata": {}, "items": parts}
-            body = parts[0] if single else whole
-        elif single:
-            body = {"kind": resource.kind, "apiVersion": version, **items[0]}
-        else:
-            body = {"kind": served.spec.list_kind_name, "apiVersion": version, "metadata": {}, "items": items}
-        return respond.of_bytes(request, orjson.dumps(body))
 
 
 def _matches(chosen: Selection, obj: Obj) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from steersman.apiserver import respond
+from steersman.apiserver.computed import answer
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.http import Response
+from steersman.apiserver.registry import Registry
+from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj
 from steersman.store.interface import Store, Unavailable
@@ -15,16 +17,16 @@ _NAME = "etcd-0"
 class ComponentStatuses:
     """Serves get and list."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, registry: Registry, clock: Clock) -> None:
+        self._store, self._registry, self._clock = store, registry, clock
 
     async def serve(self, call: Call) -> Response:
         if call.info.name not in ("", _NAME):
             raise NotFound.of("", "componentstatuses", call.info.name)
+        served = self._registry.lookup("", "v1", "componentstatuses")
+        assert served is not None
         item = await self._of_store()
-        if call.info.name:
-            return respond.of_obj(call.request, {"kind": "ComponentStatus", "apiVersion": "v1", **item})
-        return respond.of_obj(call.request, {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": [item]})
+        return answer(call.request, served, [item], self._clock.now(), single=bool(call.info.name))
 
     async def _of_store(self) -> Obj:
         healthy: Obj = {"type": "Healthy", "status": "True", "message": "ok"}
