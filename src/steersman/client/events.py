@@ -18,6 +18,7 @@ from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound, StatusError
 from steersman.machinery.meta import Obj, format_time, name_of, namespace_of, new_uid, uid_of
+from steersman.machinery.waiting import within
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,18 @@ class EventRecorder:
                 await self._filled.wait()
             event = self._pending.pop(next(iter(self._pending)))
             await self._write(event)
+
+    async def flush(self, limit_s: float) -> None:
+        """Write what is still waiting, each tried once, for so long at most: the last words of what ends."""
+        await within(self._clock, limit_s, self._flush)
+
+    async def _flush(self) -> None:
+        while self._pending:
+            event = self._pending.pop(next(iter(self._pending)))
+            try:
+                await self._send(event)
+            except (StatusError, ConnectionError) as error:
+                log.info("event not written at the end reason=%s error=%s", event["reason"], error)
 
     def _put(self, event: Obj) -> None:
         key = (event["metadata"]["namespace"], event["metadata"]["name"])

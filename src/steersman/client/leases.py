@@ -21,6 +21,13 @@ from steersman.machinery.waiting import within
 log = logging.getLogger(__name__)
 
 
+RELEASE_LIMIT_S = 2.0
+"""How long giving the lease back may take: who ends must end, and the lease runs out by itself."""
+
+Tell = Callable[[Obj, str], None]
+"""tell(lease, text): says `<identity> became leader` and `<identity> stopped leading` about the lease, as an event."""
+
+
 class LeadershipLost(Exception):
     """The lease could not be renewed in time: another may lead now. The process should end, or stand again."""
 
@@ -40,8 +47,12 @@ class LeaderElector:
         renew_deadline_s: float = 10,
         retry_period_s: float = 2,
         rng: random.Random | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.leading = False
+        self._tell_of = tell
+        self._trouble = ""
+        self._leader = ""
         self._client, self._clock, self._identity = client, clock, identity
         self._namespace, self._name = namespace, name
         self._lease_duration_s, self._renew_deadline_s, self._retry_period_s = lease_duration_s, renew_deadline_s, retry_period_s
@@ -55,7 +66,7 @@ class LeaderElector:
         Raises LeadershipLost (after cancelling `lead`) if the lease is lost.
         """
         await self._acquire()
-        log.info("became leader lease=%s/%s identity=%s", self._namespace, self._name, self._identity)
+        self._tell("became leader")
         try:
             async with asyncio.TaskGroup() as group:
                 renewing = group.create_task(self._renew())
@@ -66,8 +77,10 @@ class LeaderElector:
             lost = failed.subgroup(LeadershipLost)
             raise (lost.exceptions[0] if lost is not None else failed) from None
         finally:
+            self._tell("stopped leading")
             if self.leading:
-                await self._release()
+                self.leading = False
+                await within(self._clock, RELEASE_LIMIT_S, self._release)
 
     async def _acquire(self) -> None:
         while not await self._try():
@@ -78,7 +91,9 @@ class LeaderElector:
             await self._clock.sleep(self._retry_period_s)
             if not await within(self._clock, self._renew_deadline_s, self._renew_once):
                 self.leading = False
-                raise LeadershipLost(f"the lease {self._namespace}/{self._name} was not renewed in {self._renew_deadline_s:g} s")
+                where, limit_s = f"{self._namespace}/{self._name}", self._renew_deadline_s
+                log.error("failed to renew lease %s in %g s: %s", where, limit_s, self._trouble or f"{self._leader} has it")
+                raise LeadershipLost("leaderelection lost")
 
     async def _renew_once(self) -> None:
         while not await self._try():
@@ -89,8 +104,12 @@ class LeaderElector:
         try:
             self.leading = await self._take()
         except (StatusError, ConnectionError) as error:
-            log.info("lease not taken lease=%s/%s error=%s", self._namespace, self._name, error)
+            # Once per trouble, not once per try.
+            level = logging.DEBUG if self._trouble == str(error) else logging.WARNING
+            self._trouble = str(error)
+            log.log(level, "lease not taken, will retry lease=%s/%s error=%s", self._namespace, self._name, error)
             return False
+        self._trouble = ""
         return self.leading
 
     async def _take(self) -> bool:
@@ -115,6 +134,9 @@ class LeaderElector:
         self._observe(lease)
         holder = (lease.get("spec") or {}).get("holderIdentity") or ""
         if holder and holder != self._identity and not self._expired(lease):
+            if holder != self._leader:
+                log.info("waiting, another leads lease=%s/%s leader=%s", self._namespace, self._name, holder)
+            self._leader = holder
             return False
         self._observe(await self._client.update(LEASES, self._written(lease)))
         return True
@@ -141,9 +163,13 @@ class LeaderElector:
         spec.update(leaseDurationSeconds=int(self._lease_duration_s), renewTime=now)
         return wanted
 
+    def _tell(self, what: str) -> None:
+        log.info("%s lease=%s/%s identity=%s", what, self._namespace, self._name, self._identity)
+        if self._tell_of is not None and self._observed is not None:
+            self._tell_of(self._observed, f"{self._identity} {what}")
+
     async def _release(self) -> None:
         """Let the next candidate in at once, not after the lease's duration."""
-        self.leading = False
         if self._observed is None:
             return
         now = format_micro_time(self._clock.now())

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,14 @@ from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.cloud.interface import Provider, ProviderError
+from steersman.cluster import leading
 from steersman.cluster.components import client_for
+from steersman.cluster.leading import Election
 from steersman.cluster.settings import ClusterSettings, SettingsError
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.gvk import Resource
-from steersman.machinery.meta import Obj, new_uid
+from steersman.machinery.meta import Obj
 from steersman.machinery.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -45,18 +46,18 @@ _GROUP = "rbac.authorization.k8s.io"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`cluster_cidr`: where routes are kept, empty for nowhere. `own_accounts`: each controller writes as its service account."""
+    """`cluster_cidr`: where routes are kept, empty for nowhere. `election`: None for none. `own_accounts`: each controller writes
+    as its service account.
+    """
 
     cluster_name: str = "kubernetes"
     cluster_cidr: str = ""
-    leader_elect: bool = True
+    election: Election | None = None
     own_accounts: bool = False
 
 
 async def manager(config: Path, make: Callable[[Client], Provider], options: Options, clock: Clock) -> None:
     """Run the cloud controllers until cancelled. Raises LeadershipLost."""
-    from steersman.client.leases import LeaderElector
-
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(client_for(config, NAME, clock))
         acting = await _accounts(config, client, clock, stack) if options.own_accounts else None
@@ -67,11 +68,7 @@ async def manager(config: Path, make: Callable[[Client], Provider], options: Opt
             await _started(provider, clock)
             await _run(client, provider, acting, options, clock)
 
-        if not options.leader_elect:
-            await lead()
-            return
-        identity = f"{socket.gethostname()}_{new_uid()}"
-        await LeaderElector(client, "kube-system", NAME, identity, clock).run(lead)
+        await leading.led(client, options.election, NAME, clock, lead)
 
 
 async def _run(
@@ -133,14 +130,14 @@ def ranges_of(pool: str) -> Pool | None:
         raise SettingsError(f"--load-balancer-pool {pool}: {error}") from None
 
 
-async def of_cluster(config: Path, settings: ClusterSettings, clock: Clock) -> None:
-    """The one that `up` runs. It is the only one of its cluster, so that it need not be elected."""
+async def of_cluster(config: Path, settings: ClusterSettings, clock: Clock, election: Election) -> None:
+    """The one that `up` runs."""
     reserved = frozenset((settings.secure_port, settings.kubelet_port, settings.dns_port))
 
     def make(client: Client) -> Provider:
         return local(client, settings.load_balancer_pool, settings.node_ports, reserved)
 
-    await manager(config, make, Options(leader_elect=False, own_accounts=True), clock)
+    await manager(config, make, Options(election=election, own_accounts=True), clock)
 
 
 def objects() -> tuple[tuple[Resource, Obj], ...]:

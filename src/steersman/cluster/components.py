@@ -20,6 +20,8 @@ from steersman.client import kubeconfig
 from steersman.client.http import HttpTransport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
+from steersman.cluster import leading
+from steersman.cluster.leading import Election
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from steersman.store.interface import Store
 
 log = logging.getLogger(__name__)
+
+SCHEDULER, CONTROLLERS = "kube-scheduler", "kube-controller-manager"
+"""Names of their leases."""
 
 
 def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
@@ -123,11 +128,12 @@ async def serve_api(config: ServerConfig, open_store: Callable[[], Awaitable[Sto
         await store.close()
 
 
-async def scheduler(config: Path, clock: Clock) -> None:
+async def scheduler(config: Path, clock: Clock, election: Election | None) -> None:
+    """One scheduler, while it is the one elected."""
     from steersman.scheduler import run as scheduling
 
     async with client_for(config, "kube-scheduler", clock) as client:
-        await scheduling.run(client, clock)
+        await leading.led(client, election, "default-scheduler", clock, lambda: scheduling.run(client, clock))
 
 
 # Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
@@ -157,8 +163,10 @@ ACCOUNTS = {
 }
 
 
-async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: Clock, signer: Signer | None = None) -> None:
-    """The controllers, reading as the manager, each writing as its own service account."""
+async def controller_manager(
+    config: Path, ca: Path, cluster_cidr: str, clock: Clock, election: Election | None, signer: Signer | None = None
+) -> None:
+    """The controllers, while elected: reading as the manager, each writing as its own service account."""
     from steersman import controllers
     from steersman.client.accounts import AccountTransport
     from steersman.client.events import EventRecorder
@@ -174,22 +182,35 @@ async def controller_manager(config: Path, ca: Path, cluster_cidr: str, clock: C
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
         specs = controllers.build(ca_pem=ca.read_text(), cluster_cidr=cluster_cidr, signer=signer)
-        recorder = EventRecorder(client, "controller-manager", "", clock)
-        metadata = client.metadata_only()
-        await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting)
+
+        async def lead() -> None:
+            recorder = EventRecorder(client, "controller-manager", "", clock)
+            metadata = client.metadata_only()
+            await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting)
+
+        await leading.led(client, election, "kube-controller-manager", clock, lead)
 
 
 async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
-    """Scheduler, controllers and cloud controllers on one loop."""
+    """Scheduler, controllers and cloud controllers on one loop, until cancelled or until one of them has lost its lease."""
+    from steersman.client.leases import LeadershipLost
     from steersman.cluster import cloud
     from steersman.cluster.signing import FileSigner
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock))
-        config, ca = paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt"
-        signer = FileSigner(ca, paths.pki / "ca.key")
-        group.create_task(controller_manager(config, ca, settings.cluster_cidr, clock, signer))
-        group.create_task(cloud.of_cluster(paths.kubeconfigs / "cloud-controller-manager.conf", settings, clock))
+    config, ca = paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt"
+    signer = FileSigner(ca, paths.pki / "ca.key")
+    elections = {
+        name: Election.unhurried(name, leading.kept_identity(paths.leader_identity))
+        for name in (SCHEDULER, CONTROLLERS, cloud.NAME)
+    }
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock, elections[SCHEDULER]))
+            group.create_task(controller_manager(config, ca, settings.cluster_cidr, clock, elections[CONTROLLERS], signer))
+            cloud_config = paths.kubeconfigs / "cloud-controller-manager.conf"
+            group.create_task(cloud.of_cluster(cloud_config, settings, clock, elections[cloud.NAME]))
+    except* LeadershipLost:
+        log.error("leaderelection lost, the control plane starts anew")
 
 
 async def kubelet(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
@@ -205,7 +226,9 @@ async def kubelet(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
         await kubelet_run.run(config, client, parts.runtime, parts.images, clock)
 
 
-async def proxy(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+async def run_proxy(client: RestClient, settings: ClusterSettings, clock: Clock) -> None:
+    """The node's service proxy, and its routes to other nodes' pods: both follow what the same account may read."""
+    from steersman.cluster import overlaying
     from steersman.proxy import run as proxying
 
     options = proxying.Options(
@@ -214,11 +237,13 @@ async def proxy(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
         cluster_cidr=settings.cluster_cidr,
         service_cidr=settings.service_cidr,
     )
-    async with client_for(paths.kubeconfigs / "proxy.conf", "kube-proxy", clock) as client:
-        await proxying.run(client, options, clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(proxying.run(client, options, clock))
+        group.create_task(overlaying.run(client, settings, clock))
 
 
-async def dns(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+async def run_dns(client: RestClient, settings: ClusterSettings, clock: Clock) -> None:
+    """The node's DNS server. That it is one is on its Node (node.kubelet_config)."""
     from steersman.dns import run as naming
 
     options = naming.Options(
@@ -226,17 +251,21 @@ async def dns(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
         address=settings.advertise_address,
         port=settings.dns_port,
         domain=settings.cluster_domain,
+        publish=False,
     )
-    async with client_for(paths.kubeconfigs / "dns.conf", "dns", clock) as client:
-        await naming.run(client, options, clock)
+    await naming.run(client, options, clock)
 
 
 async def node_parts(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """Kubelet, proxy and DNS on one loop."""
-    async with asyncio.TaskGroup() as group:
+    async with (
+        client_for(paths.kubeconfigs / "proxy.conf", "kube-proxy", clock) as proxy,
+        client_for(paths.kubeconfigs / "dns.conf", "dns", clock) as dns,
+        asyncio.TaskGroup() as group,
+    ):
         group.create_task(kubelet(paths, settings, clock))
-        group.create_task(proxy(paths, settings, clock))
-        group.create_task(dns(paths, settings, clock))
+        group.create_task(run_proxy(proxy, settings, clock))
+        group.create_task(run_dns(dns, settings, clock))
 
 
 async def simulated_nodes(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:

@@ -64,6 +64,11 @@ class Paths:
         return self.state / "kubelet"
 
     @property
+    def kubelet_pki(self) -> Path:
+        """Certificates that the kubelet got from the cluster."""
+        return self.kubelet / "pki"
+
+    @property
     def local_path(self) -> Path:
         """Volumes of the local-path provisioner."""
         return self.state / "local-path"
@@ -75,6 +80,11 @@ class Paths:
     @property
     def containers(self) -> Path:
         return self.state / "containers"
+
+    @property
+    def leader_identity(self) -> Path:
+        """As whom this cluster's scheduler and controllers hold their leases."""
+        return self.run / "leader-identity"
 
     @property
     def settings(self) -> Path:
@@ -93,7 +103,7 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """What was chosen at the first `up`, kept in cluster.json. Addresses and ranges do not change afterwards."""
+    """What was chosen at the first `up` or `join`, kept in cluster.json. Addresses and ranges do not change afterwards."""
 
     node_name: str
     advertise_address: str
@@ -120,15 +130,25 @@ class ClusterSettings:
     """Addresses for Services of type LoadBalancer; empty: the nodes' own."""
     simulated_nodes: int = 0
     """So many nodes are simulated in one process, and the machine itself is none."""
+    node_monitor_grace_s: float = 50
+    """How long a node may be silent before it is NotReady."""
+    joined_server: str = ""
+    """This machine is a node of the cluster whose API server is there (a URL), made by `join`; empty: its own, made by `up`."""
+    joined_as: str = ""
+    """The address that `join` was given; the cluster may call itself otherwise."""
+    pool: str = ""
+    """The node's pool."""
+    node_labels: tuple[str, ...] = ()
+    """`key=value`, which the node registers with."""
 
     @property
     def server(self) -> str:
         """Where the components of this machine reach the API server."""
-        return f"https://127.0.0.1:{self.secure_port}"
+        return self.joined_server or f"https://127.0.0.1:{self.secure_port}"
 
     @property
     def public_server(self) -> str:
-        return f"https://{self.advertise_address}:{self.secure_port}"
+        return self.joined_server or f"https://{self.advertise_address}:{self.secure_port}"
 
 
 def default_node_name() -> str:
@@ -136,14 +156,14 @@ def default_node_name() -> str:
     return socket.gethostname().strip().lower() or "node"
 
 
-def default_address() -> str:
+def default_address(flag: str = "--advertise-address") -> str:
     """The address this machine would use to reach others; no packet is sent. Raises SettingsError if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.254", 9))
         except OSError:
             raise SettingsError(
-                "no address found for this node: no interface has a route; name one with --advertise-address"
+                f"no address found for this node: no interface has a route; name one with {flag}"
             ) from None
         return str(probe.getsockname()[0])
 
@@ -157,7 +177,9 @@ def load(paths: Paths) -> ClusterSettings | None:
     except (OSError, ValueError) as fault:
         raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
     try:
-        body["node_ports"] = tuple(body["node_ports"])
+        for name in ("node_ports", "node_labels"):
+            if name in body:
+                body[name] = tuple(body[name])
         return ClusterSettings(**body)
     except (TypeError, KeyError) as fault:
         raise SettingsError(f"{paths.settings} is not a settings file of this version: {fault}") from fault

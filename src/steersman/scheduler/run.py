@@ -16,7 +16,6 @@ from steersman.api.resources import NODES, PODS
 from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
-from steersman.client.leases import LeaderElector
 from steersman.loop.queue import WorkQueue
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound, StatusError
@@ -51,17 +50,12 @@ async def run(
     *,
     profile: Profile | None = None,
     recorder: EventRecorder | None = None,
-    identity: str = "",
     rng: random.Random | None = None,
 ) -> None:
-    """Schedule until cancelled; also runs the recorder. With an `identity`, only while holding the kube-scheduler lease."""
+    """Schedule until cancelled; also runs the recorder. At most one may, of those with the same scheduler name: see leases."""
     profile = profile or default_profile()
     recorder = recorder or EventRecorder(client, profile.scheduler_name, "", clock)
-    scheduler = Scheduler(client, clock, profile, recorder, rng or random.Random())
-    if identity:
-        await LeaderElector(client, "kube-system", "kube-scheduler", identity, clock).run(scheduler.run)
-    else:
-        await scheduler.run()
+    await Scheduler(client, clock, profile, recorder, rng or random.Random()).run()
 
 
 class Scheduler:

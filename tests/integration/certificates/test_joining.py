@@ -96,7 +96,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
             kubeconfig.write(paths.kubeconfigs / f"{name}.conf", made)
         signer = FileSigner(paths.pki / "ca.crt", paths.pki / "ca.key")
         manager = components.controller_manager(
-            paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt", "", clock, signer
+            paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt", "", clock, None, signer
         )
         async with components.client_for(paths.admin_kubeconfig, "tests") as admin, asyncio.TaskGroup() as group:
             running = group.create_task(manager)

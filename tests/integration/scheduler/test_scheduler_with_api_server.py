@@ -46,7 +46,7 @@ async def settle(here: World, seconds: float = 0.1) -> None:
 def test_pods_are_bound_told_and_bound_again_when_room_is_made() -> None:
     async def scenario() -> None:
         async with world() as here, asyncio.TaskGroup() as group:
-            running = group.create_task(scheduler.run(here.client, here.clock, identity="one", rng=random.Random(1)))
+            running = group.create_task(scheduler.run(here.client, here.clock, rng=random.Random(1)))
             await make_node(here, node("n1"))
             for name in ("a", "b", "late"):
                 await here.client.create(PODS, pod(name))

@@ -12,7 +12,7 @@ from steersman.client.leases import LeadershipLost
 from steersman.cloud import providers
 from steersman.cloud.interface import Provider, ProviderError, Setup
 from steersman.cluster import cloud
-from steersman.cluster.commands import standalone
+from steersman.cluster.commands import election, standalone
 from steersman.cluster.settings import SettingsError
 from steersman.machinery.clock import Clock
 
@@ -31,17 +31,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--service-node-port-range", default="30000-32767", help="as the API server has it")
     parser.add_argument("--cluster-name", default="kubernetes", help="tells this cluster's things from others' at the provider")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses, whose routes are kept")
-    elect = argparse.BooleanOptionalAction
-    parser.add_argument("--leader-elect", action=elect, default=True, help="work only while holding the lease")
     help_ = "each controller writes as its own service account"
-    parser.add_argument("--use-service-account-credentials", action=elect, default=False, help=help_)
+    election.add_switch(parser, "--use-service-account-credentials", default=False, help=help_)
+    election.add_flags(parser, cloud.NAME)
 
 
 def run(args: argparse.Namespace) -> int:
     options = cloud.Options(
         cluster_name=args.cluster_name,
         cluster_cidr=args.cluster_cidr,
-        leader_elect=args.leader_elect,
+        election=election.of(args),
         own_accounts=args.use_service_account_credentials,
     )
     make = _provider(args)

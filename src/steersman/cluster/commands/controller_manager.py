@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from steersman.client.kubeconfig import KubeconfigError
+from steersman.client.leases import LeadershipLost
 from steersman.cluster import components
-from steersman.cluster.commands import standalone
+from steersman.cluster.commands import election, standalone
 from steersman.cluster.settings import SettingsError
 from steersman.cluster.signing import FileSigner
 from steersman.machinery import duration
 
-PROBLEMS = (KubeconfigError, SettingsError, OSError)
+PROBLEMS = (KubeconfigError, SettingsError, LeadershipLost, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +27,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster-signing-duration", default="8760h", metavar="DURATION", help="longest life of what is signed, as in 8760h"
     )
+    election.add_flags(parser, components.CONTROLLERS)
 
 
 def run(args: argparse.Namespace) -> int:
-    signer = _signer(args)
+    signer, elected = _signer(args), election.of(args)
     return standalone.serve(
         args,
-        lambda clock: components.controller_manager(args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, signer),
+        lambda clock: components.controller_manager(
+            args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, elected, signer
+        ),
     )
 
 

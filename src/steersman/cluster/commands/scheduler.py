@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 
 from steersman.client.kubeconfig import KubeconfigError
+from steersman.client.leases import LeadershipLost
 from steersman.cluster import components
-from steersman.cluster.commands import standalone
+from steersman.cluster.commands import election, standalone
+from steersman.cluster.settings import SettingsError
 
-PROBLEMS = (KubeconfigError, OSError)
+PROBLEMS = (KubeconfigError, SettingsError, LeadershipLost, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     standalone.add_kubeconfig(parser)
     standalone.add_verbosity(parser)
+    election.add_flags(parser, components.SCHEDULER)
 
 
 def run(args: argparse.Namespace) -> int:
-    return standalone.serve(args, lambda clock: components.scheduler(args.kubeconfig, clock))
+    elected = election.of(args)
+    return standalone.serve(args, lambda clock: components.scheduler(args.kubeconfig, clock, elected))
