@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "up": Command("steersman.cluster.commands.up", "start the cluster, or bring it back"),
+    "join": Command("steersman.cluster.commands.join", "make this machine a node of a cluster elsewhere"),
     "down": Command("steersman.cluster.commands.down", "end the cluster and clean up; --delete removes its state"),
     "status": Command("steersman.cluster.commands.status", "show what runs, and how it is"),
     "example": Command("steersman.cluster.commands.example", "deploy the example and ask its service"),

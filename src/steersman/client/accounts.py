@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -27,12 +27,22 @@ _UNAUTHORIZED = 401
 class AccountTransport:
     """A Transport that speaks as `namespace/name`, over `base`, which must have no credentials of its own.
 
-    `issuer` is the client that makes the account, if it is missing, and its tokens.
+    `issuer` is the client that makes the account, if it is missing, and its tokens. `bound` gives a reference to the object
+    that a token shall live and die with; then the account must be there.
     """
 
-    def __init__(self, base: Transport, issuer: Client, namespace: str, name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        base: Transport,
+        issuer: Client,
+        namespace: str,
+        name: str,
+        clock: Clock,
+        bound: Callable[[], Awaitable[Obj]] | None = None,
+    ) -> None:
         self._base, self._issuer, self._clock = base, issuer, clock
         self._namespace, self._name = namespace, name
+        self._bound = bound
         self._token = ""
         self._renew_at: datetime | None = None
         self._renewing = asyncio.Lock()
@@ -65,9 +75,13 @@ class AccountTransport:
             "kind": "TokenRequest",
             "spec": {"expirationSeconds": TOKEN_LIFETIME_S},
         }
+        if self._bound is not None:
+            request["spec"]["boundObjectRef"] = await self._bound()
         try:
             answer = await self._ask(request)
         except NotFound:
+            if self._bound is not None:
+                raise
             account: Obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": self._name}}
             try:
                 await self._issuer.create(SERVICE_ACCOUNTS, account, self._namespace)

@@ -6,6 +6,7 @@ What nodes need to join is in bootstrapping.py, the cloud controllers' roles in 
 
 from __future__ import annotations
 
+from steersman.api import nodeagents
 from steersman.api.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -18,6 +19,7 @@ from steersman.api.resources import (
 from steersman.client.interface import Client
 from steersman.cluster import bootstrapping, cloud
 from steersman.cluster.settings import ClusterSettings
+from steersman.controllers import nodedns
 from steersman.loop import localpath
 from steersman.machinery.errors import NotFound
 from steersman.machinery.gvk import Resource
@@ -55,6 +57,7 @@ def dns(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]
     subjects = [{"kind": "ServiceAccount", "name": "kube-dns", "namespace": "kube-system"}]
+    readers = [*subjects, {"kind": "ServiceAccount", "name": nodeagents.DNS, "namespace": nodeagents.NAMESPACE}]
     cluster_metadata = {"name": _ROLE, "labels": _LABELS}
     reader: Obj = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRole", "metadata": cluster_metadata, "rules": seen}
     reading: Obj = {
@@ -62,7 +65,7 @@ def dns(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
         "kind": "ClusterRoleBinding",
         "metadata": cluster_metadata,
         "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": _ROLE},
-        "subjects": subjects,
+        "subjects": readers,
     }
     role: Obj = {"apiVersion": f"{_GROUP}/v1", "kind": "Role", "metadata": metadata(_ROLE), "rules": [rule]}
     binding: Obj = {
@@ -70,7 +73,7 @@ def dns(settings: ClusterSettings) -> tuple[tuple[Resource, Obj], ...]:
         "kind": "RoleBinding",
         "metadata": metadata(_ROLE),
         "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": _ROLE},
-        "subjects": subjects,
+        "subjects": [*subjects, {"kind": "ServiceAccount", "name": nodedns.SPEC.name, "namespace": "kube-system"}],
     }
     service: Obj = {
         "apiVersion": "v1",

@@ -1,15 +1,24 @@
 """What lets nodes join with a bootstrap token: who may ask for which certificate, and the cluster's public description.
 
 kubeadm's objects under our own names. A token's holder (group below) may ask for a node's client certificate; a node renews its
-own and asks for its serving certificate. Anybody may read kube-public/cluster-info: its signatures, made by the bootstrap signer,
-prove it to who holds a token, and the pin (pki.pin) to who was told it.
+own and asks for its serving certificate, and for tokens of the accounts that its proxy and DNS act as (api/nodeagents.py).
+Anybody may read kube-public/cluster-info: its signatures, made by the bootstrap signer, prove it to who holds a token, and the
+pin (pki.pin) to who was told it.
 """
 
 from __future__ import annotations
 
-from steersman.api import bootstraptokens
-from steersman.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, ROLE_BINDINGS, ROLES
+from steersman.api import bootstraptokens, nodeagents
+from steersman.api.resources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+)
 from steersman.client import kubeconfig
+from steersman.cluster import clusterinfo
 from steersman.cluster.settings import ClusterSettings
 from steersman.machinery import yamlio
 from steersman.machinery.gvk import Resource
@@ -37,7 +46,26 @@ def objects(settings: ClusterSettings, ca_pem: bytes) -> tuple[tuple[Resource, O
         _binding("steersman:node-autoapprove-certificate-rotation", _REQUESTS + "selfnodeclient", nodes),
         _binding("steersman:node-autoapprove-serving", _SERVING_ROLE, nodes),
         _binding("steersman:kubelet-serving-approver", "system:certificates.k8s.io:kubelet-serving-approver", controller),
+        *_agents(nodes),
         *_cluster_info(settings, ca_pem),
+        clusterinfo.config_map(settings),
+        *_role(clusterinfo.NAMESPACE, "steersman:node-config", _reading(clusterinfo.NAME), tokens),
+    )
+
+
+def _agents(nodes: Obj) -> tuple[tuple[Resource, Obj], ...]:
+    """The accounts of what works beside a kubelet, what they may read (DNS: see addons.py), and that nodes may act as them."""
+    space = nodeagents.NAMESPACE
+    tokens = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": list(nodeagents.ACCOUNTS)}
+    accounts = [
+        (SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": space}})
+        for name in nodeagents.ACCOUNTS
+    ]
+    proxy = {"kind": "ServiceAccount", "name": nodeagents.PROXY, "namespace": space}
+    return (
+        *accounts,
+        _binding("steersman:node-proxier", "system:node-proxier", proxy),
+        *_role(space, "steersman:node-agents", {**tokens, "verbs": ["create"]}, nodes),
     )
 
 
@@ -52,17 +80,22 @@ def _cluster_info(settings: ClusterSettings, ca_pem: bytes) -> tuple[tuple[Resou
         "metadata": metadata,
         "data": {bootstraptokens.KUBECONFIG_KEY: yamlio.dump(described)},
     }
-    reading = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [metadata["name"]], "verbs": ["get"]}
-    role_metadata = {"name": _INFO_ROLE, "namespace": namespace}
-    role: Obj = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": role_metadata, "rules": [reading]}
-    binding: Obj = {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "RoleBinding",
-        "metadata": role_metadata,
-        "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": _INFO_ROLE},
-        "subjects": [{"apiGroup": _RBAC, "kind": "User", "name": "system:anonymous"}],
-    }
-    return (CONFIG_MAPS, info), (ROLES, role), (ROLE_BINDINGS, binding)
+    anybody = {"apiGroup": _RBAC, "kind": "User", "name": "system:anonymous"}
+    return (CONFIG_MAPS, info), *_role(namespace, _INFO_ROLE, _reading(metadata["name"]), anybody)
+
+
+def _reading(config_map: str) -> Obj:
+    return {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [config_map], "verbs": ["get"]}
+
+
+def _role(namespace: str, name: str, rule: Obj, subject: Obj) -> tuple[tuple[Resource, Obj], ...]:
+    """A role of that name, and its binding."""
+    base: Obj = {"apiVersion": f"{_RBAC}/v1", "metadata": {"name": name, "namespace": namespace}}
+    reference = {"apiGroup": _RBAC, "kind": "Role", "name": name}
+    return (
+        (ROLES, {**base, "kind": "Role", "rules": [rule]}),
+        (ROLE_BINDINGS, {**base, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}),
+    )
 
 
 def _cluster_role(name: str, rule: Obj) -> tuple[Resource, Obj]:

@@ -86,11 +86,13 @@ async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) ->
 
 async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
     from steersman.cri.native.cgroups import unsettle_hybrid
+    from steersman.network import overlay
     from steersman.network.bridge import BridgeNetwork
     from steersman.network.cni import CniNetwork
     from steersman.proxy import run as proxying
 
     await proxying.remove()
+    overlay.remove()
     if settings.runtime == "containerd":
         await CniNetwork(paths.state / "network", settings.cluster_cidr).remove()
     else:

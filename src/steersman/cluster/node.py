@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from steersman.api import nodeagents
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.cri.interface import ImageService, Runtime
 from steersman.cri.native import registries
@@ -49,6 +50,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
         cgroup_root=f"/{settings.cgroup_root}",
         cluster_dns=(settings.dns_address,),
         cluster_domain=settings.cluster_domain,
+        node_annotations={nodeagents.DNS_PORT: str(settings.dns_port)},
     )
 
 
@@ -89,14 +91,14 @@ async def _containerd(paths: Paths, settings: ClusterSettings, clock: Clock) -> 
     from steersman.network.cni import CniNetwork
 
     endpoint = Endpoint(settings.runtime_endpoint, clock)
-    network = CniNetwork(paths.state / "network", settings.cluster_cidr)
+    network = CniNetwork(paths.state / "network", settings.cluster_cidr, settings.advertise_address)
     async with RemoteRuntime(endpoint, network, clock) as remote:
         yield NodeParts(remote, RemoteImages(endpoint, clock))
 
 
 @contextlib.asynccontextmanager
 async def _native(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeParts]:
-    network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr)
+    network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr, settings.advertise_address)
     store = _native_images(paths, clock)
     native = NativeRuntime(
         root=str(paths.containers),

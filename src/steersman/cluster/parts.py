@@ -29,9 +29,11 @@ def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
     """etcd if it was chosen, API server, control plane, and the node or the simulated nodes."""
     # Matrices of nodes are small: threads for them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    names = ("apiserver", "control", "nodes" if settings.simulated_nodes else "node")
+    names: tuple[str, ...] = ("apiserver", "control", "nodes" if settings.simulated_nodes else "node")
+    if settings.joined_server:
+        names = ("node",)
     ours = [Part(name, partial(_load, _MODULES[name]), partial(_main, name, paths, settings)) for name in names]
-    if settings.store == "etcd":
+    if settings.store == "etcd" and not settings.joined_server:
         # What is first ends last: the API server can write until its own end.
         ours.insert(0, Part("etcd", lambda: None, partial(etcd.become, paths, settings)))
     return tuple(ours)
@@ -45,6 +47,11 @@ def _load(modules: tuple[str, ...]) -> None:
 def _main(name: str, paths: Paths, settings: ClusterSettings) -> None:
     from steersman.cluster import components
 
+    if settings.joined_server:
+        from steersman.cluster import joined
+
+        components.run_part(joined.node, paths, settings)
+        return
     body = {
         "apiserver": components.apiserver,
         "control": components.control,

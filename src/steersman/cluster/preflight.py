@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from steersman.cluster import procs
+from steersman.cluster.settings import Paths
 
 # program -> Debian package
 _PROGRAMS = {"nft": "nftables", "mount": "mount", "umount": "mount"}
@@ -67,3 +72,27 @@ def runtime_problems(runtime: str, endpoint: str) -> list[str]:
 def oci_runtime(which: Callable[[str], str | None] = shutil.which) -> str:
     """The fastest OCI runtime there is: crun (11 ms a start) before runc (36 ms)."""
     return next((path for name in _OCI_RUNTIMES if (path := which(name))), "crun")
+
+
+def port_problems(ports: Mapping[str, tuple[str, int]]) -> list[str]:
+    """Likewise, of (address, TCP port) by what wants to listen there."""
+    found: list[str] = []
+    for what, (address, port) in ports.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # As the parts do: connections that linger after a program's end hold nobody up.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as fault:
+                if fault.errno == errno.EADDRINUSE:
+                    found.append(f"port {port}, which the {what} needs, is in use by another program")
+                elif fault.errno == errno.EADDRNOTAVAIL:
+                    found.append(f"{address} is no address of this machine")
+                else:
+                    raise
+    return found
+
+
+def none_left(paths: Paths, parts: Iterable[str]) -> bool:
+    """Whether no part of an earlier life still runs: those are seen off at start, and hold their ports until then."""
+    return all(procs.find(paths.pid_file(part)) is None for part in parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,13 +23,12 @@ from steersman.cluster.settings import (
     load,
     save,
 )
+from steersman.cluster.waiting import POLL_S, UpError, heard, node_ready, until
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import Obj, condition, parse_time
 
 SECURE_PORT = 6443
 CONTAINERD, CONTAINERD_ENDPOINT = "containerd", "/run/containerd/containerd.sock"
-_POLL_S = 0.02
 _API_PATIENCE_S = 30.0
 _NODE_PATIENCE_S = 60.0
 _SIMULATED_PATIENCE_S, _SIMULATED_POLL_S = 0.1, 0.001
@@ -38,10 +36,6 @@ _SIMULATED_PATIENCE_S, _SIMULATED_POLL_S = 0.1, 0.001
 CLUSTER_CIDR = "10.244.0.0/16"
 SIMULATED_CIDR = "10.128.0.0/9"
 """A /24 each for thousands of nodes; nothing is routed there."""
-
-
-class UpError(Exception):
-    """The cluster did not come up; one sentence with what to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,9 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         except ValueError:
             raise SettingsError(f"--advertise-address {address} is no IPv4 address") from None
         cloud.ranges_of(choices.load_balancer_pool)
-        runtime, endpoint = _runtime(choices)
+        if choices.simulated_nodes and choices.runtime == CONTAINERD:
+            raise SettingsError("--simulated-nodes have a runtime that pretends: --runtime is not for them")
+        runtime, endpoint = runtime_of(choices.runtime, choices.runtime_endpoint)
         name = choices.node_name or default_node_name()
         return ClusterSettings(
             node_name=name,
@@ -101,15 +97,13 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
     return found
 
 
-def _runtime(choices: Choices) -> tuple[str, str]:
-    """(runtime, its socket). Raises SettingsError."""
-    if choices.runtime != CONTAINERD:
-        if choices.runtime_endpoint:
+def runtime_of(runtime: str, endpoint: str) -> tuple[str, str]:
+    """(runtime, its socket) of what the flags say. Raises SettingsError."""
+    if runtime != CONTAINERD:
+        if endpoint:
             raise SettingsError("--runtime-endpoint names the socket of a runtime that runs already: --runtime containerd")
         return "native", ""
-    if choices.simulated_nodes:
-        raise SettingsError("--simulated-nodes have a runtime that pretends: --runtime is not for them")
-    return CONTAINERD, choices.runtime_endpoint.removeprefix("unix://") or CONTAINERD_ENDPOINT
+    return CONTAINERD, endpoint.removeprefix("unix://") or CONTAINERD_ENDPOINT
 
 
 def cgroup_root(paths: Paths) -> str:
@@ -133,6 +127,7 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
         raise UpError("; ".join(lacks))
     since = datetime.min.replace(tzinfo=UTC)
     if not supervisor.running(paths):
+        _check_ports(paths, settings)
         since = clock.now()
         save(paths, settings)
         with progress.step("certificates") as notes:
@@ -146,22 +141,32 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
     return settings
 
 
+def _check_ports(paths: Paths, settings: ClusterSettings) -> None:
+    """Another program's ports are told now, not by parts that fail in their logs. Raises UpError."""
+    ports = {"API server": ("0.0.0.0", settings.secure_port)}
+    if not settings.simulated_nodes:
+        ports |= {"kubelet": ("0.0.0.0", settings.kubelet_port), "DNS": (settings.advertise_address, settings.dns_port)}
+    lacks = preflight.port_problems(ports) if preflight.none_left(paths, ("apiserver", "node", "nodes")) else []
+    if lacks:
+        raise UpError("; ".join(lacks))
+
+
 async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, clock: Clock, progress: Progress) -> None:
     async with client_for(paths.admin_kubeconfig, "up") as client:
         with progress.step("API server") as notes:
-            await _until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
+            await until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
             await addons.ensure(client, settings, (paths.pki / "ca.crt").read_bytes())
             notes.append(settings.public_server)
         with progress.step("scheduler, controllers"):
             log_file = paths.log_file("control")
-            await _until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
+            await until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
         if settings.simulated_nodes:
             await _follow_simulated(client, paths, settings, since, clock, progress)
             return
         with progress.step("node") as notes:
             node = settings.node_name
-            await _until(
-                lambda: _node_ready(client, node, since), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
+            await until(
+                lambda: node_ready(client, node, since), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
             )
             notes.append(f"{node} Ready")
 
@@ -173,22 +178,12 @@ async def _follow_simulated(
     with progress.step("simulated nodes") as notes:
 
         async def ready() -> bool:
-            return sum(_heard(node, since) for node in (await client.list(NODES))["items"]) >= count
+            return sum(heard(node, since) for node in (await client.list(NODES))["items"]) >= count
 
         patience_s = _NODE_PATIENCE_S + _SIMULATED_PATIENCE_S * count
         what = f"{count} simulated nodes: see {paths.log_file('nodes')}"
-        await _until(ready, patience_s, clock, what, poll_s=max(_POLL_S, _SIMULATED_POLL_S * count))
+        await until(ready, patience_s, clock, what, poll_s=max(POLL_S, _SIMULATED_POLL_S * count))
         notes.append(f"{count} Ready")
-
-
-async def _until(
-    holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str, *, poll_s: float = _POLL_S
-) -> None:
-    deadline = clock.monotonic() + patience_s
-    while not await holds():
-        if clock.monotonic() > deadline:
-            raise UpError(f"waited {patience_s:.0f} s in vain for {what}")
-        await clock.sleep(poll_s)
 
 
 async def _ready(client: RestClient) -> bool:
@@ -205,17 +200,3 @@ async def _controlled(client: RestClient) -> bool:
         return True
     except (StatusError, ConnectionError):
         return False
-
-
-async def _node_ready(client: RestClient, name: str, since: datetime) -> bool:
-    """Ready by the kubelet's own word since then: an earlier life's status may still stand there."""
-    try:
-        return _heard(await client.get(NODES, name), since)
-    except (StatusError, ConnectionError):
-        return False
-
-
-def _heard(node: Obj, since: datetime) -> bool:
-    ready = condition(node, "Ready") or {}
-    heard = parse_time(ready.get("lastHeartbeatTime"))
-    return ready.get("status") == "True" and heard is not None and heard >= since.replace(microsecond=0)

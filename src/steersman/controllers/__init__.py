@@ -22,6 +22,7 @@ from steersman.controllers import (
     job,
     localpath,
     namespace,
+    nodedns,
     nodeipam,
     nodelifecycle,
     persistentvolume,
@@ -57,6 +58,7 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     persistentvolume.SPEC,
     localpath.SPEC,
     ephemeralvolume.SPEC,
+    nodedns.SPEC,
 )
 """Those that need nothing and remember nothing."""
 

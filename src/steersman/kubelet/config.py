@@ -21,7 +21,10 @@ class KubeletConfig:
     node_ip: str = ""
     """Empty: the address of the default route."""
     node_labels: Mapping[str, str] = field(default_factory=dict)
+    node_annotations: Mapping[str, str] = field(default_factory=dict)
     register_with_taints: tuple[Obj, ...] = ()
+    register_again: bool = True
+    """Whether a Node that was deleted is made again. Upstream's kubelets don't, until they are started anew."""
     address: str = "0.0.0.0"
     port: int = 10250
     tls_cert_file: Path | None = None

@@ -133,7 +133,7 @@ class NodeAgent:
             "beta.kubernetes.io/arch": nodeinfo.architecture(),
             **config.node_labels,
         }
-        annotations = {_ATTACH_ANNOTATION: "true"}
+        annotations = {_ATTACH_ANNOTATION: "true", **config.node_annotations}
         if config.local_path_dir is not None:
             annotations[localpath.DIRECTORY] = str(config.local_path_dir)
         node: Obj = {
@@ -260,8 +260,11 @@ class NodeAgent:
             try:
                 await self._report()
             except NotFound:
-                log.info("node was deleted, registering it again node=%s", self._config.node_name)
-                await self.register()
+                if self._config.register_again:
+                    log.info("node was deleted, registering it again node=%s", self._config.node_name)
+                    await self.register()
+                else:
+                    log.warning("node was removed from the cluster node=%s", self._config.node_name)
             except (StatusError, ConnectionError) as error:
                 log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
             every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else until_ready.next()

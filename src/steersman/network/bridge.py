@@ -1,7 +1,7 @@
 """The pod network: a bridge per node, host-local addresses, masquerading for what leaves the cluster, host ports.
 
 Implements cri.interface.SandboxNetwork's shape (network/ and cri/ are siblings and do not import each other: the runtime is
-given this object by cluster/, structurally typed). Routes between nodes are not here.
+given this object by cluster/, structurally typed). Routes between nodes: overlay.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from steersman.network import firewall, links
+from steersman.network import firewall, links, overlay
 from steersman.network.addresses import AddressPool, NoAddress
 from steersman.network.firewall import HostPort
 from steersman.network.rtnetlink import Netlink
@@ -46,10 +46,10 @@ class NetworkFault(Exception):
 
 
 class BridgeNetwork:
-    """One per node. `cluster_cidr`: the pods of all nodes, never masqueraded to one another."""
+    """One per node. `cluster_cidr`: the pods of all nodes, never masqueraded to one another. `address`: the node's own."""
 
-    def __init__(self, directory: Path, bridge: str, cluster_cidr: str) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, bridge: str, cluster_cidr: str, address: str = "") -> None:
+        self._directory, self._address = directory, address
         self._bridge = bridge
         self._cluster_cidr = cluster_cidr
         self._thread = ThreadPoolExecutor(1, "network")
@@ -106,7 +106,7 @@ class BridgeNetwork:
             return
         self._pool = AddressPool(self._directory / "addresses", pod_cidr)
         netlink = self._netlink()
-        self._mtu = links.default_mtu(netlink)
+        self._mtu = overlay.pod_mtu(netlink, self._address)
         links.ensure_bridge(netlink, self._bridge, self._pool.gateway, self._pool.network.prefixlen, self._mtu)
         links.set_sysctls(self._bridge, self._directory / "sysctls.json")
         self._host_ports = firewall.load(self._directory / "hostports.json")

@@ -15,7 +15,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from steersman.network import firewall
+from steersman.network import firewall, overlay
+from steersman.network.rtnetlink import Netlink
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,12 @@ _HOST_ENDS = "veth*"
 
 
 class CniNetwork:
-    """One per node. `directory`: for addresses in use, and for a note where the configuration was written."""
+    """One per node, whose own address is `address`. `directory`: for addresses in use, and for a note where the configuration
+    was written.
+    """
 
-    def __init__(self, directory: Path, cluster_cidr: str) -> None:
-        self._directory, self._cluster_cidr = directory, cluster_cidr
+    def __init__(self, directory: Path, cluster_cidr: str, address: str = "") -> None:
+        self._directory, self._cluster_cidr, self._address = directory, cluster_cidr, address
         self._fault = "the node has no pod CIDR yet"
 
     async def set_pod_cidr(self, pod_cidr: str, conf_dir: str, bin_dir: str) -> None:
@@ -71,7 +74,9 @@ class CniNetwork:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._note.write_text(str(target))
         conf_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(conflist(pod_cidr, str(self._directory / "cni")), indent=2) + "\n"
+        with Netlink() as netlink:
+            mtu = overlay.pod_mtu(netlink, self._address)
+        text = json.dumps(conflist(pod_cidr, str(self._directory / "cni"), mtu), indent=2) + "\n"
         if not target.exists() or target.read_text() != text:
             # Written beside and renamed: the runtime watches the directory.
             fresh = target.with_name(f".{FILE}.new")
@@ -85,7 +90,7 @@ class CniNetwork:
         firewall.remove()
 
 
-def conflist(pod_cidr: str, data_dir: str) -> dict[str, Any]:
+def conflist(pod_cidr: str, data_dir: str, mtu: int) -> dict[str, Any]:
     """The network configuration list. Source: CNI specification 0.4.0."""
     ipam = {
         "type": "host-local",
@@ -93,7 +98,7 @@ def conflist(pod_cidr: str, data_dir: str) -> dict[str, Any]:
         "ranges": [[{"subnet": pod_cidr}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    plugins = [{"type": "ptp", "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}]
+    plugins = [{"type": "ptp", "ipam": ipam, "mtu": mtu}, {"type": "portmap", "capabilities": {"portMappings": True}}]
     return {"cniVersion": "0.4.0", "name": NETWORK, "plugins": plugins}
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from steersman.network import cni
 
 
-def test_pods_get_addresses_of_the_nodes_range_and_host_ports() -> None:
-    made = cni.conflist("10.244.3.0/24", "/state/cni")
+def test_pods_get_addresses_of_the_nodes_range_and_host_ports_and_send_what_fits_between_nodes() -> None:
+    made = cni.conflist("10.244.3.0/24", "/state/cni", 1450)
     ptp, portmap = made["plugins"]
     assert (ptp["type"], ptp["ipam"]["ranges"], ptp["ipam"]["dataDir"]) == ("ptp", [[{"subnet": "10.244.3.0/24"}]], "/state/cni")
+    assert ptp["mtu"] == 1450
     assert portmap["capabilities"] == {"portMappings": True}
 
 

@@ -68,7 +68,7 @@ async def _node(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
     if new is None:
         return
     if request.operation == "CREATE":
-        refused_labels = [key for key in sorted(labels_of(new)) if _is_refused(key)]
+        refused_labels = [key for key in sorted(labels_of(new)) if is_refused(key)]
         if refused_labels:
             raise refused(request, f'node "{node}" is not allowed to set the following labels: {", ".join(refused_labels)}')
         return
@@ -79,7 +79,7 @@ async def _node(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
         raise refused(request, f'node "{node}" is not allowed to modify taints')
     if (dig(new, "metadata", "ownerReferences") or []) != (dig(old, "metadata", "ownerReferences") or []):
         raise refused(request, f'node "{node}" is not allowed to modify ownerReferences')
-    changed = [key for key in sorted(_changed(labels_of(new), labels_of(old))) if _is_refused(key)]
+    changed = [key for key in sorted(_changed(labels_of(new), labels_of(old))) if is_refused(key)]
     if changed:
         raise refused(request, f'node "{node}" is not allowed to modify labels: {", ".join(changed)}')
 
@@ -116,7 +116,8 @@ def _changed(new: Mapping[str, str], old: Mapping[str, str]) -> set[str]:
     return {key for key in {*new, *old} if new.get(key) != old.get(key)}
 
 
-def _is_refused(label: str) -> bool:
+def is_refused(label: str) -> bool:
+    """Whether a kubelet may not give its Node this label."""
     domain, slash, _ = label.rpartition("/")
     if not slash:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steersman.api import nodeagents
 from steersman.api.resources import NODES, PODS
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.authz import noderefs
@@ -9,6 +10,8 @@ from steersman.apiserver.contracts import AdmissionRequest
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, annotations_of, dig, labels_of, uid_of
+
+_AGENTS = frozenset((nodeagents.NAMESPACE, name) for name in nodeagents.ACCOUNTS)
 
 
 async def check_pod(lookup: Lookup, node: str, request: AdmissionRequest) -> None:
@@ -31,11 +34,18 @@ async def check_pod(lookup: Lookup, node: str, request: AdmissionRequest) -> Non
 
 
 async def check_token(lookup: Lookup, node: str, request: AdmissionRequest) -> None:
-    """serviceaccounts/token: bound to a pod that runs here, and for an audience that pod asks for."""
+    """serviceaccounts/token: bound to a pod that runs here, and for an audience that pod asks for.
+
+    What works on the node beside the kubelet has no pod: its tokens are bound to the Node. Upstream has no such accounts.
+    """
     if request.subresource != "token" or request.operation != "CREATE" or request.obj is None:
         return
     spec = request.obj.get("spec") or {}
     ref = spec.get("boundObjectRef") or {}
+    if (request.namespace, request.name) in _AGENTS and ref.get("kind") == "Node":
+        if ref.get("name") != node or not ref.get("uid") or spec.get("audiences"):
+            raise refused(request, "node requested token not bound to its own Node, by uid, for the API server")
+        return
     if ref.get("kind") != "Pod" or ref.get("apiVersion") != "v1" or not ref.get("name"):
         raise refused(request, "node requested token not bound to a pod")
     if not ref.get("uid"):

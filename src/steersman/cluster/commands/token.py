@@ -1,4 +1,4 @@
-"""Tokens that let nodes join the cluster: create, list, delete, generate. As `kubeadm token`."""
+"""Tokens that let nodes join the cluster: create (and print the command to run there), list, delete. As `kubeadm token`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ _HEADINGS = ("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a token and print it")
+    create = actions.add_parser("create", help="make a token and print the command that joins with it")
     create.add_argument("token", nargs="?", default="", help="as in abcdef.0123456789abcdef (default: a random one)")
     create.add_argument("--ttl", default="24h", metavar="DURATION", help="how long it is valid, 0 for ever (default 24h)")
     create.add_argument("--usages", default=",".join(bootstraptokens.USAGES), help="signing, authentication or both")
     create.add_argument("--groups", default=NODE_TOKENS, help="what its holder belongs to")
     create.add_argument("--description", default="")
-    create.add_argument("--with-pin", action="store_true", help="print where the cluster is and its CA's pin behind the token")
     listed = actions.add_parser("list", help="list the tokens")
     delete = actions.add_parser("delete", help="delete tokens, by id or whole")
     delete.add_argument("token", nargs="+")
@@ -64,7 +63,7 @@ async def _run(args: argparse.Namespace, config: Path, clock: Clock) -> int:
         if args.action == "create":
             token = wanted(args, clock.now())
             await create(client, token)
-            print(with_pin(config, token) if args.with_pin else token.text)
+            print(join_command(config, token))
         elif args.action == "list":
             print(table(await found(client), clock.now()))
         else:
@@ -132,8 +131,8 @@ async def delete(client: Client, text: str) -> str:
     return token_id
 
 
-def with_pin(config: Path, token: BootstrapToken) -> str:
-    """The token, where the cluster is, and the pin of the CA by which a node knows that it talks to this cluster."""
+def join_command(config: Path, token: BootstrapToken) -> str:
+    """What to run on a machine that shall become a node: where the cluster is, the token, and its CA's pin."""
     from urllib.parse import urlsplit
 
     from steersman.client import kubeconfig
@@ -144,7 +143,7 @@ def with_pin(config: Path, token: BootstrapToken) -> str:
         raise SettingsError(f"{config} names no CA, which joining nodes would have to know")
     ca = connection.ca.read_bytes() if isinstance(connection.ca, Path) else connection.ca
     server = urlsplit(connection.server).netloc
-    return f"{token.text} {server} {pki.pin(ca)}"
+    return f"steersman join {server} --token {token.text} --discovery-token-ca-cert-hash {pki.pin(ca)}"
 
 
 def table(tokens: Sequence[BootstrapToken], now: datetime) -> str:

@@ -7,9 +7,10 @@ import argparse
 from steersman import KUBERNETES_VERSION, __version__
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.progress import Progress
-from steersman.cluster.settings import SettingsError
-from steersman.cluster.up import Choices, UpError, bring_up
-from steersman.machinery.clock import RealClock
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load
+from steersman.cluster.up import Choices, bring_up
+from steersman.cluster.waiting import UpError
+from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.errors import StatusError
 
 PROBLEMS = (SettingsError, UpError, StatusError, OSError)
@@ -56,6 +57,22 @@ def run(args: argparse.Namespace) -> int:
         args.runtime,
         args.runtime_endpoint,
     )
+    found = load(paths)
+    if found is not None and found.joined_server:
+        _bring_back(paths, found, choices, clock, progress)
+        return 0
     bring_up(paths, choices, clock, progress)
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0
+
+
+def _bring_back(paths: Paths, settings: ClusterSettings, choices: Choices, clock: Clock, progress: Progress) -> None:
+    """A node that has joined a cluster elsewhere. Raises SettingsError, UpError."""
+    from steersman.cluster import joining
+
+    if choices != Choices():
+        raise SettingsError(
+            f"this machine is a node of the cluster at {settings.joined_server}, as it was told at `join`: `up` takes no flags here"
+        )
+    joining.bring_back(paths, settings, clock, progress)
+    progress.say(f"Node {settings.node_name} of {settings.joined_server} is back.")

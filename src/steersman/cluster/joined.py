@@ -1,0 +1,92 @@
+"""The node part of a machine that has joined: as that of `up`, but every credential comes from the cluster.
+
+The kubelet has certificates that it renews (bootstrapped.py). Proxy, DNS and routes act as service accounts, with tokens that
+the kubelet's identity asks for, bound to this node's Node: they live an hour, and end with the Node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+
+from steersman.api import nodeagents
+from steersman.api.resources import NODES
+from steersman.client import kubeconfig
+from steersman.client.accounts import AccountTransport
+from steersman.client.interface import Client
+from steersman.client.patience import PatientTransport
+from steersman.client.rest import RestClient
+from steersman.cloud.controllers.node import UNINITIALIZED
+from steersman.cluster import bootstrapped, components
+from steersman.cluster import node as nodes
+from steersman.cluster.settings import ClusterSettings, Paths
+from steersman.kubelet.certificates import Rotation
+from steersman.kubelet.config import KubeletConfig
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, uid_of
+from steersman.machinery.waiting import Backoff
+
+
+async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+    """Kubelet, proxy, DNS and routes, until cancelled."""
+    from steersman.kubelet import run as kubelet_run
+
+    files = bootstrapped.Files(
+        paths.kubeconfigs / "kubelet.conf", paths.kubeconfigs / "bootstrap-kubelet.conf", paths.kubelet_pki
+    )
+    async with nodes.runtime(paths, settings, clock) as parts:
+
+        async def all_of_it(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
+            async with _accounts(paths, settings, client, clock) as (proxy, dns), asyncio.TaskGroup() as group:
+                group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
+                group.create_task(components.run_proxy(proxy, settings, clock))
+                group.create_task(components.run_dns(dns, settings, clock))
+
+        await bootstrapped.run(files, kubelet_config(paths, settings), clock, all_of_it)
+
+
+def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
+    """The cloud controllers give a new node its role and take the taint away; a node that was removed stays so."""
+    labels = dict(label.split("=", 1) for label in settings.node_labels)
+    if settings.pool:
+        labels[nodeagents.POOL_LABEL] = settings.pool
+    return dataclasses.replace(
+        nodes.kubelet_config(paths, settings),
+        tls_cert_file=None,
+        tls_private_key_file=None,
+        client_ca_file=None,
+        node_labels=labels,
+        register_with_taints=({"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"},),
+        register_again=False,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _accounts(
+    paths: Paths, settings: ClusterSettings, issuer: Client, clock: Clock
+) -> AsyncIterator[tuple[RestClient, RestClient]]:
+    """Clients of the proxy and of DNS."""
+    connection = kubeconfig.resolve(kubeconfig.read(paths.kubeconfigs / "kubelet.conf"))
+    nameless = dataclasses.replace(connection, cert=None, key=None).transport()
+
+    async def own_node() -> Obj:
+        """Waits for the Node: the kubelet makes it."""
+        backoff = Backoff(0.05, 5.0)
+        while True:
+            try:
+                found = await issuer.get(NODES, settings.node_name)
+                return {"apiVersion": "v1", "kind": "Node", "name": settings.node_name, "uid": uid_of(found)}
+            except (StatusError, ConnectionError):
+                await clock.sleep(backoff.next())
+
+    def acting(account: str, component: str) -> RestClient:
+        transport = AccountTransport(nameless, issuer, nodeagents.NAMESPACE, account, clock, own_node)
+        return RestClient(PatientTransport(transport, clock), user_agent=f"steersman-{component}", field_manager=component)
+
+    try:
+        yield acting(nodeagents.PROXY, "kube-proxy"), acting(nodeagents.DNS, "dns")
+    finally:
+        await nameless.close()

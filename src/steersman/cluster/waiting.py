@@ -1,0 +1,42 @@
+"""Waiting for what `up` and `join` have started, with a limit and a sentence about what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from steersman.api.resources import NODES
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, condition, parse_time
+
+POLL_S = 0.02
+
+
+class UpError(Exception):
+    """The cluster, or the node, did not come up; one sentence with what to look at."""
+
+
+async def until(
+    holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str, *, poll_s: float = POLL_S
+) -> None:
+    deadline = clock.monotonic() + patience_s
+    while not await holds():
+        if clock.monotonic() > deadline:
+            raise UpError(f"waited {patience_s:.0f} s in vain for {what}")
+        await clock.sleep(poll_s)
+
+
+async def node_ready(client: Client, name: str, since: datetime) -> bool:
+    """Ready by the kubelet's own word since then: an earlier life's status may still stand there."""
+    try:
+        return heard(await client.get(NODES, name), since)
+    except (StatusError, ConnectionError):
+        return False
+
+
+def heard(node: Obj, since: datetime) -> bool:
+    ready = condition(node, "Ready") or {}
+    moment = parse_time(ready.get("lastHeartbeatTime"))
+    return ready.get("status") == "True" and moment is not None and moment >= since.replace(microsecond=0)
