@@ -32,7 +32,7 @@ from steersman.cri.interface import (
 from steersman.cri.native import procs
 from steersman.cri.native.creation import Maker
 from steersman.cri.native.imageindex import ImageRecord
-from steersman.cri.native.oci import OciRuntime, exit_code_in, signal_number
+from steersman.cri.native.oci import OciRuntime, Started, exit_code_in, signal_number
 from steersman.cri.native.records import ContainerRecord, Records, SandboxRecord
 from steersman.cri.native.spec import linux_resources
 from steersman.cri.native.threads import off_loop
@@ -115,10 +115,31 @@ class Containers:
             except (RuntimeFault, OSError) as error:
                 await self._failed(record, str(error))
                 raise RuntimeFault(f"failed to start container {record.config.name!r}: {error}") from error
-            record = replace(record, state=ContainerState.RUNNING, starting=False, started_at=self.clock.now())
-            record = self.records.save(replace(record, process=started.process, conmon=started.conmon))
-            self._event(EventKind.STARTED, record)
-            self.watch(record)
+            self._started(record, started)
+
+    def _started(self, record: ContainerRecord, started: Started) -> None:
+        record = replace(record, state=ContainerState.RUNNING, starting=False, started_at=self.clock.now())
+        record = self.records.save(replace(record, process=started.process, conmon=started.conmon))
+        self._event(EventKind.STARTED, record)
+        self.watch(record)
+
+    async def resume(self, record: ContainerRecord) -> None:
+        """Recovery: a start that was cut short is brought to its end if its monitor holds the container, else it is ended.
+
+        So that a program is run once, though the kubelet was killed between making its container and noting that it runs.
+        """
+        async with self._locks[record.id]:
+            half = await self.oci.half_started(record.id)
+            if half is not None:
+                started, state = half
+                try:
+                    if state == "created":
+                        await self.oci.start(record.id)
+                    self._started(record, started)
+                    return
+                except RuntimeFault as fault:
+                    log.warning("a start cut short could not go on container=%s error=%s", record.id, fault)
+        await self.abandon(record, "the runtime was restarted while the container was starting")
 
     def watch(self, record: ContainerRecord) -> None:
         """Notice its end: by the exit file (the runtime's watcher), or because conmon is gone."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from steersman.cri.interface import RuntimeFault
 from steersman.cri.native.layout import Layout
-from steersman.cri.native.procs import Child, Outcome, ProcessId, identify, readable, run, spawn
+from steersman.cri.native.procs import Child, Outcome, ProcessId, alive, identify, readable, run, spawn
 
 _RESIZE, _REOPEN_LOGS = 1, 2
 
@@ -103,6 +103,25 @@ class OciRuntime:
             with open(f"{self._layout.bundle(container_id)}/conmon.pid") as file:
                 return identify(int(file.read()))
         except (OSError, ValueError):
+            return None
+
+    async def half_started(self, container_id: str) -> tuple[Started, str] | None:
+        """What a `create` made whose caller was killed, and the runtime's word for its state: `created`, `running`, `stopped`.
+
+        None if it did not get that far.
+        """
+        conmon = self.conmon_of(container_id)
+        try:
+            with open(f"{self._layout.bundle(container_id)}/pid") as file:
+                process = identify(int(file.read()))
+        except (OSError, ValueError):
+            return None
+        if process is None or not alive(conmon):
+            return None
+        outcome = await run(self.command("state", container_id))
+        try:
+            return Started(process, conmon), str(json.loads(outcome.output)["status"])
+        except (ValueError, KeyError, TypeError):
             return None
 
     async def start(self, container_id: str) -> None:

@@ -52,7 +52,7 @@ async def _recover_container(containers: Containers, record: ContainerRecord, bo
         if containers.get(record.id).state is ContainerState.RUNNING:
             containers.watch(record)
     elif record.starting:
-        await containers.abandon(record, "the runtime was restarted while the container was starting")
+        await containers.resume(record)
     elif record.state is ContainerState.EXITED and not record.released:
         await containers.abandon(record, "")
 
