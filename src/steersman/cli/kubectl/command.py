@@ -1,0 +1,42 @@
+"""A command as main runs it: what a verb's module says, or a Command that a module with several of them defines."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from steersman.cli.kubectl.context import Context
+from steersman.cli.kubectl.flags import Flag, Flags
+
+Run = Callable[[Context, Flags, list[str]], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`summary`: first line of the help. `usage`: the line below Usage, without `kubectl `. `run` None: only subcommands do."""
+
+    summary: str
+    usage: str
+    flags: Sequence[Flag] = ()
+    run: Run | None = None
+    examples: str = ""
+    subcommands: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(where: str) -> Command:
+    """`package.module`, or `package.module:NAME` for a Command in it."""
+    module_name, _, name = where.partition(":")
+    module = importlib.import_module(module_name)
+    if name:
+        found = getattr(module, name)
+        assert isinstance(found, Command)
+        return found
+    return Command(
+        summary=module.SUMMARY,
+        usage=module.USAGE,
+        flags=getattr(module, "FLAGS", ()),
+        run=getattr(module, "run", None),
+        examples=getattr(module, "EXAMPLES", ""),
+        subcommands=getattr(module, "SUBCOMMANDS", {}),
+    )

@@ -1,0 +1,1 @@
+"""One module per verb; main.VERBS says which. How to write one: the package's docstring."""

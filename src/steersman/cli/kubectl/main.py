@@ -1,0 +1,154 @@
+"""`steersman kubectl`: finds the verb, reads its flags, runs it, tells errors as upstream's kubectl does.
+
+Not here: what verbs do (commands/), help texts (usage.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from steersman.cli.kubectl.command import Command, load
+from steersman.cli.kubectl.context import GLOBAL_FLAGS, Context
+from steersman.cli.kubectl.errors import ExitError, FlagError, KubectlError, UsageError, describe, exit_code
+from steersman.cli.kubectl.flags import FlagSet, HelpWanted
+from steersman.machinery.errors import StatusError
+
+_HERE = "steersman.cli.kubectl.commands."
+
+VERBS = {
+    "get": _HERE + "get",
+}
+"""Verb to module. usage.py has the groups in which help shows them."""
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str], *, default_kubeconfig: Path | None = None) -> int:
+    """Run a command line (without `kubectl`) and return its exit code. `default_kubeconfig`: used if nothing else says one."""
+    try:
+        return _run(list(argv), default_kubeconfig)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough. The interpreter would complain when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: list[str], default_kubeconfig: Path | None) -> int:
+    path, rest = _split(argv)
+    try:
+        name, command, rest = _find(path, rest)
+        if command is None:
+            from steersman.cli.kubectl import usage
+
+            sys.stdout.write(usage.top(VERBS))
+            return 0
+        flag_set = FlagSet(f"kubectl {name}", (*GLOBAL_FLAGS, *command.flags))
+        try:
+            flags, args = flag_set.parse(rest)
+        except HelpWanted:
+            return _help(name, command)
+        if command.run is None:
+            if args:
+                raise UsageError(name, f'unknown command "{args[0]}"')
+            return _help(name, command)
+    except (FlagError, UsageError) as error:
+        sys.stderr.write(error.text() + "\n")
+        return error.exit_code
+    return _run_verb(command, Context(name, flags, default_kubeconfig=default_kubeconfig), args)
+
+
+def _run_verb(command: Command, ctx: Context, args: list[str]) -> int:
+    import asyncio
+
+    assert command.run is not None
+    code = asyncio.run(_guarded(command, ctx, args))
+    ctx.out.flush()
+    return code
+
+
+async def _guarded(command: Command, ctx: Context, args: list[str]) -> int:
+    assert command.run is not None
+    try:
+        code = await command.run(ctx, ctx.flags, args)
+        if ctx.warnings and ctx.flags.on("warnings-as-errors"):
+            ctx.complain(f"error: {ctx.warnings} warning{'s' if ctx.warnings > 1 else ''} received")
+            code = 1
+        return code
+    except ExitError as error:
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except (KubectlError, StatusError, OSError, ValueError) as error:
+        ctx.complain(describe(error))
+        return exit_code(error)
+    finally:
+        await ctx.close()
+
+
+def _help(name: str, command: Command) -> int:
+    from steersman.cli.kubectl import usage
+
+    sys.stdout.write(usage.of(name, command))
+    return 0
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before `--` that are no flags, and the whole line. Global flags may stand before the verb."""
+    bare = {flag.name for flag in GLOBAL_FLAGS if not flag.takes_value}
+    words: list[str] = []
+    skip = False
+    for word in argv:
+        if skip:
+            skip = False
+        elif word == "--":
+            break
+        elif word.startswith("--"):
+            skip = "=" not in word and word[2:] not in bare and word != "--help"
+        elif word.startswith("-") and len(word) == 2:
+            skip = word != "-h"
+        elif not word.startswith("-") and word:
+            words.append(word)
+    return words, list(argv)
+
+
+def _find(words: list[str], argv: list[str]) -> tuple[str, Command | None, list[str]]:
+    """The command of a line (`rollout status`), and the line without its words."""
+    if words[:1] == ["help"]:
+        words = words[1:]
+        argv = _without(argv, "help")
+        argv.append("--help")
+    if not words or words[0] not in VERBS:
+        if not words:
+            _check_top(argv)
+            return "", None, argv
+        from steersman.cli.kubectl import usage
+
+        raise FlagError(usage.unknown(words[0], VERBS))
+    names, command = [words[0]], load(VERBS[words[0]])
+    argv = _without(argv, words[0])
+    for word in words[1:]:
+        where = command.subcommands.get(word)
+        if where is None:
+            break
+        names.append(word)
+        command = load(where)
+        argv = _without(argv, word)
+    return " ".join(names), command, argv
+
+
+def _check_top(argv: list[str]) -> None:
+    """`kubectl` alone shows its help, whatever global flags stand beside it; unknown ones are told."""
+    try:
+        FlagSet("kubectl", GLOBAL_FLAGS).parse(argv)
+    except HelpWanted:
+        pass
+
+
+def _without(argv: list[str], word: str) -> list[str]:
+    place = argv.index(word)
+    return [*argv[:place], *argv[place + 1 :]]
