@@ -12,6 +12,7 @@ import orjson
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.apiserver import local
+from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import AdmissionPlugin, Listers, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.http import Request
@@ -79,6 +80,7 @@ async def world(
     admission: Sequence[AdmissionPlugin] = (),
     plugins: Callable[[Listers], Sequence[AdmissionPlugin]] | None = None,
     denied: Callable[[RequestInfo], bool] | None = None,
+    quotas: bool = False,
     store: MemoryStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
@@ -87,7 +89,8 @@ async def world(
     everybody = Everybody(denied)
 
     def parts(_c: ServerConfig, _s: Store, listers: Listers, _client: Client, _clock: Clock) -> Parts:
-        return Parts(everybody, everybody, plugins(listers) if plugins is not None else admission)
+        charging = ResourceQuota(listers, clock) if quotas else None
+        return Parts(everybody, everybody, plugins(listers) if plugins is not None else admission, charging)
 
     server = APIServer(config(**settings), store, clock, specs=specs, parts=parts)
     await server.start(listen=False)

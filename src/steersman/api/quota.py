@@ -5,7 +5,7 @@ Source: API docs, Resource Quotas; upstream pkg/quota/v1/evaluator/core.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ _OWN_NAMES = frozenset(
 )
 """Core resources that are also counted under their bare name."""
 _PLAIN = ("cpu", "memory", "ephemeral-storage")
+_TO_STATE = frozenset(f"{prefix}{name}" for prefix in ("", "requests.", "limits.") for name in ("cpu", "memory"))
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -44,6 +45,40 @@ def usage(resource: Resource, obj: Obj, now: datetime) -> Usage:
     elif resource == PERSISTENT_VOLUME_CLAIMS:
         _claim(found, obj)
     return found
+
+
+def counts(resource: Resource, name: str) -> bool:
+    """Whether objects of that resource can use any of what a quota calls `name`."""
+    if name == f"count/{resource.qualified}":
+        return True
+    if resource.group:
+        return False
+    if resource == PODS:
+        bare = name.removeprefix("requests.").removeprefix("limits.")
+        # An extended resource is one with a domain, as requests.example.com/gpu.
+        return name == "pods" or bare in _PLAIN or bare.startswith("hugepages-") or name.startswith("requests.") and "/" in name
+    if resource == SERVICES:
+        return name == "services" or name.startswith("services.")
+    if resource == PERSISTENT_VOLUME_CLAIMS:
+        return name in ("persistentvolumeclaims", "requests.storage") or ".storageclass.storage.k8s.io/" in name
+    return name == resource.plural and name in _OWN_NAMES
+
+
+def unnamed(spec: Obj, names: Iterable[str]) -> dict[str, list[str]]:
+    """Of the quota resources `names` those that a pod does not state, each with the containers that miss it, sorted.
+
+    Who is limited in processor or memory has to say how much is wanted, or it could not be counted.
+    """
+    stated = {*_stated(spec)}
+    asked = sorted(name for name in names if name in _TO_STATE and name not in stated)
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    found = {name: sorted(str(item.get("name")) for item in containers if name not in _stated(item)) for name in asked}
+    return {name: who for name, who in found.items() if who}
+
+
+def _stated(holder: Obj) -> set[str]:
+    requests, limits = (dig(holder, "resources", field, default={}) for field in ("requests", "limits"))
+    return {*requests, *(f"requests.{name}" for name in requests), *(f"limits.{name}" for name in limits)}
 
 
 def covers(quota: Obj, resource: Resource, obj: Obj) -> bool:

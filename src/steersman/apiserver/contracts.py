@@ -6,6 +6,7 @@ Lowest module of the package: everything here may import it, it imports none of 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -122,6 +123,23 @@ class StoreHook(Protocol):
     async def prepare(
         self, new: Obj | None, old: Obj | None, *, dry_run: bool
     ) -> tuple[Sequence[Guard], Sequence[Put | Delete]]: ...
+
+
+Joining = tuple[Sequence[Guard], Sequence[Put | Delete]]
+"""Guards and operations that join a commit."""
+
+
+class Charging(Protocol):
+    """What an object costs its namespace (ResourceQuota): asked last on create and update, of what all others have accepted."""
+
+    def concerns(self, request: AdmissionRequest) -> bool:
+        """Whether anything may have to be paid. Cheap: asked on every write."""
+
+    def charged(self, request: AdmissionRequest) -> AbstractAsyncContextManager[Joining]:
+        """The commit belongs inside, with what this gives. Raises Forbidden when it is too much.
+
+        If a guard of it fails, somebody else has paid meanwhile: enter again.
+        """
 
 
 @dataclass(slots=True)

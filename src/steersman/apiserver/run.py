@@ -16,6 +16,7 @@ from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import PODS
 from steersman.apiserver import admission, authn, authz, compaction, hooks, local, reviews, version
+from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import (
     LOOPBACK,
@@ -24,6 +25,7 @@ from steersman.apiserver.contracts import (
     Authorizer,
     Call,
     CallHandler,
+    Charging,
     Listers,
     StoreHook,
 )
@@ -59,6 +61,7 @@ class Parts:
     authenticator: Authenticator
     authorizer: Authorizer
     admission: Sequence[AdmissionPlugin] = ()
+    charging: Charging | None = None
     hooks: Mapping[Resource, StoreHook] = field(default_factory=dict)
     posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
     """(group, plural, subresource) -> what serves a POST there."""
@@ -99,7 +102,7 @@ class APIServer:
         made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)
         self._bootstrap = made.bootstrap
         self.api = Api(
-            store, self.feed, self.registry, Admission(made.admission), made.authorizer, clock, self._spawn
+            store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
         )  # fmt: skip
         self.pipeline = Pipeline(self.api, made.authenticator, self.routes, self.metrics)
         self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
@@ -218,6 +221,7 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         authentication,
         authorization,
         plugins,
+        charging=ResourceQuota(listers, clock),
         hooks=hooks.store_hooks(config, store),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Charging
 from steersman.apiserver.registry import Registry, Served
 from steersman.apiserver.storage import Stored
 from steersman.apiserver.watchcache.feed import Feed
@@ -17,10 +17,11 @@ from steersman.store.interface import Commit, Delete, Guard, Put, Store
 
 
 class Admission:
-    """The plugins in order: all mutate, then (after preparation) all validate."""
+    """The plugins in order: all mutate, then (after preparation) all validate. `charging`: what is paid with the commit."""
 
-    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+    def __init__(self, plugins: Sequence[AdmissionPlugin], charging: Charging | None = None) -> None:
         self._plugins = tuple(plugins)
+        self.charging = charging
 
     async def admit(self, request: AdmissionRequest) -> None:
         for plugin in self._plugins:

@@ -74,14 +74,16 @@ async def _attempt(write: Write, obj: Obj) -> Stored | None:
         name = name_of(new)
         write.refuse(name, objectmeta.validate(new, served.spec) + strategy.validate_create(new))
         write.warn(new, None)
-        await write.api.admission.validate(write.admission("CREATE", name, new, None))
+        request = write.admission("CREATE", name, new, None)
+        await write.api.admission.validate(request)
         key = served.key(str(new["metadata"].get("namespace") or ""), name)
         value = write.encoded(new)
         if write.options.dry_run:
             if await write.api.current(served, str(new["metadata"].get("namespace") or ""), name) is not None:
                 return None
+            await write.afford(request)
             return Stored(served.form, key, value[len(served.form.head) :], 0)
-        commit = await write.api.commit(served, key, value, 0, extra)
+        commit = await write.commit(key, value, 0, extra, request)
         if commit.ok:
             return write.stored(key, value, commit.revision)
         if commit.current.get(key) is not None:

@@ -136,7 +136,10 @@ async def modify(
         if insisted and insisted != "0" and insisted != str(current.revision):
             raise Conflict.of(served.resource.group, served.resource.plural, name)
         extra = await prepare(write, new, old, name, steps or _steps(write), skip_admission=skip_admission)
+        request = None if skip_admission else write.admission("UPDATE", name, new, old)
         if write.options.dry_run:
+            if request is not None:
+                await write.afford(request)
             return write.stored(key, write.encoded(new), current.revision)
         if life.finished(new):
             commit = await api.commit(served, key, None, current.revision, await write.hooks(None, old))
@@ -146,7 +149,10 @@ async def modify(
             value = write.encoded(new)
             if _unchanged(new, old):
                 return current
-            commit = await api.commit(served, key, value, current.revision, extra)
+            if request is None:
+                commit = await api.commit(served, key, value, current.revision, extra)
+            else:
+                commit = await write.commit(key, value, current.revision, extra, request)
             if commit.ok:
                 return write.stored(key, value, commit.revision)
         current = from_commit(served, key, commit)
