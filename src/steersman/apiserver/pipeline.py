@@ -19,7 +19,7 @@ from steersman.apiserver.requestinfo import parse
 from steersman.apiserver.routes import Routes
 from steersman.machinery import duration
 from steersman.machinery.errors import BadRequest, InternalError, ServerTimeout, StatusError, Timeout
-from steersman.store.interface import Unavailable
+from steersman.store.interface import NoSpace, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,9 @@ class Pipeline:
             response = respond.of_error(request, error)
         except TimeoutError:
             response = respond.of_error(request, Timeout("Timeout: request did not complete within the allotted timeout"))
+        except NoSpace as fault:
+            # Without Retry-After: kubectl would keep it from whoever has to free the space. The store has logged it, once.
+            response = respond.of_error(request, InternalError.of(str(fault)))
         except Unavailable as fault:
             log.warning("store unavailable: verb=%s path=%s error=%s", info.verb, info.path, fault)
             response = respond.of_error(request, _store_down(info))

@@ -92,6 +92,10 @@ class Unavailable(Exception):
     """The store cannot answer now (disk full, no leader, closed). The message is one clear sentence for a person."""
 
 
+class NoSpace(Unavailable):
+    """There is no room left to write. Reads and watches go on; so do writes once there is room again."""
+
+
 class Store(Protocol):
     """All methods may raise Unavailable."""
 

@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) W
 """
 _SMALL_RANGE = 64
 _REAP_EVERY_S = 10.0
+_LOG_BYTES = 16 << 20
+"""What stays of a write-ahead log that had to grow longer."""
 
 
 def open_connection(path: Path, *, readonly: bool = False) -> apsw.Connection:
@@ -45,9 +47,13 @@ def open_connection(path: Path, *, readonly: bool = False) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags=flags)
         connection.set_busy_timeout(10_000)
+        if not readonly:
+            # Only a file without tables takes it, and only before the write-ahead log is made.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-8192")
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
         if readonly:
             connection.execute("PRAGMA query_only=ON")
     except apsw.Error as fault:
@@ -80,6 +86,9 @@ class SQLiteStore:
         path.touch(mode=0o600)
         connection = open_connection(path)
         try:
+            if connection.pragma("auto_vacuum") != 2:
+                # A file from before the store gave pages back: made anew, once.
+                connection.execute("VACUUM")
             for statement in _SCHEMA.strip().split(";\n"):
                 connection.execute(statement)
         except apsw.Error as fault:

@@ -1,23 +1,28 @@
-"""The writer thread of the SQLite store: takes what has gathered in the queue, commits it as one transaction, reports back."""
+"""The writer thread of the SQLite store: takes what has gathered in the queue, commits it as one transaction, reports back.
+
+What is too much for one transaction (a compaction, many expired keys) does a slice of it and goes back to the queue's end.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import apsw
 
+from steersman.store import failpoints
+from steersman.store import sqlite_keeping as keeping
 from steersman.store import sqlite_read as read
-from steersman.store.interface import Commit, Delete, Entry, Event, FutureRevision, Guard, Put, Unavailable
+from steersman.store.interface import Commit, Delete, Entry, Event, FutureRevision, Guard, NoSpace, Put, Unavailable
 
 log = logging.getLogger(__name__)
 
 _MAX_BATCH = 256
-_MAX_REAPED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Batch:
     revision: int
     events: list[Event] = field(default_factory=list)
     outcomes: list[tuple[asyncio.Future[Commit], Commit | Exception]] = field(default_factory=list)
+    unfinished: list[Request] = field(default_factory=list)
 
 
 class Writer:
@@ -53,6 +59,9 @@ class Writer:
         self._connection = connection
         self._requests = requests
         self._deliver = deliver
+        self._passed = failpoints.armed(os.environ)
+        self._checkpoints = keeping.Checkpoints(connection, self._passed)
+        self._failing = False
         self.revision = read.revision(connection)
 
     def run(self) -> None:
@@ -69,34 +78,77 @@ class Writer:
                     break
                 item = self._requests.get()
             if gathered:
-                self._deliver(self._transaction(gathered))
+                self._transact(gathered)
+                self._checkpoints.take_if_due()
+        self._refuse_the_rest()
         self._connection.close()
 
-    def _transaction(self, requests: list[Request]) -> Batch:
+    def _transact(self, requests: list[Request]) -> None:
+        """Serve the requests in one transaction, then acknowledge them: all, or on a fault none."""
         batch = Batch(self.revision)
         try:
+            self._pass("beforeBegin")
             self._connection.execute("BEGIN IMMEDIATE")
             for request in requests:
-                batch.outcomes.append((request.future, self._serve(request, batch)))
-            self._connection.execute("COMMIT")
-        except (apsw.Error, OSError) as fault:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            log.error("store write failed error=%r", str(fault))
-            failed = Batch(self.revision)
-            failed.outcomes = [(request.future, _unavailable(fault)) for request in requests]
-            return failed
-        self.revision = batch.revision
-        return batch
+                outcome = self._serve(request, batch)
+                if outcome is None:
+                    batch.unfinished.append(request)
+                else:
+                    batch.outcomes.append((request.future, outcome))
+                if self._passed:
+                    self._passed("betweenRequests")
+            self._pass("beforeCommit")
+            self._commit(batch)
+        except Exception as fault:
+            # Whatever it is: a thread that dies here would leave every later writer waiting for good.
+            with contextlib.suppress(apsw.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            self._fail(requests, fault)
+            return
+        if self._failing:
+            self._failing = False
+            log.info("store writes again revision=%d", self.revision)
+        for request in batch.unfinished:
+            self._requests.put(request)
 
-    def _serve(self, request: Request, batch: Batch) -> Commit | Exception:
+    def _commit(self, batch: Batch) -> None:
+        """Nobody is told before it is durable."""
+        self._connection.execute("COMMIT")
+        self._pass("beforeAcknowledge")
+        self.revision = batch.revision
+        self._deliver(batch)
+
+    def _pass(self, point: str) -> None:
+        if self._passed:
+            self._passed(point)
+
+    def _fail(self, requests: list[Request], fault: Exception) -> None:
+        """One line in the log when writing stops working, however many requests meet it."""
+        if not self._failing:
+            self._failing = True
+            log.error("store cannot write, every write is refused until it can again error=%r", str(fault))
+        failed = Batch(self.revision)
+        failed.outcomes = [(request.future, _unavailable(fault)) for request in requests]
+        self._deliver(failed)
+
+    def _refuse_the_rest(self) -> None:
+        closed = Batch(self.revision)
+        while not self._requests.empty():
+            request = self._requests.get()
+            if request is not None:
+                closed.outcomes.append((request.future, Unavailable("the store is closed")))
+        self._deliver(closed)
+
+    def _serve(self, request: Request, batch: Batch) -> Commit | Exception | None:
+        """The outcome, or None if there is more to do."""
         if request.compact_to:
             return self._compact(request.compact_to, batch)
         if request.reap:
-            due = self._connection.execute("SELECT key FROM kv WHERE expires <= ?", (request.now,))
-            for (key,) in list(islice(due, _MAX_REAPED)):
+            keys, all_of_them = keeping.expired(self._connection, request.now)
+            for key in keys:
                 self._apply([Delete(key)], request.now, batch)
-            return Commit(True, batch.revision, {})
+            return Commit(True, batch.revision, {}) if all_of_them else None
         current: dict[str, Entry | None] = {}
         for guard in request.guards:
             found = self._connection.execute("SELECT id FROM kv WHERE key = ?", (guard.key,)).get
@@ -137,22 +189,19 @@ class Writer:
             return Entry(key, value, row >> read.SHIFT, created), row
         return None, 0
 
-    def _compact(self, revision: int, batch: Batch) -> Commit | Exception:
+    def _compact(self, revision: int, batch: Batch) -> Commit | Exception | None:
         if revision > batch.revision:
             return FutureRevision(revision, batch.revision)
-        execute = self._connection.execute
-        done = read.compacted(self._connection)
-        if revision <= done:
+        keeping.forget(self._connection, revision)
+        swept = keeping.sweep(self._connection, self._passed)
+        if swept and keeping.shrink(self._connection):
+            self._checkpoints.hurry()
             return Commit(True, batch.revision, {})
-        span = (done << read.SHIFT, (revision + 1) << read.SHIFT)
-        newest = execute("SELECT max(id) FROM log").get
-        execute("DELETE FROM log WHERE id IN (SELECT previous FROM log WHERE id >= ? AND id < ? AND previous > 0)", span)
-        execute("DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL AND id < ?", (*span, newest))
-        execute("INSERT OR REPLACE INTO meta VALUES('compacted', ?)", (revision,))
-        return Commit(True, batch.revision, {})
+        return None
 
 
-def _unavailable(fault: BaseException) -> Unavailable:
-    if isinstance(fault, apsw.FullError):
-        return Unavailable("the disk that holds the store is full: free some space, writing goes on by itself")
+def _unavailable(fault: Exception) -> Unavailable:
+    # The second is the index of the write-ahead log, which is mapped into memory: it too lies on the disk.
+    if isinstance(fault, apsw.FullError) or getattr(fault, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:
+        return NoSpace("the disk that holds the store is full: free some space, writing goes on by itself")
     return Unavailable(f"the store could not write: {fault}")
