@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from itertools import groupby
 from typing import Any
 
 from steersman.cli.kubectl.describe.golang import verb_v
@@ -12,8 +12,6 @@ from steersman.machinery.meta import Obj
 
 _SKIPPED = {f".metadata.{name}" for name in ("managedFields", "name", "namespace", "labels", "annotations")}
 _ACRONYMS = {"API", "URL", "UID", "OSB", "GUID"}
-# Words of a camelCase name: an upper-case letter begins one, and of several in a row the last does if a lower-case one follows.
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|[^A-Za-z]+")
 
 
 async def describe_anything(subject: Subject, w: Writer) -> None:
@@ -50,5 +48,13 @@ def label_for(field: str) -> str:
     """
     if any(not char.isalpha() and char != "-" for char in field):
         return field
-    words = _WORDS.findall(field)
-    return " ".join(word.upper() if word.upper() in _ACRONYMS else word[:1].upper() + word[1:] for word in words)
+    return " ".join(word.upper() if word.upper() in _ACRONYMS else word[:1].upper() + word[1:] for word in _words(field))
+
+
+def _words(name: str) -> list[str]:
+    """The words of a camelCase name: of several upper-case letters in a row, the last begins the word that follows."""
+    runs = ["".join(run) for _, run in groupby(name, key=lambda char: (char.isupper(), char.islower()))]
+    for place in range(len(runs) - 1):
+        if runs[place][-1].isupper() and runs[place + 1][0].islower():
+            runs[place], runs[place + 1] = runs[place][:-1], runs[place][-1] + runs[place + 1]
+    return [run for run in runs if run]
