@@ -13,7 +13,7 @@ from steersman.api.resources import NODES, PODS, SERVICES
 from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
-from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.cri.interface import ContainerState, ImageService, Runtime, RuntimeFault
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
@@ -32,6 +32,7 @@ from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
 from steersman.kubelet.volumes.manager import VolumeManager
+from steersman.kubelet.view import CONTAINER_LABEL
 from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
@@ -165,6 +166,7 @@ class Kubelet:
             group.create_task(informer.run())
         group.create_task(self.agent.run())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
+        await self._forget_unstarted()
         await self.services.synced.wait()
         pod_informer.add_handler(self.workers.handle)
         await pod_informer.synced.wait()
@@ -173,6 +175,16 @@ class Kubelet:
         if ready is not None:
             await self.agent.ready.wait()
             ready.set()
+
+    async def _forget_unstarted(self) -> None:
+        """What an earlier life of this kubelet made and was killed before starting never ran: it must not count as a run."""
+        runtime = self.parts.runtime
+        try:
+            for container in await runtime.list_containers():
+                if container.state is ContainerState.CREATED and CONTAINER_LABEL in container.labels:
+                    await runtime.remove_container(container.id)
+        except RuntimeFault as error:
+            log.warning("containers never started were not removed error=%s", error)
 
     async def _sweep(self) -> None:
         """After each relist: nothing may run that the API does not know."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from steersman.cri.interface import ContainerState
 from steersman.machinery.meta import Obj, condition
 
 if TYPE_CHECKING:
@@ -51,5 +53,20 @@ def test_a_deleted_pod_is_stopped_then_removed_from_the_api_then_from_the_node(w
             assert "stop app 5" in world.runtime.log
             assert not world.config.pod_dir("u1").exists()
             assert "Killing: Stopping container app" in world.api.events()
+
+    asyncio.run(scenario())
+
+
+def test_a_container_that_a_killed_kubelet_made_and_did_not_start_counts_as_no_run(world: World) -> None:
+    async def scenario() -> None:
+        async with world.kubelet():
+            world.create()
+            await world.until(lambda: phase(world) == "Running")
+        made = world.runtime.named("app")
+        world.runtime.containers[made.id] = replace(made, state=ContainerState.CREATED, started_at=None)
+        async with world.kubelet():
+            await world.until(lambda: made.id not in world.runtime.containers and bool(world.runtime.containers))
+            await world.until(lambda: "running" in state(world)["state"])
+            assert state(world)["restartCount"] == 0
 
     asyncio.run(scenario())
