@@ -31,8 +31,8 @@ from steersman.kubelet.pleg import Pleg
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
-from steersman.kubelet.volumes.manager import VolumeManager
 from steersman.kubelet.view import CONTAINER_LABEL
+from steersman.kubelet.volumes.manager import VolumeManager
 from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
