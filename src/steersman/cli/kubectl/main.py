@@ -19,6 +19,11 @@ from steersman.machinery.errors import StatusError
 _HERE = "steersman.cli.kubectl.commands."
 
 VERBS = {
+    "cluster-info": _HERE + "cluster_info",
+    "version": _HERE + "version",
+    "api-versions": _HERE + "api_versions",
+    "api-resources": _HERE + "api_resources",
+    "describe": _HERE + "describe",
     "get": _HERE + "get",
 }
 """Verb to module. usage.py has the groups in which help shows them."""

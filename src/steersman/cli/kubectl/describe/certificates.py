@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from steersman.cli.kubectl.describe.golang import rfc1123
 from steersman.cli.kubectl.describe.subject import Subject, pairs
 from steersman.cli.kubectl.describe.writer import Writer
+from steersman.cli.kubectl.errors import KubectlError
 from steersman.machinery.duration import human
 from steersman.machinery.meta import annotations_of, labels_of, metadata, name_of
 
@@ -21,7 +22,10 @@ async def describe_certificate_signing_request(subject: Subject, w: Writer) -> N
     from cryptography import x509
 
     spec = subject.spec
-    request = x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
+    try:
+        request = x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
+    except ValueError as error:
+        raise KubectlError(f"Error parsing CSR: {error}") from None
     w.field("Name", name_of(subject.obj))
     w.field("Labels", pairs(labels_of(subject.obj)))
     w.field("Annotations", pairs(annotations_of(subject.obj)))
