@@ -209,9 +209,7 @@ async def _by_type(ctx: Context, query: Query, args: Sequence[str]) -> list[Targ
     if names:
         if query.selector or query.field_selector:
             raise KubectlError("name cannot be provided when a selector is specified")
-        if len(mappings) > 1:
-            raise KubectlError("you may only specify a single resource type")
-        return [_named(ctx, query, mappings[0], name) for name in dict.fromkeys(names)]
+        return [_named(ctx, query, mapping, name) for mapping in mappings for name in names]
     if not (query.selector or query.field_selector or query.everything):
         raise KubectlError("resource(s) were provided, but no name was specified")
     # A category may name what can't be listed; upstream leaves it out as well.

@@ -77,6 +77,8 @@ async def _describe_all(ctx: Context, infos: Sequence[Info]) -> list[Exception]:
 
 async def _describe_matching(ctx: Context, kind: str, prefix: str, missing: NotFound) -> None:
     """All whose names begin so; `missing` is raised if there are none."""
+    if "," in kind:
+        raise KubectlError("you may only specify a single resource type")
     found = await find(ctx, Query(args=[kind], everything=True))
     matching = [info for info in found.checked() if info.name.startswith(prefix)]
     for info in matching:
