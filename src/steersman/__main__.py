@@ -27,6 +27,7 @@ COMMANDS = {
     "kubectl": Command("steersman.cluster.commands.kubectl", "run kubectl against this cluster"),
     "kubeconfig": Command("steersman.cluster.commands.kubeconfig", "print the kubeconfig's path, or merge it"),
     "token": Command("steersman.cluster.commands.token", "create, list and delete tokens that let nodes join"),
+    "remove": Command("steersman.cluster.commands.remove", "take a node out of the cluster"),
     "image": Command("steersman.cluster.commands.image", "load, pull, list and remove images"),
     "apiserver": Command("steersman.cluster.commands.apiserver", "run an API server alone"),
     "scheduler": Command("steersman.cluster.commands.scheduler", "run a scheduler alone"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -201,7 +202,7 @@ def _why(error: OSError) -> str:
         return "it did not answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message or error})"
-    text = (
-        os.strerror(error.errno).lower() if isinstance(error, ConnectionError) and error.errno else error.strerror or str(error)
-    )
+    # asyncio's own text for a failed connection tells its arguments instead of the reason. TLS and look-ups count otherwise.
+    plain = error.errno and not isinstance(error, ssl.SSLError | socket.gaierror)
+    text = os.strerror(error.errno).lower() if plain and error.errno else error.strerror or str(error)
     return text.replace("\n", " ").rstrip(".") or type(error).__name__

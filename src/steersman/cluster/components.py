@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
 from steersman.cluster import leading
 from steersman.cluster.leading import Election
-from steersman.cluster.settings import ClusterSettings, Paths
+from steersman.cluster.settings import NODE_GRACE_S, ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
 
 if TYPE_CHECKING:
@@ -164,9 +165,18 @@ ACCOUNTS = {
 
 
 async def controller_manager(
-    config: Path, ca: Path, cluster_cidr: str, clock: Clock, election: Election | None, signer: Signer | None = None
+    config: Path,
+    ca: Path,
+    cluster_cidr: str,
+    clock: Clock,
+    election: Election | None,
+    signer: Signer | None = None,
+    node_grace_s: float = NODE_GRACE_S,
 ) -> None:
-    """The controllers, while elected: reading as the manager, each writing as its own service account."""
+    """The controllers, while elected: reading as the manager, each writing as its own service account.
+
+    node_grace_s: how long a node may be silent.
+    """
     from steersman import controllers
     from steersman.client.accounts import AccountTransport
     from steersman.client.events import EventRecorder
@@ -181,7 +191,7 @@ async def controller_manager(
             transport = PatientTransport(AccountTransport(nameless, client, "kube-system", account, clock), clock)
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
-        specs = controllers.build(ca_pem=ca.read_text(), cluster_cidr=cluster_cidr, signer=signer)
+        specs = controllers.build(ca.read_text(), cluster_cidr, signer, timedelta(seconds=node_grace_s))
 
         async def lead() -> None:
             recorder = EventRecorder(client, "controller-manager", "", clock)
@@ -206,7 +216,9 @@ async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock, elections[SCHEDULER]))
-            group.create_task(controller_manager(config, ca, settings.cluster_cidr, clock, elections[CONTROLLERS], signer))
+            grace_s = settings.node_monitor_grace_s
+            manager = controller_manager(config, ca, settings.cluster_cidr, clock, elections[CONTROLLERS], signer, grace_s)
+            group.create_task(manager)
             cloud_config = paths.kubeconfigs / "cloud-controller-manager.conf"
             group.create_task(cloud.of_cluster(cloud_config, settings, clock, elections[cloud.NAME]))
     except* LeadershipLost:

@@ -7,6 +7,7 @@ names and ranges (clusterinfo.py), whether the name is free, the first client ce
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 from dataclasses import dataclass
@@ -213,6 +214,10 @@ async def _be_admitted(
     finally:
         # The token has done its work; what follows is done with the certificate.
         bootstrap.unlink(missing_ok=True)
+        # Whoever was not let in leaves nothing behind.
+        with contextlib.suppress(OSError):
+            paths.kubeconfigs.rmdir()
+            paths.state.rmdir()
     return settings
 
 

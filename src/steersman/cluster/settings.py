@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DEFAULT_STATE_DIR = Path("/var/lib/steersman")
+NODE_GRACE_S = 50.0
 
 
 def default_state_dir() -> Path:
@@ -130,7 +131,7 @@ class ClusterSettings:
     """Addresses for Services of type LoadBalancer; empty: the nodes' own."""
     simulated_nodes: int = 0
     """So many nodes are simulated in one process, and the machine itself is none."""
-    node_monitor_grace_s: float = 50
+    node_monitor_grace_s: float = NODE_GRACE_S
     """How long a node may be silent before it is NotReady."""
     joined_server: str = ""
     """This machine is a node of the cluster whose API server is there (a URL), made by `join`; empty: its own, made by `up`."""
@@ -162,9 +163,7 @@ def default_address(flag: str = "--advertise-address") -> str:
         try:
             probe.connect(("192.0.2.254", 9))
         except OSError:
-            raise SettingsError(
-                f"no address found for this node: no interface has a route; name one with {flag}"
-            ) from None
+            raise SettingsError(f"no address found for this node: no interface has a route; name one with {flag}") from None
         return str(probe.getsockname()[0])
 
 

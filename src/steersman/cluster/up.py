@@ -15,6 +15,7 @@ from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
     DEFAULT_STATE_DIR,
+    NODE_GRACE_S,
     ClusterSettings,
     Paths,
     SettingsError,
@@ -50,6 +51,7 @@ class Choices:
     load_balancer_pool: str = ""
     runtime: str = ""
     runtime_endpoint: str = ""
+    node_monitor_grace_s: float = 0
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -78,6 +80,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             store=choices.store or "sqlite",
             simulated_nodes=choices.simulated_nodes,
             load_balancer_pool=choices.load_balancer_pool,
+            node_monitor_grace_s=choices.node_monitor_grace_s or NODE_GRACE_S,
         )
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
@@ -86,6 +89,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         ("--store", choices.store, found.store),
         ("--simulated-nodes", choices.simulated_nodes, found.simulated_nodes),
         ("--load-balancer-pool", choices.load_balancer_pool, found.load_balancer_pool),
+        ("--node-monitor-grace-period", choices.node_monitor_grace_s, found.node_monitor_grace_s),
         ("--runtime", choices.runtime, found.runtime),
         ("--runtime-endpoint", choices.runtime_endpoint.removeprefix("unix://"), found.runtime_endpoint),
     ):

@@ -5,6 +5,8 @@ They don't import each other; what several need is in loop/ (pods, claims, backe
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from steersman.controllers import (
     bootstraptokens,
     certificates,
@@ -36,6 +38,7 @@ from steersman.controllers import (
     tainteviction,
     ttlafterfinished,
 )
+from steersman.controllers.nodelifecycle.health import GRACE
 from steersman.loop.spec import ControllerSpec
 
 CONTROLLERS: tuple[ControllerSpec, ...] = (
@@ -51,7 +54,6 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     *certificates.SPECS,
     *bootstraptokens.SPECS,
     ttlafterfinished.SPEC,
-    resourcequota.SPEC,
     clusterroleaggregation.SPEC,
     *storageprotection.SPECS,
     statefulset.SPEC,
@@ -63,9 +65,11 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
 """Those that need nothing and remember nothing."""
 
 
-def build(ca_pem: str, cluster_cidr: str, signer: certificates.Signer | None = None) -> tuple[ControllerSpec, ...]:
+def build(
+    ca_pem: str, cluster_cidr: str, signer: certificates.Signer | None = None, node_grace: timedelta = GRACE
+) -> tuple[ControllerSpec, ...]:
     """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none; without a
-    `signer` certificates are approved but not signed.
+    `signer` certificates are approved but not signed; `node_grace`: see nodelifecycle.
     """
     made = (
         daemonset.spec(),
@@ -73,9 +77,10 @@ def build(ca_pem: str, cluster_cidr: str, signer: certificates.Signer | None = N
         garbagecollector.spec(),
         horizontalpodautoscaler.spec(),
         namespace.spec(),
-        nodelifecycle.spec(),
+        nodelifecycle.spec(node_grace),
         tainteviction.spec(),
         podgc.spec(),
+        resourcequota.spec(),
     )
     signing = (certificates.signing(signer),) if signer is not None else ()
     return CONTROLLERS + made + signing + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())

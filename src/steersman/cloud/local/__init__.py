@@ -2,16 +2,20 @@
 
 Load balancers are addresses: the nodes' own, each port once, or some of a pool (addresses.py). The service proxy of every node
 answers on them as on any load balancer's virtual IP; there is no other data path. What is held is in the Services' status,
-from where a new leader learns it.
+from where a new leader learns it. Machines are what their kubelets say they are; the pool a node has joined becomes its role,
+which a kubelet may not give itself. Routes between nodes are not the provider's: each node makes its own (network/overlay.py).
 """
 
 from __future__ import annotations
 
+from steersman.api import nodeagents
 from steersman.api.resources import SERVICES
 from steersman.client.interface import Client
 from steersman.cloud.interface import InstanceMetadata, LoadBalancer, Objs
 from steersman.cloud.local.addresses import Ledger
-from steersman.machinery.meta import Obj, dig, name_of
+from steersman.machinery.meta import Obj, dig, labels_of, name_of
+
+_ROLE = "node-role.kubernetes.io/"
 
 
 class LocalProvider:
@@ -68,4 +72,7 @@ class _Machines:
 
     async def metadata(self, node: Obj) -> InstanceMetadata:
         """Its kubelet knows the addresses best."""
-        return InstanceMetadata(f"local://{name_of(node)}", addresses=tuple(dig(node, "status", "addresses", default=())))
+        pool = labels_of(node).get(nodeagents.POOL_LABEL, "")
+        role = {f"{_ROLE}{pool}": ""} if pool and pool not in nodeagents.CONTROL_ROLES else {}
+        addresses = tuple(dig(node, "status", "addresses", default=()))
+        return InstanceMetadata(f"local://{name_of(node)}", addresses=addresses, additional_labels=role)

@@ -31,3 +31,13 @@ def existing(paths: Paths) -> ClusterSettings:
     if settings is None:
         raise SettingsError(f"there is no cluster in {paths.state}: make one with `steersman up`")
     return settings
+
+
+def administered(paths: Paths) -> ClusterSettings:
+    """Likewise, of a cluster whose administrator's kubeconfig is here: not where a node has joined. Raises SettingsError."""
+    settings = existing(paths)
+    if settings.joined_server:
+        raise SettingsError(
+            f"this machine is a node of the cluster at {settings.joined_server}: ask there, or name a kubeconfig for it"
+        )
+    return settings

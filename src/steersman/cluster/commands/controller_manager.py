@@ -10,7 +10,7 @@ from steersman.client.kubeconfig import KubeconfigError
 from steersman.client.leases import LeadershipLost
 from steersman.cluster import components
 from steersman.cluster.commands import election, standalone
-from steersman.cluster.settings import SettingsError
+from steersman.cluster.settings import NODE_GRACE_S, SettingsError
 from steersman.cluster.signing import FileSigner
 from steersman.machinery import duration
 
@@ -27,6 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster-signing-duration", default="8760h", metavar="DURATION", help="longest life of what is signed, as in 8760h"
     )
+    help_ = "how long a node may be silent before it is NotReady (default 50s)"
+    parser.add_argument(
+        "--node-monitor-grace-period", type=standalone.seconds, default=NODE_GRACE_S, metavar="DURATION", help=help_
+    )
     election.add_flags(parser, components.CONTROLLERS)
 
 
@@ -35,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return standalone.serve(
         args,
         lambda clock: components.controller_manager(
-            args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, elected, signer
+            args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, elected, signer, args.node_monitor_grace_period
         ),
     )
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from steersman.cluster.commands.common import add_state_dir, existing, paths_of
+from steersman.cluster.commands.common import add_state_dir, administered, paths_of
 from steersman.cluster.settings import SettingsError
 
 PROBLEMS = (SettingsError, OSError)
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     paths = paths_of(args)
-    existing(paths)
+    administered(paths)
     if args.merge is None:
         print(paths.admin_kubeconfig)
         return 0

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from steersman.cluster.components import run_until_told
+from steersman.machinery import duration
 from steersman.machinery.clock import Clock, RealClock
 
 
@@ -30,3 +31,14 @@ def serve(args: argparse.Namespace, main: Callable[[Clock], Awaitable[None]]) ->
     clock = RealClock()
     run_until_told(lambda: main(clock))
     return 0
+
+
+def seconds(text: str) -> float:
+    """A positive duration as Go writes it (50s, 1m30s), as argparse wants it said."""
+    try:
+        found = duration.parse_go(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive duration")
+    return found

@@ -10,8 +10,8 @@ from steersman.cluster import procs, supervisor
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.machinery.duration import human
-from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import dig, is_condition_true, name_of
+from steersman.machinery.errors import NotFound, StatusError
+from steersman.machinery.meta import Obj, dig, is_condition_true, name_of
 
 PROBLEMS = (SettingsError, OSError)
 _PARTS = {
@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"The cluster in {paths.state} is down: `steersman up` brings it back.")
         return 1
     well = _print_parts(paths, settings)
-    return 0 if asyncio.run(_print_cluster(paths, settings)) and well else 1
+    shown = _print_node if settings.joined_server else _print_cluster
+    return 0 if asyncio.run(shown(paths, settings)) and well else 1
 
 
 def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
@@ -41,7 +42,8 @@ def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
     own_etcd = {"etcd": "what the store keeps"} if settings.store == "etcd" else {}
     count = settings.simulated_nodes
     node = {"nodes": f"{count} simulated kubelets"} if count else {"node": "kubelet, proxy, DNS"}
-    for name, what in (_PARTS | node | own_etcd).items():
+    control = {"supervisor": _PARTS["supervisor"]} if settings.joined_server else _PARTS | own_etcd
+    for name, what in (control | node).items():
         found = procs.find(paths.pid_file(name))
         if found is None:
             well = False
@@ -70,6 +72,33 @@ async def _print_cluster(paths: Paths, settings: ClusterSettings) -> bool:
     else:
         for node in nodes:
             print(f"Node        {name_of(node)}: {'Ready' if is_condition_true(node, 'Ready') else 'NotReady'}")
+    _print_pods(pods)
+    return all(is_condition_true(node, "Ready") for node in nodes)
+
+
+async def _print_node(paths: Paths, settings: ClusterSettings) -> bool:
+    """What a node that has joined may know: itself, and its pods."""
+    from steersman.api.resources import NODES, PODS
+    from steersman.cluster.components import client_for
+
+    name = settings.node_name
+    async with client_for(paths.kubeconfigs / "kubelet.conf", "status") as client:
+        try:
+            node = await client.get(NODES, name)
+            pods = (await client.list(PODS, field_selector=f"spec.nodeName={name}"))["items"]
+        except NotFound:
+            print(f"{settings.joined_server} has no node {name} any more: `steersman down --delete` cleans up here")
+            return False
+        except (StatusError, ConnectionError) as fault:
+            print(f"The API server at {settings.joined_server} does not answer: {fault}")
+            return False
+    ready = is_condition_true(node, "Ready")
+    print(f"\nAPI server  {settings.joined_server}")
+    print(f"Node        {name}: {'Ready' if ready else 'NotReady'}")
+    _print_pods(pods)
+    return ready
+
+
+def _print_pods(pods: list[Obj]) -> None:
     phases = Counter(dig(pod, "status", "phase", default="Unknown") for pod in pods)
     print(f"Pods        {', '.join(f'{count} {phase}' for phase, count in sorted(phases.items())) or 'none'}")
-    return all(is_condition_true(node, "Ready") for node in nodes)

@@ -15,7 +15,7 @@ from steersman.api.bootstraptokens import BootstrapToken
 from steersman.client.interface import Client
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.bootstrapping import NODE_TOKENS
-from steersman.cluster.commands.common import add_state_dir, existing, paths_of
+from steersman.cluster.commands.common import add_state_dir, administered, paths_of
 from steersman.cluster.settings import SettingsError
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock, RealClock
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     config: Path | None = args.kubeconfig
     if config is None:
         paths = paths_of(args)
-        existing(paths)
+        administered(paths)
         config = paths.admin_kubeconfig
     return asyncio.run(_run(args, config, RealClock()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from steersman import KUBERNETES_VERSION, __version__
+from steersman.cluster.commands import standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load
@@ -32,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--simulated-nodes", type=_positive, default=0, metavar="N", help=help_)
     help_ = "addresses for Services of type LoadBalancer, as 192.0.2.16/28 (default: the nodes' own), fixed at the first up"
     parser.add_argument("--load-balancer-pool", default="", metavar="RANGES", help=help_)
+    help_ = "how long a node may be silent before it is NotReady (default 50s), fixed at the first up"
+    parser.add_argument("--node-monitor-grace-period", type=standalone.seconds, default=0.0, metavar="DURATION", help=help_)
 
 
 def _positive(text: str) -> int:
@@ -56,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         args.load_balancer_pool,
         args.runtime,
         args.runtime_endpoint,
+        args.node_monitor_grace_period,
     )
     found = load(paths)
     if found is not None and found.joined_server:
@@ -72,7 +76,7 @@ def _bring_back(paths: Paths, settings: ClusterSettings, choices: Choices, clock
 
     if choices != Choices():
         raise SettingsError(
-            f"this machine is a node of the cluster at {settings.joined_server}, as it was told at `join`: `up` takes no flags here"
+            f"this machine is a node of the cluster at {settings.joined_server}, as was said at `join`: `up` takes no flags here"
         )
     joining.bring_back(paths, settings, clock, progress)
     progress.say(f"Node {settings.node_name} of {settings.joined_server} is back.")

@@ -6,7 +6,10 @@ puts it together. What taints do to pods is the taint eviction controller's. Sou
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from steersman.api.resources import LEASES, NODES, PODS
+from steersman.controllers.nodelifecycle.health import GRACE
 from steersman.controllers.nodelifecycle.monitor import Monitor
 from steersman.loop.pods import BY_NODE
 from steersman.loop.spec import ControllerSpec, Watch
@@ -15,11 +18,12 @@ from steersman.machinery.meta import name_of
 PERIOD_S = 5.0
 
 
-def spec() -> ControllerSpec:
+def spec(grace: timedelta = GRACE) -> ControllerSpec:
+    """`grace`: how long a node may be silent (--node-monitor-grace-period)."""
     return ControllerSpec(
         name="node-lifecycle-controller",
         watches=(Watch(NODES, keys=lambda obj: (("", name_of(obj)),)), Watch(LEASES), Watch(PODS, indexes=BY_NODE)),
-        reconcile=Monitor().reconcile,
+        reconcile=Monitor(grace).reconcile,
         workers=1,
         every_s=PERIOD_S,
         periodic=lambda snapshot: [("", name_of(node)) for node in snapshot.list(NODES)],

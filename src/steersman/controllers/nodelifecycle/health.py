@@ -39,8 +39,8 @@ def listen(known: Heard | None, node: Obj, lease: Obj | None, now: datetime) -> 
     return known
 
 
-def is_silent(heard: Heard, node: Obj, now: datetime) -> bool:
-    return now - heard.at > (GRACE if condition(node, "Ready") else START_GRACE)
+def is_silent(heard: Heard, node: Obj, now: datetime, grace: timedelta = GRACE) -> bool:
+    return now - heard.at > (grace if condition(node, "Ready") else START_GRACE)
 
 
 def given_up(node: Obj, now: datetime) -> Obj | None:

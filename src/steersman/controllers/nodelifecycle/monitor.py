@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from steersman.api.resources import LEASES, NODES, PODS
 from steersman.controllers.nodelifecycle import health, taints
@@ -30,7 +30,8 @@ _SAME_LABELS = (("kubernetes.io/os", "beta.kubernetes.io/os"), ("kubernetes.io/a
 class Monitor:
     """Holds what nodes can't tell: when they were last heard of. Used by one worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: timedelta = health.GRACE) -> None:
+        self._grace = grace
         self._heard: dict[str, health.Heard] = {}
         self._zones = Zones()
         self._granted: dict[str, str] = {}
@@ -46,7 +47,7 @@ class Monitor:
         events: list[Action] = []
         if heard is not known:
             events.append(_event(node, "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller"))
-        if health.is_silent(heard, node, now) and (unknown := health.given_up(node, now)) is not None:
+        if health.is_silent(heard, node, now, self._grace) and (unknown := health.given_up(node, now)) is not None:
             if is_condition_true(node, "Ready"):
                 events.append(_event(node, "NodeNotReady", f"Node {name} status is now: NodeNotReady"))
             return Decision((*events, Update(NODES, unknown, "status")))
