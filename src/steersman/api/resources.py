@@ -15,6 +15,7 @@ PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", kind="Pe
 PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", False, "PersistentVolume")
 REPLICATION_CONTROLLERS = Resource("", "v1", "replicationcontrollers", kind="ReplicationController")
 RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", kind="ResourceQuota")
+LIMIT_RANGES = Resource("", "v1", "limitranges", kind="LimitRange")
 NODES = Resource("", "v1", "nodes", False, "Node")
 NAMESPACES = Resource("", "v1", "namespaces", False, "Namespace")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", kind="Deployment")
@@ -43,5 +44,8 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", Fals
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", False, "ClusterRoleBinding")
 TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", False, "TokenReview")
 SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", False, "SubjectAccessReview")
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", False, "CustomResourceDefinition"
+)
 NODE_METRICS = Resource("metrics.k8s.io", "v1beta1", "nodes", False, "NodeMetrics")
 POD_METRICS = Resource("metrics.k8s.io", "v1beta1", "pods", kind="PodMetrics")

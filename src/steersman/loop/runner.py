@@ -84,7 +84,7 @@ class _Controller:
         self._queue: WorkQueue[Key] = WorkQueue(clock, retry_base_s=first_s, retry_limit_s=longest_s)
         self._snapshot = CacheSnapshot(spec.name)
         self._selective: set[Address] = {address(watch.resource) for watch in spec.watches if watch.field_selector}
-        self._discovered: dict[Address, tuple[Watch, Handler]] = {}
+        self._discovered: dict[Address, tuple[Watch, Informer, Handler]] = {}
 
     async def run(self) -> None:
         attached = [(watch, self._informers.of(watch)) for watch in self._spec.watches]
@@ -241,8 +241,8 @@ class _Controller:
             return False
         self._snapshot.set_resources(resources)
         for gone in self._discovered.keys() - chosen.keys():
-            watch, handler = self._discovered.pop(gone)
-            self._informers.metadata_only(watch.resource, watch.field_selector).remove_handler(handler)
+            watch, informer, handler = self._discovered.pop(gone)
+            informer.remove_handler(handler)
             self._informers.drop_metadata_only(watch.resource, watch.field_selector)
             self._snapshot.detach_discovered(watch.resource)
         fresh = [(where, watch) for where, watch in chosen.items() if where not in self._discovered]
@@ -252,13 +252,13 @@ class _Controller:
         # Only now: a filled informer calls its handler at once, and what it maps to may lie in any of the others.
         for where, watch in fresh:
             handler = partial(self._changed, watch)
-            self._discovered[where] = (watch, handler)
+            self._discovered[where] = (watch, informers[where], handler)
             informers[where].add_handler(handler)
         return True
 
     async def _discovered_synced(self) -> None:
-        for watch, _ in self._discovered.values():
-            await self._informers.metadata_only(watch.resource, watch.field_selector).synced.wait()
+        for _, informer, _ in tuple(self._discovered.values()):
+            await informer.synced.wait()
 
 
 def _gone(uid: str, obj: Obj | None) -> bool:

@@ -31,6 +31,7 @@ class SharedInformers:
         self._client, self._metadata_client, self._clock, self._group = client, metadata_client, clock, group
         self._whole: dict[tuple[Address, str], Informer] = {}
         self._metadata: dict[tuple[Address, str], tuple[Informer, asyncio.Task[None]]] = {}
+        self._users: dict[tuple[Address, str], int] = {}
 
     def of(self, watch: Watch) -> Informer:
         """The informer that a watch is served by."""
@@ -47,10 +48,11 @@ class SharedInformers:
         return self._whole[key]
 
     def metadata_only(self, resource: Resource, field_selector: str = "") -> Informer:
-        """The informer of whole objects if there is one anyway: it holds the metadata already."""
+        """The informer of whole objects if there is one anyway: it holds the metadata already. Each call counts as a user."""
         key = (address(resource), field_selector)
         if key in self._whole:
             return self._whole[key]
+        self._users[key] = self._users.get(key, 0) + 1
         if key not in self._metadata:
             informer = Informer(self._metadata_client, resource, clock=self._clock, field_selector=field_selector)
             task = self._group.create_task(informer.run(), name=f"metadata informer {resource.qualified}")
@@ -58,10 +60,13 @@ class SharedInformers:
         return self._metadata[key][0]
 
     def drop_metadata_only(self, resource: Resource, field_selector: str = "") -> None:
-        """The resource is served no more (a definition was deleted)."""
-        found = self._metadata.pop((address(resource), field_selector), None)
-        if found is not None:
-            found[1].cancel()
+        """The resource is served no more (a definition was deleted): one user less, and the last one ends the informer."""
+        key = (address(resource), field_selector)
+        if key not in self._metadata:
+            return
+        self._users[key] -= 1
+        if not self._users[key]:
+            self._metadata.pop(key)[1].cancel()
 
 
 class CacheSnapshot:

@@ -190,4 +190,4 @@ class ControllerSpec:
     retry_s: tuple[float, float] = (0.005, 1000.0)
     """The first pause before a failed key's next try, which doubles, and the longest."""
     discovered: Callable[[Sequence[Resource]], tuple[Watch, ...]] | None = None
-    """More watches, made from what discovery shows (metadata only); asked again every 30 s. For garbage collection."""
+    """More watches, made from what discovery shows (metadata only); asked again every 30 s. For garbage collection and quotas."""

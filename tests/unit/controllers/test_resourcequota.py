@@ -77,10 +77,13 @@ def test_scopes(spec: Obj, obj: Obj, expected: bool) -> None:
 
 
 def test_the_status_follows_what_is_there() -> None:
-    w = World(resourcequota.SPEC)
+    w = World(resourcequota.spec())
     w.put(RESOURCE_QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": DEPLOYMENT_QUOTA}})
 
     def used() -> Obj:
+        w.settle()
+        # Counts keep a pause between them.
+        w.advance(1)
         w.settle()
         found = w.get(RESOURCE_QUOTAS, "default", "q")
         assert found is not None and found["status"]["hard"] == DEPLOYMENT_QUOTA
@@ -100,3 +103,64 @@ def test_the_status_follows_what_is_there() -> None:
     w.tick()
     w.settle()
     assert w.writes == []
+
+
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", kind="Ingress")
+WIDGETS = Resource("example.com", "v1", "widgets", kind="Widget")
+
+
+def test_whatever_is_served_is_counted() -> None:
+    w = World(resourcequota.spec())
+    w.served = (INGRESSES, WIDGETS, PODS, Resource("", "v1", "nodes", namespaced=False, kind="Node"))
+    hard = {"count/ingresses.networking.k8s.io": "2", "count/widgets.example.com": "5", "count/gadgets.example.com": "1"}
+    w.put(RESOURCE_QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+    w.put(INGRESSES, {"metadata": {"name": "i"}})
+    for number in range(3):
+        w.put(WIDGETS, {"metadata": {"name": f"w{number}"}})
+    w.put(PODS, pod(container()))
+    w.settle()
+    found = w.get(RESOURCE_QUOTAS, "default", "q")
+    assert found is not None and list(found["status"]["used"].values()) == ["1", "3", "0"]
+    chosen = resourcequota.spec().discovered
+    assert chosen is not None
+    assert {watch.resource for watch in chosen(w.served)} == {INGRESSES, WIDGETS}
+
+
+def test_a_quota_that_was_just_charged_for_what_is_not_seen_yet_is_left_alone_for_a_moment() -> None:
+    w = World(resourcequota.spec())
+    w.put(RESOURCE_QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
+    w.put(PODS, pod(container()))
+    w.settle()
+
+    def charge() -> None:
+        w.edit(RESOURCE_QUOTAS, "q", lambda found: found["status"]["used"].update(pods="2"))
+        w.tick()
+        w.settle()
+
+    def used() -> str:
+        found = w.get(RESOURCE_QUOTAS, "default", "q")
+        assert found is not None
+        return str(found["status"]["used"]["pods"])
+
+    w.advance(10)
+    charge()
+    assert used() == "2"
+    # The pod comes a moment later, and all is well.
+    w.put(PODS, {**pod(container()), "metadata": {"name": "late"}})
+    w.advance(1)
+    w.settle()
+    assert used() == "2"
+    # It never comes: then nothing was bought.
+    charge()
+    w.remove(PODS, "late")
+    charge()
+    assert used() == "2"
+    w.advance(resourcequota.SETTLE_S)
+    w.settle()
+    assert used() == "1"
+    # What the controller itself wrote needs no waiting for.
+    w.advance(resourcequota.PAUSE_S)
+    w.remove(PODS, "p")
+    w.tick()
+    w.settle()
+    assert used() == "0"

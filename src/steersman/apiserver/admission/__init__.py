@@ -1,6 +1,7 @@
 """Admission: the plugins that are on, in upstream's order. All mutate first, then all validate.
 
-One file per plugin. `chain` is called once; the pipeline runs the tuple on every write.
+One file per plugin. `chain` is called once; the pipeline runs the tuple on every write. ResourceQuota is not in it: what is paid
+joins the commit (contracts.Charging).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from steersman.apiserver.admission.certificates import (
 )
 from steersman.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from steersman.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from steersman.apiserver.admission.limit_ranger import LimitRanger
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from steersman.apiserver.admission.node_restriction import NodeRestriction
 from steersman.apiserver.admission.priority import Priority
@@ -34,6 +36,7 @@ def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple
     lookup = Lookup(listers)
     return (
         NamespaceLifecycle(lookup, clock),
+        LimitRanger(lookup),
         ServiceAccount(lookup, clock),
         NodeRestriction(lookup),
         TaintNodesByCondition(),
