@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster-runtime", choices=("native", "containerd"), default="native", help="what runs pods in tests")
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    from tests.e2e.machine import ContainerdCluster
     from tools.throwaway import Cluster
 
-    made = Cluster(f"stm-e2e-{os.getpid()}")
+    kind = ContainerdCluster if request.config.getoption("--cluster-runtime") == "containerd" else Cluster
+    made = kind(f"stm-e2e-{os.getpid()}")
     try:
         made.up()
         yield made

@@ -76,7 +76,8 @@ spec:
       args:
         - |
           echo "$GREETING" > /pod-data/index.html
-          echo written; echo to the other stream >&2
+          echo written; sleep 0.2  # two streams have no order of their own
+          echo to the other stream >&2
           trap 'echo ending; exit 0' TERM
           while :; do if read -t 1 line; then echo "heard $line"; fi; done
 ---
@@ -184,7 +185,7 @@ def test_a_config_map_is_files_and_environment(kubectl: Kubectl) -> None:
 
 def test_logs(kubectl: Kubectl, cluster: Cluster) -> None:
     of = ("logs", "two-containers", "-c", "debian-container")
-    assert kubectl(*of).startswith("written\nto the other stream\n")
+    eventually(lambda: kubectl(*of).startswith("written\nto the other stream\n"))
     assert kubectl(*of, "--limit-bytes=7") == "written"
     stamped = kubectl(*of, "--timestamps").splitlines()[0]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z written", stamped)

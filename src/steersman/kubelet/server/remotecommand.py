@@ -82,7 +82,7 @@ async def _finish(channels: Channels, status: Obj) -> None:
 
 
 async def _join(channels: Channels, wanted: Wanted, terminal: Terminal) -> int | None:
-    """The exit code; None when the client left first."""
+    """The exit code; None when the client left first. Raises RuntimeFault."""
     gone = asyncio.Event()
 
     async def output(read: Callable[[], Awaitable[bytes | None]], channel: Channel, shown: bool) -> None:
@@ -93,12 +93,16 @@ async def _join(channels: Channels, wanted: Wanted, terminal: Terminal) -> int |
                 except (ConnectionError, OSError):
                     gone.set()
 
-    async def process() -> int:
+    async def process() -> int | RuntimeFault:
         async with asyncio.TaskGroup() as outputs:
             outputs.create_task(output(terminal.read_stdout, Channel.STDOUT, wanted.stdout))
             if not wanted.tty:
                 outputs.create_task(output(terminal.read_stderr, Channel.STDERR, wanted.stderr))
-        return await terminal.wait()
+        try:
+            return await terminal.wait()
+        except RuntimeFault as error:
+            # Raised below, so that the caller gets the failure itself and not an ExceptionGroup around it.
+            return error
 
     async with asyncio.TaskGroup() as group:
         running = group.create_task(process())
@@ -108,6 +112,8 @@ async def _join(channels: Channels, wanted: Wanted, terminal: Terminal) -> int |
         code = running.result() if running.done() else None
         for task in (running, listening, leaving):
             task.cancel()
+    if isinstance(code, RuntimeFault):
+        raise code
     return code
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from steersman.cri.interface import RuntimeFault
 from steersman.kubelet.server.streaming import Streaming
 from steersman.machinery import spdy
 from steersman.machinery.meta import Obj
@@ -49,6 +50,8 @@ class Echo:
         self.sizes.append((width, height))
 
     async def wait(self) -> int:
+        if self.code < 0:
+            raise RuntimeFault("failed to start exec: no such program")
         return self.code
 
     async def close(self) -> None: ...
@@ -144,6 +147,21 @@ def test_attach_succeeds_though_the_container_ends_with_a_code(world: World) -> 
             async with session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
                 await socket.send_bytes(b"\xff\x00")
                 assert await socket.receive_bytes() == b'\x03{"metadata":{},"status":"Success"}'
+
+    asyncio.run(scenario())
+
+
+def test_a_command_that_the_runtime_cannot_start_after_all_is_told_in_the_status(world: World) -> None:
+    """containerd says so at the end of the streams. The connection used to break off instead."""
+
+    async def scenario() -> None:
+        async with server(world) as (port, _), aiohttp.ClientSession() as session:
+            async with session.ws_connect(f"http://127.0.0.1:{port}/exec?{QUERY}-1", protocols=["v5.channel.k8s.io"]) as socket:
+                await socket.send_bytes(b"\xff\x00")
+                received = [message.data async for message in socket]
+                status = json.loads(received[-1].removeprefix(b"\x03"))
+                assert (status["reason"], status["code"]) == ("InternalError", 500)
+                assert status["message"] == "Internal error occurred: failed to start exec: no such program"
 
     asyncio.run(scenario())
 

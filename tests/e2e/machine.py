@@ -1,0 +1,50 @@
+"""A throwaway cluster whose pods run in a containerd of its own, which can be ended, stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.fakes import containerd as containerds
+from tools.throwaway import Cluster
+
+from steersman.cri.native import build
+
+
+class ContainerdCluster(Cluster):
+    """`daemon` is the containerd, in the cluster's network namespace; it outlives `down`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.root = Path(tempfile.mkdtemp(prefix="stm-cri-", dir="/var/tmp"))
+        self._stack = ExitStack()
+        self._archive = self.root / "busybox.tar"
+        build.build_busybox(str(self._archive))
+        self.daemon = self.start_containerd()
+
+    def start_containerd(self) -> containerds.Containerd:
+        archives, wrap = [self._archive], self.netns.wrap([])
+        return self._stack.enter_context(containerds.running(self.root / "d", archives, wrap=wrap, loopback=False))
+
+    def stop_containerd(self) -> None:
+        self._stack.close()
+
+    def kill_containerd(self) -> None:
+        """kill -9."""
+        os.kill(self.daemon.pid, signal.SIGKILL)
+        self._stack.close()
+
+    def up(self) -> str:
+        endpoint = ("--runtime-endpoint", self.daemon.socket)
+        return self.steersman("up", "--node-name", "node-1", "--runtime", "containerd", *endpoint)
+
+    def remove(self) -> None:
+        try:
+            super().remove()
+        finally:
+            self._stack.close()
+            shutil.rmtree(self.root, ignore_errors=True)
