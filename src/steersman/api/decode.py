@@ -9,6 +9,7 @@ Not here: validation of values, admission, name and namespace checks against the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -51,12 +52,9 @@ def decode(body: bytes, media_type: str, spec: KindSpec, field_validation: Field
     if media_type == envelope.MEDIA_TYPE and known(spec.schema):
         return _from_protobuf(body, spec), []
     obj, repeated = _parse(body, media_type, spec)
-    gvk = _identify(obj, spec)
+    gvk = _identify(obj, spec) if spec.schema else _identify_custom(obj, body, spec)
     doubled = duplicates.in_json(body, obj) if repeated is None and field_validation != "Ignore" else repeated or []
-    check, from_json = checker(spec.schema), repeated is None
-    tight = from_json and check.accepts_tight_json(body)
-    fast = tight or (check.accepts_json(body) if from_json else check.accepts(obj))
-    checked = _settle(obj, spec, fast, has_nulls=not from_json or b"null" in body, has_zeros=not tight)
+    checked = _check(obj, body, spec, from_json=repeated is None) if spec.settle is None else _settled(obj, spec.settle)
     if checked.errors:
         raise _not_handled(gvk, spec, checked.errors[0])
     warnings: list[str] = []
@@ -64,9 +62,27 @@ def decode(body: bytes, media_type: str, spec: KindSpec, field_validation: Field
         warnings = checked.strict + doubled
         if warnings and field_validation == "Strict":
             raise _not_handled(gvk, spec, f"strict decoding error: {', '.join(warnings)}")
-    obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
+    if spec.schema:
+        obj["kind"], obj["apiVersion"] = spec.kind, spec.resource.api_version
     spec.default(obj)
     return obj, warnings
+
+
+def _check(obj: Obj, body: bytes, spec: KindSpec, *, from_json: bool) -> Checked:
+    """Check what was parsed of a body, by the schema facts, and clean it in place."""
+    check = checker(spec.schema)
+    tight = from_json and check.accepts_tight_json(body)
+    fast = tight or (check.accepts_json(body) if from_json else check.accepts(obj))
+    return _settle(obj, spec, fast, has_nulls=not from_json or b"null" in body, has_zeros=not tight)
+
+
+def _settled(obj: Obj, settle: Callable[[Obj], tuple[list[str], list[str]]]) -> Checked:
+    """The same for kinds that check themselves."""
+    try:
+        errors, unknown = settle(obj)
+    except RecursionError:
+        return Checked(["exceeded max depth"])
+    return Checked(errors, [f'unknown field "{path}"' for path in unknown])
 
 
 def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
@@ -91,6 +107,8 @@ def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
 
 def typecheck(obj: Obj, spec: KindSpec) -> Checked:
     """Check an object made by a patch and clean it in place: nulls and unknown fields go, values become canonical."""
+    if spec.settle is not None:
+        return _settled(obj, spec.settle)
     return _settle(obj, spec, checker(spec.schema).accepts(obj), has_nulls=True, has_zeros=True)
 
 
@@ -166,9 +184,27 @@ def _identify(obj: Obj, spec: KindSpec) -> GroupVersionKind:
     if gvk.kind != spec.kind:
         internal = f"({expected.group.partition('.')[0] or 'core'}.{spec.kind})"
         raise _not_handled(gvk, spec, f"converting ({gvk.version}.{gvk.kind}) to {internal}: unknown conversion")
-    raise BadRequest(
-        f"the API version in the data ({gvk.api_version}) does not match the expected API version ({expected.api_version})"
-    )
+    raise _other_version(gvk, spec)
+
+
+def _identify_custom(obj: Obj, body: bytes, spec: KindSpec) -> GroupVersionKind:
+    """As `_identify`. Custom resources must say what they are; a wrong kind is for validation to refuse."""
+    for key, name in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+        value = obj.get(key)
+        if value is not None and not isinstance(value, str):
+            why = f"json: cannot unmarshal {json_kind(value)} into Go struct field .{key} of type string"
+            raise _unrecognized(body, spec, f"couldn't get version/kind; json parse error: {why}")
+        if not value:
+            raise _unrecognized(body, spec, f"Object '{name}' is missing in '{body.decode('utf-8', 'replace')}'")
+    gvk = GroupVersionKind(*split_api_version(obj["apiVersion"]), obj["kind"])
+    if gvk.api_version != spec.resource.api_version:
+        raise _other_version(gvk, spec)
+    return gvk
+
+
+def _other_version(gvk: GroupVersionKind, spec: KindSpec) -> BadRequest:
+    expected = spec.resource.api_version
+    return BadRequest(f"the API version in the data ({gvk.api_version}) does not match the expected API version ({expected})")
 
 
 def _not_handled(gvk: GroupVersionKind, spec: KindSpec, why: str) -> BadRequest:

@@ -72,12 +72,17 @@ def _no_update(_new: Obj, _old: Obj) -> None:
     return None
 
 
+def _no_delete(_obj: Obj, _now: datetime) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """What happens to an object between decoding and storing. Functions change `new` in place and never see requests.
 
     prepare_create(obj): reset what clients may not set (status), set generation. Runs before validation.
     prepare_update(new, old): keep status, bump generation. prepare_status_update: keep spec, take status.
+    prepare_delete(obj, now): what the first deletion adds to the object (finalizers, conditions).
     parts: further subresources that update a part of the object: name -> (prepare, validate), as those of status.
     validate*: field errors, upstream's texts. validate_name: None = a DNS subdomain.
     warnings(new, old|None): texts for Warning headers.
@@ -87,6 +92,7 @@ class Strategy:
     prepare_create: Callable[[Obj], None] = _nothing
     prepare_update: Callable[[Obj, Obj], None] = _no_update
     prepare_status_update: Callable[[Obj, Obj], None] = _no_update
+    prepare_delete: Callable[[Obj, datetime], None] = _no_delete
     validate_create: Callable[[Obj], list[FieldError]] = _no_errors
     validate_update: Callable[[Obj, Obj], list[FieldError]] = _no_update_errors
     validate_status_update: Callable[[Obj, Obj], list[FieldError]] = _no_update_errors
@@ -111,6 +117,15 @@ class Conversion:
     from_storage: Callable[[Obj], Obj]
 
 
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a custom resource keeps what its Scale shows: `.spec.replicas`. label_selector may be empty."""
+
+    spec_replicas: str
+    status_replicas: str
+    label_selector: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindSpec:
     """One served kind of one group-version."""
@@ -122,7 +137,19 @@ class KindSpec:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     schema: str = ""
-    """Name of the definition in the schema facts, `io.k8s.api.core.v1.Pod`."""
+    """Name of the definition in the schema facts, `io.k8s.api.core.v1.Pod`; empty for custom resources."""
+    settle: Callable[[Obj], tuple[list[str], list[str]]] | None = None
+    """In place of the schema facts' checker: cleans a decoded object in place; type errors, and paths of unknown fields."""
+    read: Callable[[Obj], None] | None = None
+    """What happens to a stored object when it is loaded, in place. Compared by ==: if it changes, objects are loaded anew."""
+    openapi: Obj | None = None
+    """The OpenAPI v3 schema to publish, for kinds without schema facts."""
+    scale: ScalePaths | None = None
+    """For kinds whose Scale is not that of the workloads."""
+    deprecation: str = ""
+    """Text for a Warning header of every answer."""
+    terminating: bool = False
+    """Its definition is being deleted: nothing new is created, and discovery shows no more than what deletion needs."""
     default: Callable[[Obj], None] = _nothing
     """Sets defaults in place, at decoding (before admission)."""
     strategy: Strategy = field(default_factory=Strategy)

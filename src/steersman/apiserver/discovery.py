@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from steersman.api.kinds import KindSpec, Subresource
-from steersman.machinery.gvk import api_version
+from steersman.machinery.gvk import api_version, version_priority
 from steersman.machinery.meta import Obj
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -31,17 +30,6 @@ _GROUP_ORDER = {
         )
     )
 }  # fmt: skip
-_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
-_STAGE = {"": 2, "beta": 1, "alpha": 0}
-
-
-def _version_key(version: str) -> tuple[int, int, int, int, str]:
-    """Newest and most stable first: v2, v1, v1beta2, v1alpha1, then names that are no Kubernetes version."""
-    found = _VERSION.fullmatch(version)
-    if found is None:
-        return (1, 0, 0, 0, version)
-    major, stage, minor = found.groups()
-    return (0, -_STAGE[stage or ""], -int(major), -int(minor or 0), "")
 
 
 def versions_of(specs: Iterable[KindSpec]) -> dict[str, list[str]]:
@@ -50,7 +38,7 @@ def versions_of(specs: Iterable[KindSpec]) -> dict[str, list[str]]:
     for spec in specs:
         found.setdefault(spec.resource.group, set()).add(spec.resource.version)
     ordered = sorted(found, key=lambda group: (_GROUP_ORDER.get(group, len(_GROUP_ORDER)), group))
-    return {group: sorted(found[group], key=_version_key) for group in ordered}
+    return {group: sorted(found[group], key=version_priority) for group in ordered}
 
 
 def api_versions(server_address: str) -> Obj:
@@ -103,7 +91,7 @@ def _resource(spec: KindSpec) -> Obj:
         "singularName": spec.singular_name,
         "namespaced": spec.resource.namespaced,
         "kind": spec.kind,
-        "verbs": sorted(spec.verbs),
+        "verbs": _verbs(spec),
     }
     if spec.short_names:
         found["shortNames"] = list(spec.short_names)
@@ -112,6 +100,14 @@ def _resource(spec: KindSpec) -> Obj:
     if not spec.virtual and "watch" in spec.verbs:
         found["storageVersionHash"] = storage_version_hash(spec)
     return found
+
+
+_LAST_VERBS = ("delete", "deletecollection", "get", "list", "watch")
+
+
+def _verbs(spec: KindSpec) -> list[str]:
+    """A kind whose definition is being deleted shows only what is needed to see it off."""
+    return sorted(_LAST_VERBS if spec.terminating else spec.verbs)
 
 
 def _subresource(spec: KindSpec, sub: Subresource) -> Obj:
@@ -162,7 +158,7 @@ def _aggregated_resources(specs: list[KindSpec]) -> list[Obj]:
             "responseKind": _response_kind(spec.kind),
             "scope": "Namespaced" if spec.resource.namespaced else "Cluster",
             "singularResource": spec.singular_name,
-            "verbs": sorted(spec.verbs),
+            "verbs": _verbs(spec),
         }
         if spec.short_names:
             found["shortNames"] = list(spec.short_names)

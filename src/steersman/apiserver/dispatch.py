@@ -49,8 +49,12 @@ _DEPRECATED = {
 async def dispatch(api: Api, call: Call) -> Response:
     """Raises NotFound for unknown resources of a known version, MethodNotAllowed for verbs that are not served."""
     response = await _dispatch(api, call)
-    warning = _DEPRECATED.get((call.info.group, call.info.version, call.info.plural))
-    if warning is not None:
+    info = call.info
+    warning = _DEPRECATED.get((info.group, info.version, info.plural), "")
+    served = api.registry.lookup(info.group, info.version, info.plural)
+    if served is not None and served.spec.deprecation:
+        warning = served.spec.deprecation
+    if warning:
         response.warnings.append(warning)
     return response
 

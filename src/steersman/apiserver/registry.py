@@ -24,14 +24,23 @@ def _same(obj: Obj) -> Obj:
 class Served:
     """A served kind of one version. `cache` is shared by all versions of the kind; None for virtual kinds."""
 
-    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "convert", "hooks", "bare_items")
+    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "_form", "convert", "hooks", "bare_items")
 
-    def __init__(self, spec: KindSpec, cache: WatchCache | None, hooks: list[StoreHook], *, bare_items: bool) -> None:
+    def __init__(
+        self,
+        spec: KindSpec,
+        cache: WatchCache | None,
+        hooks: list[StoreHook],
+        *,
+        bare_items: bool,
+        form: Form | None = None,
+    ) -> None:
         self.spec = spec
         self.resource = spec.resource
         self.head = head_of(spec.kind, spec.resource.api_version)
         self.list_head = head_of(spec.list_kind_name, spec.resource.api_version)
         self._cache = cache
+        self._form = form
         self.convert: Callable[[Obj], Obj] | None = spec.conversion.from_storage if spec.conversion else None
         self.hooks = hooks
         self.bare_items = bare_items
@@ -47,10 +56,11 @@ class Served:
 
     @property
     def form(self) -> Form:
-        return self.cache.form
+        """How objects look that are written now. Those in the cache may still have the form before."""
+        return self._form or self.cache.form
 
     def key(self, namespace: str, name: str) -> str:
-        return self.cache.form.key(namespace, name)
+        return self.form.key(namespace, name)
 
     def tail(self, stored: Stored) -> bytes:
         """The object's bytes in this version, after the head."""
@@ -94,12 +104,37 @@ class Registry:
             cache.form.learn(spec.selectable, _same)
         hooks = self._hooks.setdefault((resource.group, resource.plural), [])
         served = Served(spec, cache, hooks, bare_items=builtin)
-        key = (resource.group, resource.version, resource.plural)
+        self._put(served)
+        return served
+
+    def serve(self, group: str, plural: str, specs: Sequence[KindSpec]) -> None:
+        """Serve exactly these versions of a custom resource from now on. Built-in kinds are left as they are."""
+        present = [
+            served for served in self._served.values() if (served.resource.group, served.resource.plural) == (group, plural)
+        ]
+        if any(served.bare_items for served in present):
+            return
+        if specs:
+            first = specs[0]
+            fields = {label: pick for spec in specs for label, pick in spec.selectable.items()}
+            form = Form(first.conversion.storage if first.conversion else first.resource, fields, first.read)
+            cache = self._feed.open(form)
+            if not form.same(cache.form_to_be):
+                self._feed.reform(cache, form)
+            hooks = self._hooks.setdefault((group, plural), [])
+            for spec in specs:
+                self._put(Served(spec, cache, hooks, bare_items=False, form=form))
+        wanted = {spec.resource.version for spec in specs}
+        for served in present:
+            if served.resource.version not in wanted:
+                self.uninstall(group, served.resource.version, plural)
+
+    def _put(self, served: Served) -> None:
+        key = (served.resource.group, served.resource.version, served.resource.plural)
         if key not in self._served:
             self._versions[key[:2]] = self._versions.get(key[:2], 0) + 1
         self._served[key] = served
         self.generation += 1
-        return served
 
     def uninstall(self, group: str, version: str, plural: str) -> None:
         """Serve that kind no longer; its watches end when no other version is left."""

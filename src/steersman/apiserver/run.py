@@ -14,7 +14,7 @@ from typing import Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
-from steersman.api.resources import PODS
+from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
 from steersman.apiserver import admission, authn, authz, compaction, hooks, local, reviews, version
 from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.config import ServerConfig
@@ -29,6 +29,7 @@ from steersman.apiserver.contracts import (
     Listers,
     StoreHook,
 )
+from steersman.apiserver.crd.definitions import Definitions
 from steersman.apiserver.documents import Documents
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
@@ -152,6 +153,10 @@ class APIServer:
         for served in self.registry.served:
             if served.stored:
                 await served.cache.ready.wait()
+        if self.registry.knows_version(CUSTOM_RESOURCE_DEFINITIONS.group, CUSTOM_RESOURCE_DEFINITIONS.version):
+            definitions = Definitions(self.registry, self.feed, self.client, self.clock)
+            self._running.append(tasks.create_task(definitions.run()))
+            await definitions.ready.wait()
         if self._bootstrap is not None:
             await self._bootstrap(replace(self.config, secure_port=self.port or self.config.secure_port))
         if listen:

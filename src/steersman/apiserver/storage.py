@@ -56,12 +56,21 @@ def _after(convert: Callable[[Obj], Obj], pick: Callable[[Obj], str]) -> Callabl
 
 
 class Form:
-    """How a resource's stored objects look: the head of their bytes, and the fields selectors may ask for."""
+    """How a resource's stored objects look: the head of their bytes, and the fields selectors may ask for.
 
-    __slots__ = ("resource", "prefix", "head", "selectable", "_cut")
+    read: what happens to a stored object when it is loaded, in place (KindSpec.read).
+    """
 
-    def __init__(self, resource: Resource, selectable: Mapping[str, Callable[[Obj], str]]) -> None:
+    __slots__ = ("resource", "prefix", "head", "selectable", "read", "_cut")
+
+    def __init__(
+        self,
+        resource: Resource,
+        selectable: Mapping[str, Callable[[Obj], str]],
+        read: Callable[[Obj], None] | None = None,
+    ) -> None:
         self.resource = resource
+        self.read = read
         self.prefix = prefix_of(resource)
         self.head = head_of(resource.kind, resource.api_version)
         self.selectable = dict(selectable)
@@ -78,9 +87,22 @@ class Form:
 
     def tail(self, value: bytes, revision: int) -> bytes:
         """The tail of a stored value, with the revision spliced in."""
-        if not value.startswith(self.head):
+        if self.read is not None:
+            value = self._read(value, self.read)
+        elif not value.startswith(self.head):
             value = encode({**orjson.loads(value), "kind": self.resource.kind, "apiVersion": self.resource.api_version})
         return b'%b%d",%b' % (_LEAD, revision, value[self._cut :])
+
+    def _read(self, value: bytes, read: Callable[[Obj], None]) -> bytes:
+        """The value as its readers see it."""
+        obj: Obj = orjson.loads(value)
+        read(obj)
+        obj["kind"], obj["apiVersion"] = self.resource.kind, self.resource.api_version
+        return encode(obj)
+
+    def same(self, other: Form) -> bool:
+        """Whether objects loaded in the other form look as in this one."""
+        return (self.resource, self.read, self.selectable) == (other.resource, other.read, other.selectable)
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         return Stored(self, key, self.tail(value, revision), revision)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_STAGE = {"": 2, "beta": 1, "alpha": 0}
 
 
 class GroupVersionKind(NamedTuple):
@@ -62,3 +66,12 @@ def split_api_version(value: str) -> tuple[str, str]:
     """(group, version) of an apiVersion field; the inverse of `api_version`."""
     group, _, version = value.rpartition("/")
     return group, version
+
+
+def version_priority(version: str) -> tuple[int, int, int, int, str]:
+    """A key to sort by, newest and most stable first: v2, v1, v1beta2, v1alpha1, then names that are no Kubernetes version."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        return (1, 0, 0, 0, version)
+    major, stage, minor = found.groups()
+    return (0, -_STAGE[stage or ""], -int(major), -int(minor or 0), "")

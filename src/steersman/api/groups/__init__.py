@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from steersman.api.groups import (
+    apiextensions_v1,
     apps_v1,
     autoscaling,
     batch_v1,
@@ -30,6 +31,7 @@ __all__ = ["BODIES", "BUILTIN"]
 
 _KINDS: tuple[KindSpec, ...] = (
     *core_v1.KINDS,
+    *apiextensions_v1.KINDS,
     *apps_v1.KINDS,
     *autoscaling.KINDS,
     *batch_v1.KINDS,

@@ -32,13 +32,13 @@ def validate(obj: Obj, spec: KindSpec) -> list[FieldError]:
     label_map(errors, "metadata.labels", meta.get("labels"))
     annotation_map(errors, "metadata.annotations", meta.get("annotations"))
     if meta.get("ownerReferences"):
-        _owners(errors, meta["ownerReferences"])
+        owner_list(errors, meta["ownerReferences"])
     if meta.get("finalizers"):
-        _finalizers(errors, meta["finalizers"])
+        finalizer_list(errors, meta["finalizers"], free=not spec.schema)
     return errors
 
 
-def validate_update(new: Obj, old: Obj) -> list[FieldError]:
+def validate_update(new: Obj, old: Obj, *, custom: bool = False) -> list[FieldError]:
     """Metadata of an update: what may not change, and what did change. Names stay, so they are not checked again."""
     errors: Errors = []
     meta, stored = new.get("metadata") or {}, old.get("metadata") or {}
@@ -53,9 +53,10 @@ def validate_update(new: Obj, old: Obj) -> list[FieldError]:
     for key, check in _MAPS:
         if meta.get(key) != stored.get(key):
             check(errors, f"metadata.{key}", meta.get(key))
-    for key, check_list in _LISTS:
-        if meta.get(key) and meta[key] != stored.get(key):
-            check_list(errors, meta[key])
+    if meta.get("ownerReferences") and meta["ownerReferences"] != stored.get("ownerReferences"):
+        owner_list(errors, meta["ownerReferences"])
+    if meta.get("finalizers") and meta["finalizers"] != stored.get("finalizers"):
+        finalizer_list(errors, meta["finalizers"], free=custom)
     return errors
 
 
@@ -85,8 +86,7 @@ def _namespace(errors: Errors, namespace: str, namespaced: bool) -> None:
         complain(errors, "metadata.namespace", namespace, names.dns1123_label(namespace))
 
 
-def _owners(errors: Errors, owners: list[Obj]) -> None:
-    path = "metadata.ownerReferences"
+def owner_list(errors: Errors, owners: list[Obj], path: str = "metadata.ownerReferences") -> None:
     controller = ""
     for owner in owners:
         group, version = split_api_version(owner.get("apiVersion") or "")
@@ -107,15 +107,14 @@ def _owners(errors: Errors, owners: list[Obj]) -> None:
             controller = named
 
 
-def _finalizers(errors: Errors, finalizers: list[str]) -> None:
-    path = "metadata.finalizers"
+def finalizer_list(errors: Errors, finalizers: list[str], path: str = "metadata.finalizers", *, free: bool = False) -> None:
+    """free: names without a domain are fine, as in custom resources."""
     for item in finalizers:
         complain(errors, path, item, names.qualified_name(item))
-        if "/" not in item and item not in STANDARD_FINALIZERS:
+        if not free and "/" not in item and item not in STANDARD_FINALIZERS:
             errors.append(invalid(path, item, "name is neither a standard finalizer name nor is it fully qualified"))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         errors.append(invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"))
 
 
 _MAPS = (("labels", label_map), ("annotations", annotation_map))
-_LISTS = (("ownerReferences", _owners), ("finalizers", _finalizers))

@@ -14,7 +14,7 @@ from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
 from steersman.machinery import names
-from steersman.machinery.errors import AlreadyExists, Conflict, MethodNotAllowed, StatusError
+from steersman.machinery.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, StatusError
 from steersman.machinery.meta import Obj, is_deleting, metadata, name_of, new_uid
 
 GENERATE_TRIES = 8
@@ -28,6 +28,9 @@ async def create(api: Api, call: Call, served: Served) -> Response:
     write = Write(api, call, served, write_options(call.request, "CreateOptions"))
     obj = decode_body(write, await read_body(call))
     match_url(obj, served, call.info.namespace, "")
+    if served.spec.terminating:
+        text = "create not allowed while custom resource definition is terminating"
+        raise Forbidden.of(served.resource.group, served.resource.plural, name_of(obj), text)
     stored = await insert(write, obj)
     return respond.of_stored(call.request, served, stored, api.clock.now(), 201, write.warnings)
 

@@ -17,7 +17,7 @@ from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
 from steersman.machinery.errors import Conflict, MethodNotAllowed, NotFound
-from steersman.machinery.meta import Obj, metadata, uid_of
+from steersman.machinery.meta import Obj, is_deleting, metadata, uid_of
 
 _AT_ONCE = 64
 """Objects of a collection deleted beside each other: they share the store's commits."""
@@ -84,6 +84,8 @@ async def remove(write: Write, namespace: str, name: str, options: DeleteOptions
             await api.admission.validate(request)
             admitted = True
         new = served.decode(current)
+        if not is_deleting(new):
+            served.spec.strategy.prepare_delete(new, api.clock.now())
         life.set_propagation(new, served.spec.strategy, options.propagation)
         life.mark(new, served.spec.strategy, options.grace_period_s, api.clock.now())
         removed = life.finished(new)

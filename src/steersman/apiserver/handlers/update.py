@@ -195,7 +195,7 @@ async def prepare(write: Write, new: Obj, old: Obj, name: str, steps: Steps, *, 
     for key in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if key in old_meta:
             meta[key] = old_meta[key]
-    write.refuse(name, objectmeta.validate_update(new, old) + steps.validate(new, old))
+    write.refuse(name, objectmeta.validate_update(new, old, custom=not write.served.spec.schema) + steps.validate(new, old))
     write.warn(new, old)
     if not skip_admission:
         await api.admission.validate(write.admission("UPDATE", name, new, old))

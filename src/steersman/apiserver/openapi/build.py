@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from steersman.api.customresources import openapi as customresources
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.openapi import paths as operations
 from steersman.apiserver.openapi import schemas
@@ -62,11 +63,12 @@ def v2(specs: Iterable[KindSpec], release: str) -> Obj:
         assert document is not None
         all_paths.update(document["paths"])
         definitions.update(document["components"]["schemas"])
+    made = {schemas.name_of(spec): customresources.v2(spec.openapi) for spec in found if spec.openapi is not None}
     return {
         "swagger": "2.0",
         "info": {**_INFO, "version": release},
         "paths": {path: _path_v2(all_paths[path]) for path in sorted(all_paths)},
-        "definitions": {name: _schema_v2(definitions[name]) for name in sorted(definitions)},
+        "definitions": {name: made.get(name) or _schema_v2(definitions[name]) for name in sorted(definitions)},
         "securityDefinitions": {
             "BearerToken": {
                 "type": "apiKey",
@@ -85,7 +87,9 @@ def _schema_v2(schema: Any) -> Any:
         return [_schema_v2(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    rest = {key: _schema_v2(value) for key, value in schema.items() if key not in ("allOf", "oneOf", "$ref")}
+    rest = {key: _schema_v2(value) for key, value in schema.items() if key not in ("allOf", "oneOf", "$ref", "properties")}
+    if "properties" in schema:
+        rest["properties"] = {key: _schema_v2(value) for key, value in schema["properties"].items()}
     if "$ref" in schema:
         rest["$ref"] = schema["$ref"].replace(schemas.REF, "#/definitions/")
     for alternative in schema.get("allOf", ()):

@@ -40,7 +40,7 @@ def one_of_flag(out: bytearray, number: int, value: Any) -> None:
 def integer(out: bytearray, number: int, value: Any) -> None:
     if value:
         out += _tag(number, VARINT)
-        put_varint(out, value)
+        put_varint(out, value & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def double(out: bytearray, number: int, value: Any) -> None:

@@ -137,7 +137,9 @@ def name_of(spec: KindSpec) -> str:
 
 
 def unknown_kind(spec: KindSpec) -> Obj:
-    """The schema of a kind without facts: any object with that kind's metadata."""
+    """The schema of a kind without facts: its own, or any object with that kind's metadata."""
+    if spec.openapi is not None:
+        return spec.openapi
     resource = spec.resource
     return {
         "type": "object",

@@ -1,9 +1,10 @@
-"""scale: an autoscaling/v1 Scale in front of spec.replicas, for the workload kinds that have it."""
+"""scale: an autoscaling/v1 Scale in front of spec.replicas of the workload kinds, or of what a custom resource has instead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from steersman.api.customresources import scale as custom
 from steersman.api.decode import decode
 from steersman.api.groups.bodies import SCALE
 from steersman.apiserver import respond
@@ -17,7 +18,7 @@ from steersman.apiserver.http import Response
 from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
 from steersman.machinery import fielderrors, labels
-from steersman.machinery.errors import Conflict, Invalid, NotFound
+from steersman.machinery.errors import Conflict, Invalid, NotFound, StatusError
 from steersman.machinery.meta import Obj, dig, metadata
 
 
@@ -25,7 +26,7 @@ async def get(api: Api, call: Call, served: Served) -> Response:
     stored = await api.current(served, call.info.namespace, call.info.name)
     if stored is None:
         raise NotFound.of(served.resource.group, served.resource.plural, call.info.name)
-    return respond.of_obj(call.request, scale_of(served.peek(stored)))
+    return respond.of_obj(call.request, _scale_of(served, served.peek(stored)))
 
 
 async def update(api: Api, call: Call, served: Served) -> Response:
@@ -53,7 +54,7 @@ async def _set(write: Write, wanted: Callable[[Obj], Obj]) -> Response:
     info = write.call.info
 
     async def change(current: Obj) -> Obj:
-        scale = wanted(scale_of(current))
+        scale = wanted(_scale_of(write.served, current))
         version = metadata(scale).get("resourceVersion")
         if version and version != current["metadata"]["resourceVersion"]:
             raise Conflict.of(write.served.resource.group, write.served.resource.plural, info.name)
@@ -61,20 +62,39 @@ async def _set(write: Write, wanted: Callable[[Obj], Obj]) -> Response:
         if replicas < 0:
             text = "must be greater than or equal to 0"
             raise Invalid.of("autoscaling", "Scale", info.name, [fielderrors.invalid("spec.replicas", replicas, text)])
-        current["spec"]["replicas"] = replicas
+        paths = write.served.spec.scale
+        if paths is None:
+            current["spec"]["replicas"] = replicas
+        else:
+            write.refuse(info.name, custom.set_replicas(current, paths, replicas))
         return current
 
     stored = await modify(write, info.namespace, info.name, change)
-    return respond.of_obj(write.call.request, scale_of(write.served.peek(stored)), warnings=write.warnings)
+    return respond.of_obj(write.call.request, _scale_of(write.served, write.served.peek(stored)), warnings=write.warnings)
+
+
+def _scale_of(served: Served, obj: Obj) -> Obj:
+    """Raises StatusError for custom resources that do not say how many there should be."""
+    paths = served.spec.scale
+    if paths is None:
+        return scale_of(obj)
+    replicas = custom.replicas_of(obj, paths.spec_replicas)
+    if replicas is None:
+        raise StatusError(custom.missing(paths))
+    return _scale(obj, replicas, custom.replicas_of(obj, paths.status_replicas) or 0, custom.selector_of(obj, paths))
 
 
 def scale_of(obj: Obj) -> Obj:
-    """The Scale of a workload. Replica counts of 0 are left out, as upstream's encoding does."""
+    """The Scale of a workload."""
+    ready = dig(obj, "status", "replicas", default=0)
+    return _scale(obj, dig(obj, "spec", "replicas", default=0), ready, _selector_text(dig(obj, "spec", "selector")))
+
+
+def _scale(obj: Obj, replicas: int, ready: int, selector: str) -> Obj:
+    """Replica counts of 0 are left out, as upstream's encoding does."""
     meta = obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    replicas = dig(obj, "spec", "replicas", default=0)
-    status: Obj = {"replicas": dig(obj, "status", "replicas", default=0)}
-    selector = _selector_text(dig(obj, "spec", "selector"))
+    status: Obj = {"replicas": ready}
     if selector:
         status["selector"] = selector
     return {

@@ -45,6 +45,7 @@ class WatchCache:
         self._ring: deque[tuple[int, Stored | None, Stored | None]] = deque()
         self._ring_limit = ring
         self._early: list[Event] = []
+        self._next_form: Form | None = None
         self._floor = 0
         self._loaded_at = 0
         self._changed = 0
@@ -134,6 +135,9 @@ class WatchCache:
 
     def load(self, entries: Sequence[Entry], revision: int) -> None:
         """Take a range read at `revision`; changes that arrived meanwhile follow."""
+        if self._next_form is not None:
+            self.form, self._next_form = self._next_form, None
+            self.end_watches()
         found = (self._stored(entry.key, entry.value, entry.mod_revision) for entry in entries)
         self._objects = {stored.key: stored for stored in found if stored is not None}
         self._keys = sorted(self._objects)
@@ -149,12 +153,25 @@ class WatchCache:
         """History was lost: end all watches, so that clients list again, and wait to be loaded anew."""
         self.loaded = False
         self.ready.clear()
+        self.end_watches()
+
+    def end_watches(self) -> None:
         for watcher in self.watchers():
             watcher.end()
 
+    @property
+    def form_to_be(self) -> Form:
+        """The form that objects have, or will have after the next `load`."""
+        return self._next_form or self.form
+
+    def reform(self, form: Form) -> None:
+        """Objects look different from the next `load` on; until then they are served as they were."""
+        self._next_form = form
+
     def apply(self, event: Event) -> None:
-        if not self.loaded:
+        if not self.loaded or self._next_form is not None:
             self._early.append(event)
+        if not self.loaded:
             return
         if event.revision <= self._loaded_at:
             return

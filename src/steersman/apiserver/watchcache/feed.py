@@ -43,9 +43,14 @@ class Feed:
             self._to_load.put_nowait(cache)
         return cache
 
+    def reform(self, cache: WatchCache, form: Form) -> None:
+        """Let a cache's objects look as another form has them; they are loaded anew, and its watches end then."""
+        cache.reform(form)
+        self._to_load.put_nowait(cache)
+
     def close(self, cache: WatchCache) -> None:
-        """Forget a resource that is no longer served."""
-        cache.reset()
+        """Forget a resource that is no longer served. Who still reads it sees what was there last."""
+        cache.end_watches()
         self._caches.pop(cache.form.prefix[len(ROOT) : -1], None)
 
     @property
