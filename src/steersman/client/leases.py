@@ -16,7 +16,7 @@ from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound, StatusError
 from steersman.machinery.meta import Obj, format_micro_time
-from steersman.machinery.waiting import within
+from steersman.machinery.waiting import Backoff, within
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,10 @@ class LeaderElector:
                 await within(self._clock, RELEASE_LIMIT_S, self._release)
 
     async def _acquire(self) -> None:
+        # A lease that another holds is looked at now and then; a server that is only just starting is asked again soon.
+        soon = Backoff(0.05, self._retry_period_s, rng=self._rng)
         while not await self._try():
-            await self._clock.sleep(self._retry_period_s * (1 + 1.2 * self._rng.random()))
+            await self._clock.sleep(soon.next() if self._trouble else self._retry_period_s * (1 + 1.2 * self._rng.random()))
 
     async def _renew(self) -> None:
         while True:
