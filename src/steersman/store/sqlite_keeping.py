@@ -89,7 +89,7 @@ class Checkpoints:
         return apsw.SQLITE_OK
 
     def hurry(self) -> None:
-        """The next one is due whatever the log's length: the database file becomes shorter by it."""
+        """The next one is due whatever the log's length."""
         self._due_at = 0
 
     def take_if_due(self) -> None:
@@ -105,8 +105,11 @@ class Checkpoints:
         except apsw.BusyError:
             in_log, copied = self._pages, 0
         except (apsw.Error, OSError) as fault:
-            log.warning("store not checkpointed, will retry error=%r", str(fault))
+            # A full disk is told by the writer, once the log cannot grow any more either.
+            log.log(
+                logging.DEBUG if isinstance(fault, apsw.FullError) else logging.WARNING, "store not checkpointed error=%s", fault
+            )
             in_log, copied = self._pages, 0
         # A log that readers still need goes on growing: it is not looked at for every commit.
-        self._due_at = CHECKPOINT_PAGES if copied >= in_log else in_log + CHECKPOINT_PAGES
+        self._due_at = CHECKPOINT_PAGES if copied >= in_log else in_log + CHECKPOINT_PAGES // 4
         self._pages = 0

@@ -78,13 +78,17 @@ class Writer:
                     break
                 item = self._requests.get()
             if gathered:
-                self._transact(gathered)
+                if not self._transact(gathered):
+                    # The log can be written from its beginning again, which a full disk has room for, once it is copied.
+                    self._checkpoints.hurry()
+                    self._checkpoints.take_if_due()
+                    self._transact(gathered, last_try=True)
                 self._checkpoints.take_if_due()
         self._refuse_the_rest()
         self._connection.close()
 
-    def _transact(self, requests: list[Request]) -> None:
-        """Serve the requests in one transaction, then acknowledge them: all, or on a fault none."""
+    def _transact(self, requests: list[Request], last_try: bool = False) -> bool:
+        """Serve the requests in one transaction, then acknowledge them: all, or on a fault none. False: to be tried once more."""
         batch = Batch(self.revision)
         try:
             self._pass("beforeBegin")
@@ -104,13 +108,16 @@ class Writer:
             with contextlib.suppress(apsw.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+            if isinstance(fault, apsw.FullError) and not last_try:
+                return False
             self._fail(requests, fault)
-            return
+            return True
         if self._failing:
             self._failing = False
             log.info("store writes again revision=%d", self.revision)
         for request in batch.unfinished:
             self._requests.put(request)
+        return True
 
     def _commit(self, batch: Batch) -> None:
         """Nobody is told before it is durable."""
