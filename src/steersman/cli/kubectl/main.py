@@ -19,6 +19,7 @@ from steersman.machinery.errors import StatusError
 _HERE = "steersman.cli.kubectl.commands."
 
 VERBS = {
+    "config": _HERE + "config",
     "cluster-info": _HERE + "cluster_info",
     "version": _HERE + "version",
     "api-versions": _HERE + "api_versions",

@@ -34,8 +34,8 @@ def without_managed_fields(obj: Obj) -> Obj:
 def title(obj: Obj) -> str:
     """`pod/web`, `deployment.apps/web`: how messages name an object."""
     group, _ = split_api_version(str(obj.get("apiVersion") or ""))
-    kind = str(obj.get("kind") or "").lower() or "<unknown>"
-    name = str((obj.get("metadata") or {}).get("name") or "")
+    kind = str(obj.get("kind") or "<unknown>").lower()
+    name = str((obj.get("metadata") or {}).get("name") or "<unknown>")
     return f"{kind}.{group}/{name}" if group else f"{kind}/{name}"
 
 
