@@ -61,14 +61,14 @@ class Unreachable(ConnectionError):
 
 
 class Aggregate(KubectlError):
-    """Several errors, told one per line."""
+    """Errors told one per line, and without the lead `error: `."""
 
     def __init__(self, errors: Sequence[Exception]) -> None:
         super().__init__("\n".join(map(str, errors)))
         self.errors = list(flatten(errors))
 
     def text(self) -> str:
-        return "\n".join(line for line in map(describe, self.errors) if line)
+        return "\n".join(map(_short, self.errors))
 
 
 def flatten(errors: Iterable[Exception]) -> Iterable[Exception]:
@@ -125,6 +125,10 @@ def describe(error: Exception) -> str:
     raise error
 
 
+def _short(error: Exception) -> str:
+    return str(error) if isinstance(error, KubectlError | ValueError) else describe(error)
+
+
 def file_problem(error: OSError, doing: str = "open") -> str:
     """An error about a file in Go's words: `open /x: no such file or directory`."""
     if error.filename is None:
@@ -148,8 +152,8 @@ def _status_text(error: StatusError) -> str:
         return f"error: You must be logged in to the server ({error.message})"
     if reason:
         return f"Error from server ({reason}): {error.message}"
-    if isinstance(error, UnknownStatus) and "code" not in error.status():
-        return f"Error from server: {error.message}"
+    if isinstance(error, UnknownStatus) and error.http_code == 404:
+        return "Error from server (NotFound): the server could not find the requested resource"
     return f"Error from server: {error.message}"
 
 

@@ -10,6 +10,7 @@ Source: upstream cli-runtime pkg/resource/builder.go. Not here: reading files (f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, PlainError, raise_all
 from steersman.cli.kubectl.flags import Flags
 from steersman.cli.kubectl.mapping import Mapping
-from steersman.machinery.errors import StatusError
+from steersman.machinery.errors import BadRequest, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, name_of, namespace_of, resource_version_of
 
@@ -31,6 +32,7 @@ _SLASH_MIX = (
     "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form "
     "(e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"
 )
+_NOT_ONE = "arguments in resource/name form must have a single resource and name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Query:
     latest: bool = False
     default_type: str = ""
     chunk: int = 500
+    subresource: str = ""
 
 
 def query_of(
@@ -76,6 +79,7 @@ def query_of(
         latest=latest,
         default_type=default_type,
         chunk=flags.number("chunk-size") if flags.has("chunk-size") else 500,
+        subresource=flags.text("subresource") if flags.has("subresource") else "",
     )
 
 
@@ -143,7 +147,7 @@ class Found:
 async def find(ctx: Context, query: Query) -> Found:
     """Everything the query names. What is wrong with the query itself is raised; what a server refused is in `errors`."""
     wanted, errors = await targets(ctx, query)
-    found = Found(single=len(wanted) == 1 and bool(wanted[0].name), errors=errors)
+    found = Found(single=_is_single(query, wanted), errors=errors)
     for target in wanted:
         try:
             await _visit(ctx, query, target, found)
@@ -158,6 +162,13 @@ async def find_one(ctx: Context, query: Query) -> Info:
     if len(infos) != 1:
         raise KubectlError(f"expected one resource, got {len(infos)}" if infos else "no objects passed")
     return infos[0]
+
+
+def _is_single(query: Query, wanted: Sequence[Target]) -> bool:
+    """A stream or a folder may hold any number of objects, even if it is one today."""
+    if query.files:
+        return len(wanted) == len(query.files) == 1 and query.files[0] != "-" and not os.path.isdir(query.files[0])
+    return len(wanted) == 1 and bool(wanted[0].name)
 
 
 async def targets(ctx: Context, query: Query) -> tuple[list[Target], list[Exception]]:
@@ -191,10 +202,8 @@ async def _by_slash(ctx: Context, query: Query, args: Sequence[str]) -> list[Tar
                 raise KubectlError(_SLASH_MIX)
         if "/" in name:
             raise KubectlError("arguments in resource/name form may not have more than one slash")
-        if not kind or not name:
-            raise KubectlError(f"arguments in resource/name form must have a single resource and name: {arg}"[:64])
-        if "," in kind:
-            raise KubectlError("arguments in resource/name form may not have more than one resource type")
+        if not kind or not name or "," in kind:
+            raise KubectlError(_NOT_ONE)
         found.append((kind, name))
     if query.selector or query.field_selector or query.everything and query.fetch is False:
         raise KubectlError("selectors and the all flag cannot be used when passing resource/name arguments")
@@ -229,7 +238,7 @@ async def _visit(ctx: Context, query: Query, target: Target, found: Found) -> No
     if target.name or target.obj is not None:
         info = Info(target.mapping, target.namespace, target.name, target.source, target.obj)
         if query.fetch and (target.obj is None or query.latest):
-            info.obj = await ctx.client.get(resource, target.name, target.namespace)
+            info.obj = await ctx.client.get(resource, target.name, target.namespace, subresource=query.subresource)
         found.infos.append(info)
         return
     if not query.fetch and not (query.selector or query.field_selector or query.everything):
@@ -239,19 +248,34 @@ async def _visit(ctx: Context, query: Query, target: Target, found: Found) -> No
     found.infos += [Info(target.mapping, namespace_of(item), name_of(item), "", item) for item in items]
 
 
+def unlistable(error: StatusError, query: Query, target: Target) -> StatusError:
+    """The error with what could not be listed before it."""
+    at = target.mapping.resource
+    lead = f'Unable to list "{at.group}/{at.version}, Resource={at.plural}"'
+    if query.selector or query.field_selector:
+        lead = (
+            f'Unable to find "{at.group}/{at.version}, Resource={at.plural}" that match '
+            f'label selector "{query.selector}", field selector "{query.field_selector}"'
+        )
+    return type(error)(f"{lead}: {error.message}", details=error.details)
+
+
 async def list_all(ctx: Context, query: Query, target: Target) -> tuple[list[Obj], int]:
     """All pages of a collection, and the revision they are of."""
     items: list[Obj] = []
     continue_ = ""
     while True:
-        page = await ctx.client.list(
-            target.mapping.resource,
-            target.namespace,
-            label_selector=query.selector,
-            field_selector=query.field_selector,
-            limit=query.chunk,
-            continue_=continue_,
-        )
+        try:
+            page = await ctx.client.list(
+                target.mapping.resource,
+                target.namespace,
+                label_selector=query.selector,
+                field_selector=query.field_selector,
+                limit=query.chunk,
+                continue_=continue_,
+            )
+        except (BadRequest, NotFound) as error:
+            raise unlistable(error, query, target) from None
         items += page["items"]
         continue_ = (page.get("metadata") or {}).get("continue") or ""
         if not continue_:

@@ -30,7 +30,10 @@ class ToldTransport:
     @asynccontextmanager
     async def stream(self, method: str, target: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[StreamAnswer]:
         try:
-            async with self._base.stream(method, target, headers={**(headers or {}), **self._headers}) as answer:
+            async with (
+                asyncio.timeout(self._timeout_s or None),
+                self._base.stream(method, target, headers={**(headers or {}), **self._headers}) as answer,
+            ):
                 yield answer
         except ConnectionError as error:
             # What the reader of the stream raises comes through here too: a closed stdout is not the server's fault.

@@ -112,7 +112,7 @@ def _decorated(table: Obj, options: TableOptions) -> tuple[list[Obj], list[list[
             cells[place] = f"{options.kind}/{_text(cells[place])}"
         if options.with_namespace:
             cells.insert(0, str(metadata.get("namespace") or ""))
-        cells += [labels.get(key, _NONE) for key in options.label_columns]
+        cells += [labels.get(key, "") for key in options.label_columns]
         if options.show_labels:
             cells.append(",".join(f"{key}={labels[key]}" for key in sorted(labels)) or _NONE)
         contents.append(cells)

@@ -1,0 +1,69 @@
+"""--sort-by: objects, or the rows of tables, ordered by what a JSONPath finds in them.
+
+Source: upstream kubectl pkg/cmd/get/sorter.go. What cannot be found comes first.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from steersman.cli.kubectl.errors import KubectlError
+from steersman.cli.kubectl.output.jsonpath.evaluate import JSONPath
+from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
+from steersman.machinery import quantity
+
+T = TypeVar("T")
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+def sort_by(items: Sequence[T], path: str, of: Callable[[T], Any]) -> list[T]:
+    """The items in order; `of` gives the object of an item. KubectlError if no item has the field at all."""
+    try:
+        template = relax(path)
+        parsed = JSONPath(template, allow_missing_keys=True)
+        keyed = [(_value(parsed, of(item)), item) for item in items]
+    except JSONPathError as error:
+        raise KubectlError(str(error)) from None
+    if keyed and all(value is None for value, _ in keyed):
+        raise KubectlError(f'couldn\'t find any field with path "{template}" in the list of objects')
+    return [item for _, item in sorted(keyed, key=functools.cmp_to_key(_compare_keyed))]
+
+
+def _value(path: JSONPath, obj: Any) -> Any:
+    return next((value for results in path.find(obj) for value in results), None)
+
+
+def _compare_keyed(left: tuple[Any, object], right: tuple[Any, object]) -> int:
+    return _compare(left[0], right[0])
+
+
+def _compare(left: Any, right: Any) -> int:
+    if left is None or right is None:
+        return (left is not None) - (right is not None)
+    if isinstance(left, str) and isinstance(right, str):
+        return _compare_text(left, right)
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return (left > right) - (left < right)
+    if isinstance(left, list) and isinstance(right, list):
+        for a, b in zip(left, right):
+            if found := _compare(a, b):
+                return found
+        return len(left) - len(right)
+    return _compare_text(str(left), str(right))
+
+
+def _compare_text(left: str, right: str) -> int:
+    """Quantities by amount; else in natural order, in which web-2 comes before web-10."""
+    try:
+        a, b = quantity.parse(left), quantity.parse(right)
+    except ValueError:
+        return (_natural(left) > _natural(right)) - (_natural(left) < _natural(right))
+    return (a > b) - (a < b)
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in _DIGITS.split(text) if part]
