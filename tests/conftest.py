@@ -19,6 +19,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="write what is into tests/golden, and let it be looked at")
     parser.addoption("--cluster-runtime", choices=("native", "containerd"), default="native", help="what runs pods in tests")
 
 

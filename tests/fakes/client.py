@@ -253,6 +253,7 @@ def _selected(obj: Obj, namespace: str, label_selector: str, field_selector: str
         "metadata.name": obj["metadata"].get("name", ""),
         "spec.nodeName": (obj.get("spec") or {}).get("nodeName", ""),
         "status.phase": (obj.get("status") or {}).get("phase", ""),
+        **{f"involvedObject.{key}": value for key, value in (obj.get("involvedObject") or {}).items()},
     }
     return not field_selector or parse_fields(field_selector).matches(values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from steersman.api.resources import ENDPOINT_SLICES
 from steersman.cli.kubectl.describe.golang import verb_v
@@ -79,19 +79,33 @@ def endpoints_text(slices: Sequence[Obj], port_name: str) -> str:
     """The first three ready endpoints of a port, and how many more there are. Slices without ports count for any port."""
     if not slices:
         return "<none>"
-    found: list[str] = []
+    shown: list[str] = []
+    ready, more = 0, False
+    for address, is_ready in _endpoints(slices, port_name):
+        # Upstream says that there are more as soon as anything follows, be it ready or not: `+ 0 more...`.
+        more = more or len(shown) == _SHOWN
+        if not is_ready:
+            continue
+        ready += 1
+        if not more:
+            shown.append(address)
+    text = ",".join(shown)
+    return f"{text} + {ready - _SHOWN} more..." if more else text
+
+
+def _endpoints(slices: Sequence[Obj], port_name: str) -> Iterator[tuple[str, bool]]:
+    """(address, with the port if there is one; whether it is ready)."""
     for item in slices:
-        ready = [
-            endpoint for endpoint in item.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready") is not False
+        endpoints = [
+            (endpoint["addresses"][0], (endpoint.get("conditions") or {}).get("ready") is not False)
+            for endpoint in item.get("endpoints") or ()
         ]
         ports = item.get("ports")
         if not ports:
-            found += [endpoint["addresses"][0] for endpoint in ready]
+            yield from endpoints
         for port in ports or ():
             if (port.get("name") or "") == port_name:
-                found += [_host_port(endpoint["addresses"][0], port.get("port", 0)) for endpoint in ready]
-    shown = ",".join(found[:_SHOWN])
-    return f"{shown} + {len(found) - _SHOWN} more..." if len(found) > _SHOWN else shown
+                yield from ((_host_port(address, port.get("port", 0)), ready) for address, ready in endpoints)
 
 
 def _host_port(host: str, port: int) -> str:
