@@ -22,7 +22,7 @@ from steersman.kubelet.resources import amounts
 from steersman.loop import localpath
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import AlreadyExists, NotFound, StatusError
-from steersman.machinery.meta import Obj, condition, dig, format_time, labels_of
+from steersman.machinery.meta import Obj, condition, dig, format_time, labels_of, resource_version_of
 from steersman.machinery.waiting import Backoff
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class NodeAgent:
         self._runtime_good_s = clock.monotonic()
         self._reported_s = float("-inf")
         self._reported: Obj = {}
+        self._reported_version = 0
         self.ready = asyncio.Event()
         """Set once the Node shows Ready."""
 
@@ -232,6 +233,7 @@ class NodeAgent:
         name = self._config.node_name
         answer = await self._client.patch(NODES, name, {"status": patch}, kind="strategic", subresource="status")
         self._reported, self._reported_s = answer.get("status") or {}, now_s
+        self._reported_version = resource_version_of(answer)
         self._note_changes(answer, old)
 
     def _note_changes(self, node: Obj, old: Obj) -> None:
@@ -256,6 +258,7 @@ class NodeAgent:
         if self._facts.node is not None:
             self._recorder.event(self._facts.node, "Normal", "Starting", "Starting kubelet.")
         until_ready = Backoff(0.1, 1.0, rng=self._rng)
+        removed = False
         while True:
             try:
                 await self._report()
@@ -263,8 +266,9 @@ class NodeAgent:
                 if self._config.register_again:
                     log.info("node was deleted, registering it again node=%s", self._config.node_name)
                     await self.register()
-                else:
+                elif not removed:
                     log.warning("node was removed from the cluster node=%s", self._config.node_name)
+                    removed = True
             except (StatusError, ConnectionError) as error:
                 log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
             every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else until_ready.next()
@@ -279,8 +283,13 @@ class NodeAgent:
         def changed(_: Obj | None, node: Obj | None) -> None:
             nonlocal given
             if node is None:
+                # Not believed at once: the next report finds out.
+                self._reported_s = float("-inf")
                 return
             self._facts.node = node
+            if resource_version_of(node) > self._reported_version:
+                # Somebody else has written: a node that was silent for too long is given up, and must hear of it to object.
+                self._reported = {**self._reported, "conditions": dig(node, "status", "conditions", default=[])}
             cidr = dig(node, "spec", "podCIDR", default="")
             if cidr and cidr != given:
                 given = cidr

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from steersman.cri.interface import ContainerState
 from steersman.machinery.meta import Obj, condition
@@ -68,5 +71,42 @@ def test_a_container_that_a_killed_kubelet_made_and_did_not_start_counts_as_no_r
             await world.until(lambda: made.id not in world.runtime.containers and bool(world.runtime.containers))
             await world.until(lambda: "running" in state(world)["state"])
             assert state(world)["restartCount"] == 0
+
+    asyncio.run(scenario())
+
+
+def node_ready(world: World) -> str:
+    ready = condition(world.api.objects["nodes"]["", world.config.node_name], "Ready")
+    return str(ready and ready["status"])
+
+
+def test_a_node_that_was_given_up_objects_as_soon_as_it_hears_of_it(world: World) -> None:
+    """It used to look at its own last report only, saw nothing new in it, and stayed NotReady for five minutes."""
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            await world.until(lambda: node_ready(world) == "True")
+            node = copy.deepcopy(world.api.objects["nodes"]["", world.config.node_name])
+            for item in node["status"]["conditions"]:
+                item.update(status="Unknown", reason="NodeStatusUnknown")
+            world.api.put("nodes", node)
+            assert node_ready(world) == "Unknown"
+            before = world.clock.monotonic()
+            await world.until(lambda: node_ready(world) == "True")
+            assert world.clock.monotonic() - before <= 11
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_node_that_is_deleted_comes_back_or_stays_away_as_configured(world: World, again: bool) -> None:
+    async def scenario() -> None:
+        world.config = replace(world.config, register_again=again)
+        async with world.kubelet():
+            await world.until(lambda: node_ready(world) == "True")
+            world.api.drop("nodes", "", world.config.node_name)
+            begin = world.clock.monotonic()
+            await world.until(lambda: world.clock.monotonic() > begin + 25)
+            assert (("", world.config.node_name) in world.api.objects["nodes"]) is again
 
     asyncio.run(scenario())
