@@ -27,16 +27,15 @@ class ContainerdCluster(Cluster):
         self.daemon = self.start_containerd()
 
     def start_containerd(self) -> containerds.Containerd:
+        self._killed = False
         archives, wrap = [self._archive], self.netns.wrap([])
         return self._stack.enter_context(containerds.running(self.root / "d", archives, wrap=wrap, loopback=False))
-
-    def stop_containerd(self) -> None:
-        self._stack.close()
 
     def kill_containerd(self) -> None:
         """kill -9."""
         os.kill(self.daemon.pid, signal.SIGKILL)
         self._stack.close()
+        self._killed = True
 
     def up(self) -> str:
         endpoint = ("--runtime-endpoint", self.daemon.socket)
@@ -44,6 +43,10 @@ class ContainerdCluster(Cluster):
 
     def remove(self) -> None:
         try:
+            if self._killed:
+                # Only it can end the pods.
+                self.start_containerd()
+            os.kill(self.daemon.pid, signal.SIGCONT)
             super().remove()
         finally:
             self._stack.close()

@@ -1,20 +1,19 @@
-"""A node over a containerd of the test's own: pods, CNI, streams; containerd comes back after its end; `down` leaves nothing."""
+"""A node over a containerd of the test's own: pods and their streams, CNI, every sort of workload; what containerd can do to it.
+
+The rest of the end-to-end and conformance tests run over containerd with `pytest -m root --cluster-runtime containerd`.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
+from tests.e2e import workloads
 from tests.e2e.harness import eventually
+from tests.e2e.machine import ContainerdCluster
 from tests.fakes import containerd as containerds
-from tools.throwaway import Cluster
-
-from steersman.cri.native import build
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(containerds.lacking()), reason=f"needs {containerds.lacking()}")]
 
@@ -28,76 +27,120 @@ spec:
   - name: c
     image: busybox
     imagePullPolicy: IfNotPresent
-    command: [sh, -c, "echo started; mkdir /www; echo mine > /www/x; exec httpd -f -p 8080 -h /www"]
+    command: [sh, -c, "echo started; mkdir /www; cp /about/labels /www/x; exec httpd -f -p 8080 -h /www"]
     ports: [{containerPort: 8080, hostPort: 18080}]
-    readinessProbe: {exec: {command: [test, -e, /www/x]}, periodSeconds: 1}
+    startupProbe: {exec: {command: [test, -e, /www/x]}, periodSeconds: 1}
+    readinessProbe: {httpGet: {port: 8080, path: /x}, periodSeconds: 1}
+    livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+    volumeMounts: [{name: about, mountPath: /about}, {name: scratch, mountPath: /scratch}]
+  - name: short
+    image: busybox
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo why > /dev/termination-log; exit 3"]
+  volumes:
+  - {name: scratch, emptyDir: {medium: Memory, sizeLimit: 1Mi}}
+  - {name: about, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
 """
+_LABELS = 'app="tool"'
 
 
-class Machine:
-    """A cluster's namespace with a containerd in it, which can be ended and started again."""
-
-    def __init__(self) -> None:
-        self.cluster = Cluster(f"stm-cri-{os.getpid()}")
-        self.root = Path(tempfile.mkdtemp(prefix="stm-cri-", dir="/var/tmp"))
-        build.build_busybox(str(self.root / "busybox.tar"))
-        self.stack = ExitStack()
-
-    def start_containerd(self) -> containerds.Containerd:
-        archives = [self.root / "busybox.tar"]
-        wrap = self.cluster.netns.wrap([])
-        return self.stack.enter_context(containerds.running(self.root / "d", archives, wrap=wrap, loopback=False))
-
-    def remove(self) -> None:
-        try:
-            self.cluster.remove()
-        finally:
-            self.stack.close()
-            shutil.rmtree(self.root, ignore_errors=True)
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    made = Machine()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ContainerdCluster]:
+    made = ContainerdCluster(f"stm-cri-{os.getpid()}")
     try:
+        made.up()
+        made.steersman("example", "--image-only", "1")
         yield made
+        conflist = made.daemon.root / "cni" / "10-steersman.conflist"
+        assert conflist.exists()
+        made.steersman("down")
+        assert not conflist.exists()
+        eventually(lambda: not made.daemon.leftovers(), within_s=5, what="containerd's shims and mounts to go")
     finally:
         made.remove()
 
 
-def test_a_node_over_containerd(machine: Machine) -> None:
-    cluster, daemon = machine.cluster, machine.start_containerd()
-    cluster.steersman("up", "--node-name", "node-1", "--runtime", "containerd", "--runtime-endpoint", daemon.socket)
+def running(cluster: ContainerdCluster, name: str) -> bool:
+    """The pod's first container is ready."""
+    return bool(cluster.get("pod", name)["status"]["containerStatuses"][0]["ready"])
+
+
+def test_a_node_over_containerd(cluster: ContainerdCluster) -> None:
     node = cluster.get("node", "node-1")
     assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
-    conflist = daemon.root / "cni" / "10-steersman.conflist"
-    assert node["spec"]["podCIDR"] in conflist.read_text()
+    assert node["spec"]["podCIDR"] in (cluster.daemon.root / "cni" / "10-steersman.conflist").read_text()
 
     # Three pods behind a Service: images, addresses, the proxy, names.
     assert "Hello from" in cluster.steersman("example")
     cluster.apply(_POD)
-    cluster.kubectl("wait", "pod/tool", "--for=condition=Ready", "--timeout=60s")
+    eventually(lambda: running(cluster, "tool"))
     pod = cluster.get("pod", "tool")
     assert pod["status"]["containerStatuses"][0]["containerID"].startswith("containerd://")
-    assert cluster.kubectl("logs", "tool") == "started\n"
-    assert cluster.kubectl("exec", "-i", "tool", "--", "sh", "-c", "cat; exit 3", stdin="in", code=3).startswith("in")
-    assert cluster.kubectl("exec", "tool", "--", "nslookup", "hello.default.svc.cluster.local").count("10.96.")
-    assert "Hello" in cluster.kubectl("exec", "tool", "--", "wget", "-qO-", "http://hello")
-    assert cluster.curl(f"http://{pod['status']['podIP']}:8080/x") == "mine\n"
-    assert cluster.curl(f"http://{pod['status']['hostIP']}:18080/x") == "mine\n"
+    assert cluster.kubectl("logs", "tool", "-c", "c") == "started\n"
+    inside = ("tool", "-c", "c", "--")
+    assert cluster.kubectl("exec", "-i", *inside, "sh", "-c", "cat; exit 3", stdin="in", code=3).startswith("in")
+    assert "no-such-program" in cluster.kubectl("exec", *inside, "no-such-program", code=1)
+    assert cluster.kubectl("exec", *inside, "nslookup", "hello.default.svc.cluster.local").count("10.96.")
+    assert "Hello" in cluster.kubectl("exec", *inside, "wget", "-qO-", "http://hello")
+    assert "tmpfs" in cluster.kubectl("exec", *inside, "grep", " /scratch ", "/proc/mounts")
+    assert cluster.curl(f"http://{pod['status']['podIP']}:8080/x") == _LABELS
+    assert cluster.curl(f"http://{pod['status']['hostIP']}:18080/x") == _LABELS
     assert "docker.io/library/busybox:latest" in cluster.steersman("image", "ls")
 
-    # containerd goes and comes back: what runs goes on, and new pods start.
-    machine.stack.close()
-    assert cluster.curl(f"http://{pod['status']['podIP']}:8080/x") == "mine\n"
-    machine.start_containerd()
-    eventually(lambda: cluster.kubectl("exec", "tool", "--", "true", code=None) == "", what="exec after containerd's restart")
+    short = eventually(lambda: cluster.get("pod", "tool")["status"]["containerStatuses"][1]["lastState"]["terminated"])
+    assert (short["exitCode"], short["message"], short["reason"]) == (3, "why\n", "Error")
+
+
+def test_logs_are_followed_and_ports_forwarded(cluster: ContainerdCluster) -> None:
+    following = cluster.popen("kubectl", "logs", "-f", "tool", "-c", "c")
+    forwarding = cluster.popen("kubectl", "port-forward", "pod/tool", "18081:8080")
+    try:
+        assert following.stdout is not None and following.stdout.readline() == "started\n"
+        cluster.kubectl("exec", "tool", "-c", "c", "--", "sh", "-c", "echo more > /proc/1/fd/1")
+        assert following.stdout.readline() == "more\n"
+        assert forwarding.stdout is not None and "Forwarding from 127.0.0.1:18081" in forwarding.stdout.readline()
+        assert [cluster.curl("http://127.0.0.1:18081/x") for _ in range(3)] == [_LABELS] * 3
+    finally:
+        for process in (following, forwarding):
+            process.kill()
+            process.communicate(timeout=10)
+
+
+def test_containerd_is_killed_and_comes_back(cluster: ContainerdCluster) -> None:
+    """What runs goes on meanwhile, and new pods start afterwards."""
+    pod = cluster.get("pod", "tool")
+    cluster.kill_containerd()
+    assert cluster.curl(f"http://{pod['status']['podIP']}:8080/x") == _LABELS
+    cluster.start_containerd()
+    eventually(lambda: cluster.kubectl("exec", "tool", "-c", "c", "--", "true", code=None) == "", what="exec after the restart")
     cluster.kubectl("scale", "deployment/hello", "--replicas=4")
     cluster.kubectl("rollout", "status", "deployment/hello", "--timeout=60s")
-    cluster.kubectl("delete", "pod", "tool")
     again = cluster.get("pods", "-l", "app=hello")["items"]
-    assert all(item["status"]["containerStatuses"][0]["restartCount"] == 0 for item in again)
+    assert [item["status"]["containerStatuses"][0]["restartCount"] for item in again] == [0] * 4
+    assert cluster.get("pod", "tool")["status"]["containerStatuses"][0]["restartCount"] == 0
 
-    cluster.steersman("down")
-    assert not conflist.exists()
-    eventually(lambda: not daemon.leftovers(), within_s=5, what="containerd's shims and mounts to go")
+
+def test_the_kubelet_is_killed_and_finds_its_containers_again(cluster: ContainerdCluster) -> None:
+    before, address = cluster.pid("node"), cluster.get("pod", "tool")["status"]["podIP"]
+    os.kill(before, signal.SIGKILL)
+    assert cluster.curl(f"http://{address}:8080/x") == _LABELS
+    eventually(lambda: cluster.pid("node") not in (0, before))
+    cluster.kubectl("delete", "pod", "tool")
+    cluster.kubectl("rollout", "status", "deployment/hello", "--timeout=60s")
+    again = cluster.get("pods", "-l", "app=hello")["items"]
+    assert [item["status"]["containerStatuses"][0]["restartCount"] for item in again] == [0] * 4
+    cluster.kubectl("delete", "deployment", "hello")
+
+
+def test_every_sort_of_workload(cluster: ContainerdCluster) -> None:
+    space = "workloads"
+    workloads.begin(cluster, space)
+    workloads.indexed_job(cluster, space)
+    workloads.daemon_set(cluster, space)
+    workloads.stateful_set(cluster, space)
+    workloads.load_balancer(cluster, space)
+    workloads.autoscaler_up(cluster, space)
+    workloads.cron_job(cluster, space)
+    workloads.autoscaler_down(cluster, space)
+    workloads.drain(cluster, space, "node-1")
+    cluster.kubectl("delete", "namespace", space, "--timeout=60s")

@@ -19,6 +19,7 @@ from steersman.cri.native.cgroups import mount_version_1, settle_hybrid, unsettl
 
 PAUSE_IMAGE = "steersman.test/pause:1"
 _PLUGINS = Path("/usr/lib/cni")
+_REFUSALS = 100
 _CONFIG = """\
 version = 2
 root = "{root}/root"
@@ -149,9 +150,12 @@ def _mount_controllers() -> None:
 
 
 def _wait_for(made: Containerd) -> None:
-    # `ctr` waits for the socket by itself, up to its timeout.
+    """`ctr` waits for the socket by itself, but gives up when it is refused, as it is between the daemon's bind and listen."""
     command = ["ctr", "--address", made.socket, "--connect-timeout", "10s", "--timeout", "10s", "version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for _ in range(_REFUSALS):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "connection refused" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr + (made.root / "log").read_text()
 
 
