@@ -14,7 +14,10 @@ Run = Callable[[Context, Flags, list[str]], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`summary`: first line of the help. `usage`: the line below Usage, without `kubectl `. `run` None: only subcommands do."""
+    """`summary`: the help's first words. `usage`: the line below Usage, without `kubectl `.
+
+    `run` is None if nothing is done without a subcommand. `aliases`: other names of subcommands.
+    """
 
     summary: str
     usage: str
@@ -22,6 +25,7 @@ class Command:
     run: Run | None = None
     examples: str = ""
     subcommands: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(where: str) -> Command:
@@ -39,4 +43,5 @@ def load(where: str) -> Command:
         run=getattr(module, "run", None),
         examples=getattr(module, "EXAMPLES", ""),
         subcommands=getattr(module, "SUBCOMMANDS", {}),
+        aliases=getattr(module, "ALIASES", {}),
     )

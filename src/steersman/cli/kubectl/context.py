@@ -60,12 +60,16 @@ GLOBAL_FLAGS = (
 
 
 class Context:
-    """One command line's surroundings. `command` is the verb as typed (`rollout status`), for messages."""
+    """One command line's surroundings. `command` is the verb (`rollout status`), for messages.
+
+    `shared`: the global flags, where the verb has flags of its own by the same names (`create rolebinding --user`).
+    """
 
     def __init__(
         self,
         command: str,
         flags: Flags,
+        shared: Flags | None = None,
         *,
         out: TextIO | None = None,
         err: TextIO | None = None,
@@ -74,7 +78,7 @@ class Context:
         default_kubeconfig: Path | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.command, self.flags = command, flags
+        self.command, self.flags, self._shared = command, flags, shared or flags
         self.out, self.err, self.stdin = out or sys.stdout, err or sys.stderr, stdin or sys.stdin
         self.clock: Clock = clock or RealClock()
         self._default_kubeconfig, self._given_transport = default_kubeconfig, transport
@@ -86,7 +90,7 @@ class Context:
         """The files that make up the configuration; the first one that exists is where `config` writes."""
         from steersman.client import kubeconfig
 
-        if given := self.flags.text("kubeconfig"):
+        if given := self._shared.text("kubeconfig"):
             return [Path(given)]
         if self._default_kubeconfig is not None and not os.environ.get("KUBECONFIG"):
             return [self._default_kubeconfig]
@@ -97,7 +101,7 @@ class Context:
         """The merged files, as they are: without what the flags change."""
         from steersman.client import kubeconfig
 
-        if (given := self.flags.text("kubeconfig")) and not os.path.exists(given):
+        if (given := self._shared.text("kubeconfig")) and not os.path.exists(given):
             raise KubectlError(f"stat {given}: no such file or directory")
         try:
             return kubeconfig.read(*self.kubeconfig_paths)
@@ -109,17 +113,17 @@ class Context:
         """Server and credentials after --context, --cluster, --user, --server, --token and the like."""
         from steersman.cli.kubectl.config import target
 
-        return target(self.kubeconfig, self.flags)
+        return target(self.kubeconfig, self._shared)
 
     @cached_property
     def namespace(self) -> str:
         """--namespace, else the context's, else `default`."""
-        return self.flags.text("namespace") or self.connection.namespace
+        return self._shared.text("namespace") or self.connection.namespace
 
     @property
     def namespace_set(self) -> bool:
         """Whether the command line names the namespace, which objects in files then may not contradict."""
-        return bool(self.flags.text("namespace"))
+        return bool(self._shared.text("namespace"))
 
     @property
     def server(self) -> str:
@@ -143,7 +147,7 @@ class Context:
     def _transport(self) -> Transport:
         from steersman.cli.kubectl.transport import ToldTransport
 
-        headers = _impersonation(self.flags, self.connection.user)
+        headers = _impersonation(self._shared, self.connection.user)
         base = self._given_transport or self.connection.transport()
         return ToldTransport(base, self.server, headers=headers, timeout_s=self.request_timeout_s)
 
@@ -152,7 +156,7 @@ class Context:
         """--request-timeout; 0 is no limit of ours."""
         from steersman.machinery import duration
 
-        text = self.flags.text("request-timeout")
+        text = self._shared.text("request-timeout")
         try:
             return float(text) if text.isdecimal() else duration.parse_go(text)
         except ValueError:
@@ -169,7 +173,7 @@ class Context:
 
     @cached_property
     def cache_dir(self) -> Path:
-        given = self.flags.text("cache-dir") or os.environ.get("KUBECACHEDIR")
+        given = self._shared.text("cache-dir") or os.environ.get("KUBECACHEDIR")
         return Path(given) if given else Path(os.environ.get("HOME") or "/root") / ".kube" / "cache"
 
     def print(self, text: str = "") -> None:

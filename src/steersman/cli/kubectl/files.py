@@ -35,7 +35,7 @@ async def from_files(
     found: list[Target] = []
     errors: list[Exception] = []
     matches = _matcher(selector)
-    for source, text in _texts(ctx, files, recursive):
+    for source, text in texts(ctx, files, recursive):
         try:
             for obj in documents(source, text):
                 if not matches(obj):
@@ -131,7 +131,7 @@ def placed(ctx: Context, mapping: Mapping, obj: Obj) -> str:
     return str(meta["namespace"])
 
 
-def _texts(ctx: Context, files: Sequence[str], recursive: bool) -> Iterator[tuple[str, str]]:
+def texts(ctx: Context, files: Sequence[str], recursive: bool) -> Iterator[tuple[str, str]]:
     for name in files:
         if name == "-":
             yield "STDIN", ctx.stdin.read()

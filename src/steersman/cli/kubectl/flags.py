@@ -69,6 +69,11 @@ class Flags:
     def texts(self, name: str) -> list[str]:
         return list(self._values[name])
 
+    def masked(self, flags: Iterable[Flag]) -> Flags:
+        """These values with those flags as if they had not been given: what stands there means something else."""
+        start = {flag.name: flag.start for flag in flags}
+        return Flags({**self._values, **start}, self._given - set(start), self.dash)
+
     def changed(self, name: str) -> bool:
         return name in self._given
 

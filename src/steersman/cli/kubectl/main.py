@@ -19,13 +19,19 @@ from steersman.machinery.errors import StatusError
 _HERE = "steersman.cli.kubectl.commands."
 
 VERBS = {
+    "auth": _HERE + "auth",
+    "rollout": _HERE + "rollout",
     "config": _HERE + "config",
     "cluster-info": _HERE + "cluster_info",
     "version": _HERE + "version",
     "api-versions": _HERE + "api_versions",
     "api-resources": _HERE + "api_resources",
     "describe": _HERE + "describe",
+    "events": _HERE + "events",
+    "create": _HERE + "create",
+    "delete": _HERE + "delete",
     "get": _HERE + "get",
+    "top": _HERE + "top",
 }
 """Verb to module. usage.py has the groups in which help shows them."""
 
@@ -65,7 +71,8 @@ def _run(argv: list[str], default_kubeconfig: Path | None) -> int:
     except (FlagError, UsageError) as error:
         sys.stderr.write(error.text() + "\n")
         return error.exit_code
-    return _run_verb(command, Context(name, flags, default_kubeconfig=default_kubeconfig), args)
+    shared = flags.masked(flag for flag in GLOBAL_FLAGS if flag_set.flags[flag.name] is not flag)
+    return _run_verb(command, Context(name, flags, shared, default_kubeconfig=default_kubeconfig), args)
 
 
 def _run_verb(command: Command, ctx: Context, args: list[str]) -> int:
@@ -138,10 +145,11 @@ def _find(words: list[str], argv: list[str]) -> tuple[str, Command | None, list[
     names, command = [words[0]], load(VERBS[words[0]])
     argv = _without(argv, words[0])
     for word in words[1:]:
-        where = command.subcommands.get(word)
+        full = command.aliases.get(word, word)
+        where = command.subcommands.get(full)
         if where is None:
             break
-        names.append(word)
+        names.append(full)
         command = load(where)
         argv = _without(argv, word)
     return " ".join(names), command, argv

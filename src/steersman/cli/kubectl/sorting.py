@@ -6,7 +6,6 @@ Source: upstream kubectl pkg/cmd/get/sorter.go. What cannot be found comes first
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,8 +15,6 @@ from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
 from steersman.machinery import quantity
 
 T = TypeVar("T")
-
-_DIGITS = re.compile(r"([0-9]+)")
 
 
 def sort_by(items: Sequence[T], path: str, of: Callable[[T], Any]) -> list[T]:
@@ -57,13 +54,9 @@ def _compare(left: Any, right: Any) -> int:
 
 
 def _compare_text(left: str, right: str) -> int:
-    """Quantities by amount; else in natural order, in which web-2 comes before web-10."""
+    """Quantities by amount, all else by its characters."""
     try:
         a, b = quantity.parse(left), quantity.parse(right)
     except ValueError:
-        return (_natural(left) > _natural(right)) - (_natural(left) < _natural(right))
+        return (left > right) - (left < right)
     return (a > b) - (a < b)
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in _DIGITS.split(text) if part]
