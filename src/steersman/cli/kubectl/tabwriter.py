@@ -13,8 +13,10 @@ import re
 _CELL_ENDS = re.compile(r"[\t\v]")
 
 
-def align(text: str, *, min_width: int = 0, padding: int = 2) -> str:
+def align(text: str, *, min_width: int = 0, padding: int = 2, remembered: list[int] | None = None) -> str:
     """`text` with its tabs replaced by spaces. Widths count characters, as Go counts runes; cells are never cut.
+
+    `remembered` are the widths that columns have had so far, which they keep as their least: it is read and written.
 
     >>> align("a\\tb\\nlong\\tc\\n")
     'a     b\\nlong  c\\n'
@@ -29,11 +31,24 @@ def align(text: str, *, min_width: int = 0, padding: int = 2) -> str:
             while end < len(lines) and len(lines[end]) > column + 1:
                 end += 1
             if end > start:
-                width = max(min_width, *(len(line[column]) + padding for line in lines[start:end]))
+                least = remembered[column] if remembered is not None and column < len(remembered) else min_width
+                width = max(least, *(len(line[column]) + padding for line in lines[start:end]))
+                if remembered is not None:
+                    remembered[column : column + 1] = [width]
                 for place in range(start, end):
                     widths[place].append(width)
             start = end + 1
     return "\n".join(_joined(line, wide) for line, wide in zip(lines, widths, strict=True))
+
+
+class Table:
+    """The columns that upstream prints tables of its own with: wider apart, and as wide as they ever were."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] = []
+
+    def align(self, text: str) -> str:
+        return align(text, min_width=6, padding=3, remembered=self._widths)
 
 
 def _joined(cells: list[str], widths: list[int]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from steersman.cli.kubectl.tabwriter import align
+from steersman.cli.kubectl.tabwriter import Table, align
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ def test_tabs_become_columns_as_in_gos_tabwriter(text: str, expected: str) -> No
 def test_columns_have_a_least_width_and_a_padding_of_choice() -> None:
     assert align("a\tb\n", min_width=6, padding=3) == "a     b\n"
     assert align("abcdef\tb\n", min_width=6, padding=3) == "abcdef   b\n"
+
+
+def test_a_table_keeps_the_widths_it_has_had() -> None:
+    table = Table()
+    assert table.align("a\tb\n") == "a     b\n"
+    assert table.align("longer\tb\nplain\na\tb\n") == "longer   b\nplain\na        b\n"
+    assert table.align("a\tb\tc\n") == "a        b     c\n"

@@ -99,10 +99,11 @@ def write_events(w: Writer, events: list[Obj], now: datetime) -> None:
     for event in sorted(events, key=lambda event: event.get("lastTimestamp") or ""):
         origin = (event.get("source") or {}).get("component") or event.get("reportingComponent", "")
         text = (event.get("message") or "").strip()
-        w.row(event.get("type", ""), event.get("reason", ""), _event_age(event, now), origin, text)
+        w.row(event.get("type", ""), event.get("reason", ""), event_age(event, now), origin, text)
 
 
-def _event_age(event: Obj, now: datetime) -> str:
+def event_age(event: Obj, now: datetime) -> str:
+    """When it was seen last, and how often since when if more than once."""
     first = since(event.get("eventTime") or event.get("firstTimestamp"), now)
     series = event.get("series")
     if series is not None:

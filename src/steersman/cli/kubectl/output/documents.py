@@ -14,10 +14,10 @@ _HTML = re.compile("[<>&\u2028\u2029]")
 _WHOLE_FLOAT_LIMIT = 1e21
 
 
-def encode(value: Any, *, indent: int | None = None) -> str:
-    """JSON as Go's encoding/json writes it: keys sorted, `<`, `>` and `&` escaped, 3.0 as 3."""
+def encode(value: Any, *, indent: int | None = None, in_order: bool = False) -> str:
+    """JSON as Go's encoding/json writes it: keys sorted (of structs `in_order`), `<`, `>` and `&` escaped, 3.0 as 3."""
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(_plain(value), indent=indent, sort_keys=True, ensure_ascii=False, separators=separators)
+    text = json.dumps(_plain(value), indent=indent, sort_keys=not in_order, ensure_ascii=False, separators=separators)
     return _HTML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
