@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.e2e.harness import Cluster
+from tests.e2e.kubectl.sidebyside import assert_same
 
 pytestmark = pytest.mark.root
 
@@ -99,21 +100,6 @@ def signing_request() -> dict[str, object]:
     }
     kind = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}
     return {**kind, "metadata": {"name": PREFIX, "labels": {"a": "b"}}, "spec": spec}
-
-
-def assert_same(cluster: Cluster, *arguments: str, code: int = 0, unordered: bool = False) -> None:
-    """Ours, taken between two of upstream's that are equal: then no age ticked and nothing happened meanwhile."""
-    before = cluster.kubectl(*arguments, code=code)
-    for _ in range(20):
-        ours = cluster.steersman("kubectl", *arguments, code=code)
-        after = cluster.kubectl(*arguments, code=code)
-        if unordered:
-            ours, after = "\n".join(sorted(ours.split("\n"))), "\n".join(sorted(after.split("\n")))
-        if before == after:
-            assert ours == after
-            return
-        before = after
-    pytest.fail(f"upstream's own output never held still: {arguments}")
 
 
 def test_every_kind_is_described_as_upstream_describes_it(cluster: Cluster, described: str) -> None:
