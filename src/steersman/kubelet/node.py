@@ -19,16 +19,16 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.lease import renew_forever
 from steersman.kubelet.resources import amounts
+from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.loop import localpath
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import AlreadyExists, NotFound, StatusError
 from steersman.machinery.meta import Obj, condition, dig, format_time, labels_of, resource_version_of
-from steersman.machinery.waiting import Backoff
+from steersman.machinery.waiting import Backoff, within
 
 log = logging.getLogger(__name__)
 
 MAX_IMAGES, MAX_IMAGE_NAMES = 50, 5
-RUNTIME_DOWN_AFTER_S = 30.0
 _ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
 _HEALTHY = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -49,14 +49,17 @@ class NodeAgent:
         clock: Clock,
         recorder: Recorder,
         facts: NodeFacts,
+        health: RuntimeHealth,
         rng: random.Random,
     ) -> None:
         self._config, self._client, self._runtime, self._images = config, client, runtime, images
         self._clock, self._recorder, self._facts, self._rng = clock, recorder, facts, rng
+        self._health = health
         self.port = config.port
         """Where the server listens; differs from the config's when that says 0."""
         self._runtime_version = ("", "")
-        self._runtime_good_s = clock.monotonic()
+        self._images_shown: list[Obj] = []
+        self._news = asyncio.Event()
         self._reported_s = float("-inf")
         self._reported: Obj = {}
         self._reported_version = 0
@@ -69,11 +72,12 @@ class NodeAgent:
         """Fill the facts from the machine and the runtime; waits for the runtime to answer."""
         config, facts = self._config, self._facts
         while True:
+            await self._health.check()
             try:
                 self._runtime_version = await self._runtime.version()
                 break
-            except RuntimeFault as error:
-                log.warning("container runtime does not answer error=%s", error)
+            except RuntimeFault:
+                # The check above has said so.
                 await self._clock.sleep(1)
         capacity = self._capacity()
         facts.runtime_name = self._runtime_version[0]
@@ -81,7 +85,6 @@ class NodeAgent:
         facts.capacity = amounts(capacity)
         facts.allocatable = amounts(nodeinfo.allocatable(config, capacity))
         facts.memory_capacity = facts.capacity["memory"]
-        await self._check_runtime()
 
     async def register(self) -> None:
         """Create the Node, or bring an existing one's labels and annotations into line. Tries until it works."""
@@ -119,7 +122,7 @@ class NodeAgent:
         if cidr:
             # Before the first report: a restarted kubelet must not call its node unready for want of what it can know.
             try:
-                await self._runtime.update_runtime_config(cidr)
+                await self._take_range(cidr)
             except RuntimeFault as error:
                 # Tried again once the node is followed.
                 log.warning("runtime did not take the pod range cidr=%s error=%s", cidr, error)
@@ -160,23 +163,6 @@ class NodeAgent:
             return nodeinfo.system_info(self._runtime_version)
         return {**given, "containerRuntimeVersion": nodeinfo.runtime_version(self._runtime_version)}
 
-    async def _check_runtime(self) -> list[str]:
-        """Why the node is not ready, if it is not. Keeps facts.network_fault."""
-        problems = []
-        try:
-            runtime_fault, network_fault = await self._runtime.status()
-        except RuntimeFault as error:
-            runtime_fault, network_fault = str(error), self._facts.network_fault
-        now_s = self._clock.monotonic()
-        if not runtime_fault:
-            self._runtime_good_s = now_s
-        elif now_s - self._runtime_good_s >= RUNTIME_DOWN_AFTER_S or not self.ready.is_set():
-            problems.append("container runtime is down")
-        self._facts.network_fault = network_fault
-        if network_fault:
-            problems.append(f"container runtime network not ready: {network_fault}")
-        return problems
-
     async def _status(self, old: Obj) -> Obj:
         config, now = self._config, self._clock.now()
         capacity = self._capacity()
@@ -185,7 +171,7 @@ class NodeAgent:
         conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
         for kind, reason, message in _HEALTHY:
             conditions.append(_condition(old, kind, "False", reason, message, format_time(now)))
-        problems = await self._check_runtime()
+        problems = self._health.problems()
         if problems:
             text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
             conditions.append(_condition(old, "Ready", "False", "KubeletNotReady", text, format_time(now)))
@@ -205,17 +191,21 @@ class NodeAgent:
         }
 
     async def _image_list(self) -> list[Obj]:
+        """As last known, while the runtime does not answer: the status must not wait for it."""
+        if not self._health.answers:
+            return self._images_shown
         try:
             found = await self._images.list_images()
         except RuntimeFault as error:
-            log.warning("images not listed error=%s", error)
-            return []
+            log.debug("images not listed error=%s", error)
+            return self._images_shown
         largest = sorted(found, key=lambda image: (-image.size_bytes, image.id))[:MAX_IMAGES]
-        return [
+        self._images_shown = [
             {"names": list(image.repo_digests + image.repo_tags)[:MAX_IMAGE_NAMES], "sizeBytes": image.size_bytes}
             for image in largest
             if image.repo_digests or image.repo_tags
         ]
+        return self._images_shown
 
     async def _report(self) -> None:
         """Send the status if it changed or is due. Raises StatusError, ConnectionError."""
@@ -252,6 +242,8 @@ class NodeAgent:
         """Registration is done; keep status and lease until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_forever())
+            # As often as upstream: twice per update of the status.
+            group.create_task(self._health.run(self._config.node_status_update_frequency_s / 2, self._news.set))
             group.create_task(renew_forever(self._client, self._clock, self._config, self._facts))
 
     async def _report_forever(self) -> None:
@@ -272,7 +264,10 @@ class NodeAgent:
             except (StatusError, ConnectionError) as error:
                 log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
             every_s = self._config.node_status_update_frequency_s if self.ready.is_set() else until_ready.next()
-            await self._clock.sleep(every_s * (1 + 0.04 * self._rng.random()))
+            await within(self._clock, every_s * (1 + 0.04 * self._rng.random()), self._news.wait)
+            self._news.clear()
+            if not self.ready.is_set():
+                await self._health.check()
 
     # --- what the cluster tells the node ---------------------------------------------------------------------------
 
@@ -297,13 +292,21 @@ class NodeAgent:
 
         informer.add_handler(changed)
 
+    async def _take_range(self, cidr: str) -> None:
+        """Raises RuntimeFault."""
+        await self._runtime.update_runtime_config(cidr)
+        await self._health.check()
+
     async def _give_range(self, cidr: str, network_up: Callable[[], None]) -> None:
+        told = ""
         while True:
             try:
-                await self._runtime.update_runtime_config(cidr)
+                await self._take_range(cidr)
                 break
             except RuntimeFault as error:
-                log.warning("runtime did not take the pod range cidr=%s error=%s", cidr, error)
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("runtime did not take the pod range cidr=%s error=%s", cidr, error)
                 await self._clock.sleep(1)
         try:
             await self._report()

@@ -16,6 +16,7 @@ from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.pleg import Pleg
 from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
 from steersman.kubelet.volumes.manager import VolumeManager
@@ -34,6 +35,7 @@ class Parts:
     recorder: Recorder
     node: NodeFacts
     pleg: Pleg
+    health: RuntimeHealth
     statuses: StatusWriter
     objects: ObjectCache
     tokens: TokenCache

@@ -33,10 +33,17 @@ class Pleg:
         self._prints: dict[str, _Print] = {}
         self._messages: dict[str, str] = {}
         self._streaming = False
-        self.last_relist_s = clock.monotonic()
+        self._relisted_s: float | None = None
+        self._complaints: set[str] = set()
         self.views: dict[str, PodView] = {}
 
+    @property
+    def idle_s(self) -> float:
+        """How long ago everything was listed; 0 before it was begun with."""
+        return 0.0 if self._relisted_s is None else self._clock.monotonic() - self._relisted_s
+
     async def run(self, after_relist: Callable[[], Awaitable[None]]) -> None:
+        self._relisted_s = self._clock.monotonic()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._relist_forever(after_relist))
@@ -46,21 +53,31 @@ class Pleg:
             try:
                 self._streaming = True
                 async for event in self._runtime.events():
+                    self._complaints.discard("runtime events ended")
                     if event.pod_uid:
                         self._poke(event.pod_uid)
             except RuntimeFault as error:
-                log.warning("runtime events ended error=%s", error)
+                self._complain("runtime events ended", error)
             self._streaming = False
             await self._clock.sleep(self._relist_s)
 
     async def _relist_forever(self, after_relist: Callable[[], Awaitable[None]]) -> None:
         while True:
+            pause_s = self._relist_s
             try:
                 await self.relist()
+                self._complaints.discard("relist failed")
                 await after_relist()
+                if self._streaming:
+                    pause_s *= RELISTS_SKIPPED_WITH_EVENTS
             except RuntimeFault as error:
-                log.warning("relist failed error=%s", error)
-            await self._clock.sleep(self._relist_s * (RELISTS_SKIPPED_WITH_EVENTS if self._streaming else 1))
+                self._complain("relist failed", error)
+            await self._clock.sleep(pause_s)
+
+    def _complain(self, what: str, error: RuntimeFault) -> None:
+        """Once, until it goes well again: a runtime may be away for long."""
+        log.log(logging.DEBUG if what in self._complaints else logging.WARNING, "%s error=%s", what, error)
+        self._complaints.add(what)
 
     async def relist(self) -> None:
         """List everything, poke the pods that changed since the last time; all views by pod UID are kept in `views`."""
@@ -80,7 +97,7 @@ class Pleg:
                 self._poke(uid)
         self._prints = frozen
         self._messages = {each.id: text for each in containers if (text := self._messages.get(each.id)) is not None}
-        self.last_relist_s = self._clock.monotonic()
+        self._relisted_s = self._clock.monotonic()
         self.views = {
             uid: PodView.of(uid, (sandboxes[i] for i in found[0]), (containers[i] for i in found[1]))
             for uid, found in by_uid.items()

@@ -29,6 +29,7 @@ from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.pleg import Pleg
 from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
 from steersman.kubelet.view import CONTAINER_LABEL
@@ -101,6 +102,7 @@ def _assemble(
     objects.follow(group, workers.refresh)
     image_manager = ImageManager(images, recorder, clock)
     pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
+    health = RuntimeHealth(runtime, facts, clock, lambda: pleg.idle_s)
 
     def all_services() -> Iterable[Obj] | None:
         return services if services.synced.is_set() else None
@@ -113,6 +115,7 @@ def _assemble(
         recorder=recorder,
         node=facts,
         pleg=pleg,
+        health=health,
         statuses=StatusWriter(client, clock, group),
         objects=objects,
         tokens=tokens,
@@ -126,7 +129,7 @@ def _assemble(
         active_pods=workers.active,
     )
     workers.parts = parts
-    agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, rng)
+    agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, health, rng)
     return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group)
 
 

@@ -115,6 +115,7 @@ class PodWorker:
     async def run(self) -> None:
         """Until the pod is gone from the API and everything of it is cleaned up."""
         while not self._over:
+            await self._parts.health.wait_while_down()
             self._wake.clear()
             self._pause_s = 0.0
             async with asyncio.TaskGroup() as group:
