@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from steersman.api.resources import SECRETS
-from steersman.cli.kubectl.describe.subject import Subject, head
+from steersman.cli.kubectl.describe.subject import Subject, head, write_events
 from steersman.cli.kubectl.describe.writer import Writer
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, annotations_of, name_of, namespace_of, uid_of
@@ -23,7 +23,9 @@ async def describe_config_map(subject: Subject, w: Writer) -> None:
     for key, value in sorted((subject.obj.get("binaryData") or {}).items()):
         w.write(f"{key}: {len(base64.b64decode(value))} bytes\n")
     w.write("\n")
-    await subject.write_events(w)
+    if subject.show_events:
+        # Of all kinds this one alone is not described to those who may not see events.
+        write_events(w, await subject.events(required=True), subject.now)
 
 
 async def describe_secret(subject: Subject, w: Writer) -> None:

@@ -56,8 +56,8 @@ class Subject:
             if not token:
                 return gathered
 
-    async def events(self, *, kind: str | None = None, uid: str | None = None) -> list[Obj]:
-        """The events about the object; none where they can't be read. `kind=""` asks for any kind."""
+    async def events(self, *, kind: str | None = None, uid: str | None = None, required: bool = False) -> list[Obj]:
+        """The events about the object; none where they can't be read, unless `required`. `kind=""` asks for any kind."""
         asked = {
             "name": name_of(self.obj),
             "namespace": namespace_of(self.obj),
@@ -68,6 +68,8 @@ class Subject:
         try:
             return await self.items(EVENTS, namespace_of(self.obj), field_selector=",".join(wanted))
         except StatusError:
+            if required:
+                raise
             return []
 
     def since(self, stamp: str | None) -> str:

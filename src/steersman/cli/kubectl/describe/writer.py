@@ -54,4 +54,8 @@ class Writer:
             self.write(f"{text}\n")
 
     def text(self) -> str:
-        return align("".join(self._parts).translate(_UNSAFE))
+        return align(self.unaligned())
+
+    def unaligned(self) -> str:
+        """With the tabs left in: `rollout history --revision` shows templates so."""
+        return "".join(self._parts).translate(_UNSAFE)

@@ -18,6 +18,7 @@ from steersman.api.resources import ENDPOINT_SLICES, EVENTS, LEASES, PODS, REPLI
 from steersman.cli.kubectl.describe import describe
 from steersman.cli.kubectl.describe.services import endpoints_text
 from steersman.machinery.clock import VirtualClock
+from steersman.machinery.errors import Forbidden
 from steersman.machinery.meta import Obj
 
 GOLDEN = Path(__file__).parents[4] / "golden" / "kubectl_describe"
@@ -202,6 +203,19 @@ def test_descriptions_are_as_agreed(name: str, obj: Obj, request: pytest.Fixture
 def test_a_description_can_leave_events_out() -> None:
     text = asyncio.run(describe(_world(), POD, show_events=False, clock=VirtualClock(NOW)))
     assert "Events" not in text
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Service"])
+def test_unreadable_events_are_left_out_except_that_a_config_map_is_refused(kind: str) -> None:
+    client = FakeClient()
+    # The first list of a Service is of its EndpointSlices.
+    client.fail_next("list", *([None] if kind == "Service" else []), Forbidden("no"))
+    described = describe(client, {"apiVersion": "v1", "kind": kind, "metadata": meta("a")}, clock=VirtualClock(NOW))
+    if kind == "ConfigMap":
+        with pytest.raises(Forbidden):
+            asyncio.run(described)
+    else:
+        assert asyncio.run(described).endswith("<none>\n")
 
 
 @pytest.mark.parametrize(
