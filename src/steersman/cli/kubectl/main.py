@@ -19,6 +19,10 @@ from steersman.machinery.errors import StatusError
 _HERE = "steersman.cli.kubectl.commands."
 
 VERBS = {
+    "cordon": _HERE + "cordon:CORDON",
+    "drain": _HERE + "drain",
+    "taint": _HERE + "taint",
+    "uncordon": _HERE + "cordon:UNCORDON",
     "auth": _HERE + "auth",
     "rollout": _HERE + "rollout",
     "config": _HERE + "config",
