@@ -19,8 +19,8 @@ _KIND_TEXT = "may have mixed case, but should otherwise match: "
 _PRESERVE_KEY = "x-kubernetes-preserve-unknown-fields"
 _PRESERVE = f"cannot set to true, set {_PRESERVE_KEY} to true in spec.versions[*].schema instead"
 _GONE = (
-    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a storage migration "
-    "ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
+    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a storage "
+    "migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
 )
 _REVIEWS = ("v1", "v1beta1")
 _URL_FORM = "desired format: https://host[/path]"

@@ -182,7 +182,9 @@ class _Kind:
                 _ref(PATCH),
                 codes=("200", "201"),
             )
-            made["requestBody"]["content"] = _content(_ref(PATCH), _PATCH_TYPES)
+            # kubectl patches strategically where it is offered; custom resources are not merged so.
+            types = _PATCH_TYPES if self.spec.openapi is None else _PATCH_TYPES[:-1]
+            made["requestBody"]["content"] = _content(_ref(PATCH), types)
             operations["patch"] = made
         if "delete" in verbs:
             operations["delete"] = self._operation(
