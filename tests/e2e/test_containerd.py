@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.e2e import workloads
@@ -63,6 +64,11 @@ def cluster() -> Iterator[ContainerdCluster]:
 def running(cluster: ContainerdCluster, name: str) -> bool:
     """The pod's first container is ready."""
     return bool(cluster.get("pod", name)["status"]["containerStatuses"][0]["ready"])
+
+
+def ready(cluster: ContainerdCluster) -> Any:
+    """The node's condition."""
+    return next(item for item in cluster.get("node", "node-1")["status"]["conditions"] if item["type"] == "Ready")
 
 
 def test_a_node_over_containerd(cluster: ContainerdCluster) -> None:
@@ -130,6 +136,30 @@ def test_the_kubelet_is_killed_and_finds_its_containers_again(cluster: Container
     again = cluster.get("pods", "-l", "app=hello")["items"]
     assert [item["status"]["containerStatuses"][0]["restartCount"] for item in again] == [0] * 4
     cluster.kubectl("delete", "deployment", "hello")
+
+
+def test_a_containerd_that_hangs_is_told_by_the_node_harms_no_pod_and_is_taken_up_again(cluster: ContainerdCluster) -> None:
+    cluster.apply(_POD)
+    eventually(lambda: running(cluster, "tool"))
+    address, log = cluster.get("pod", "tool")["status"]["podIP"], cluster.state / "logs" / "node.log"
+    before = len(log.read_text())
+    os.kill(cluster.daemon.pid, signal.SIGSTOP)
+    try:
+        told = eventually(lambda: ready(cluster) if ready(cluster)["status"] == "False" else None, within_s=50)
+        assert (told["reason"], told["message"]) == ("KubeletNotReady", "container runtime is down")
+        assert cluster.curl(f"http://{address}:8080/x") == _LABELS
+        assert cluster.kubectl("logs", "tool", "-c", "c") == "started\n"
+        silent = cluster.kubectl("exec", "tool", "-c", "c", "--", "true", code=1)
+        assert "did not answer Exec within 10 s" in silent
+        lines = log.read_text()[before:].splitlines()
+        assert len([line for line in lines if "container runtime does not answer" in line]) == 1
+        assert len(lines) < 12, lines
+    finally:
+        os.kill(cluster.daemon.pid, signal.SIGCONT)
+    eventually(lambda: ready(cluster)["status"] == "True", within_s=20)
+    eventually(lambda: cluster.kubectl("exec", "tool", "-c", "c", "--", "true", code=None) == "")
+    assert cluster.get("pod", "tool")["status"]["containerStatuses"][0]["restartCount"] == 0
+    cluster.kubectl("delete", "pod", "tool")
 
 
 def test_every_sort_of_workload(cluster: ContainerdCluster) -> None:
