@@ -22,11 +22,24 @@ class Failed(AssertionError):
     """A command ended with another code than expected; says which, and what it printed."""
 
 
-class NetNS:
+class Namespace:
+    """A network namespace, made by subclasses."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def wrap(self, command: list[str]) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.name}", "--", *command]
+
+    def delete(self) -> None:
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+
+class NetNS(Namespace):
     """A network namespace with an address and a default route that leads nowhere."""
 
     def __init__(self, name: str, address: str = ADDRESS) -> None:
-        self.name = name
+        super().__init__(name)
         for command in (
             f"ip netns add {name}",
             f"ip -n {name} link set lo up",
@@ -38,18 +51,12 @@ class NetNS:
         ):
             subprocess.run(command.split(), check=True)
 
-    def wrap(self, command: list[str]) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self.name}", "--", *command]
-
-    def delete(self) -> None:
-        subprocess.run(["ip", "netns", "del", self.name], check=False)
-
 
 class Cluster:
     """A cluster made by `steersman up` in a namespace and a state directory of its own."""
 
-    def __init__(self, name: str) -> None:
-        self.netns = NetNS(name)
+    def __init__(self, name: str, netns: Namespace | None = None) -> None:
+        self.netns = netns or NetNS(name)
         self.state = Path(tempfile.mkdtemp(prefix="stm-", dir="/var/tmp"))
         self.kubeconfig = self.state / "kubeconfig" / "admin.conf"
 

@@ -16,6 +16,7 @@ class Balancers:
     there: dict[str, list[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     broken: ProviderError | None = None
+    checks_health: bool = True
 
     async def get(self, cluster_name: str, service: Obj) -> Obj | None:
         return {"ingress": []} if load_balancer_name(service) in self.there else None

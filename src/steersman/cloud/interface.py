@@ -36,6 +36,10 @@ class InstanceNotFound(ProviderError):
 class LoadBalancer(Protocol):
     """Load balancers, one for each Service. `nodes`: the Nodes that may take traffic."""
 
+    @property
+    def checks_health(self) -> bool:
+        """Whether they find out by themselves which nodes answer. If not, nodes that are not Ready are left out here."""
+
     async def get(self, cluster_name: str, service: Obj) -> Obj | None:
         """The LoadBalancerStatus, None if there is no load balancer."""
 

@@ -29,7 +29,7 @@ from steersman.machinery.meta import Obj
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
 _TARGET = f"/api/v1/namespaces/{CLUSTER_INFO_NAMESPACE}/configmaps/{CLUSTER_INFO}"
-_SIGNED_WITHIN_S, _POLL_S = 5.0, 0.25
+_SIGNED_WITHIN_S, _POLL_S = 3.0, 0.1
 """A token made a moment ago is signed with a moment later."""
 
 

@@ -217,7 +217,6 @@ async def _be_admitted(
         # Whoever was not let in leaves nothing behind.
         with contextlib.suppress(OSError):
             paths.kubeconfigs.rmdir()
-            paths.state.rmdir()
     return settings
 
 

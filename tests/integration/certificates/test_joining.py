@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,13 @@ from tests.fakes.requests import csr, pem
 from steersman.api import bootstraptokens
 from steersman.api.bootstraptokens import BootstrapToken
 from steersman.api.resources import CERTIFICATE_SIGNING_REQUESTS as REQUESTS
-from steersman.api.resources import CONFIG_MAPS, NODES
+from steersman.api.resources import CONFIG_MAPS, NODES, SECRETS, SERVICE_ACCOUNTS, SERVICES
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.run import APIServer
 from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, bootstrapped, components, pki
+from steersman.cluster import addons, bootstrapped, components, discovery, pki
 from steersman.cluster.bootstrapped import Files
 from steersman.cluster.commands import token as tokens
 from steersman.cluster.settings import ClusterSettings, Paths
@@ -33,7 +34,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.machinery.clock import RealClock
 from steersman.machinery.errors import Forbidden, Unauthorized
 from steersman.machinery.gvk import Resource
-from steersman.machinery.meta import Obj, condition
+from steersman.machinery.meta import Obj, condition, name_of, uid_of
 from steersman.store.memory import MemoryStore
 
 GROUP = "system:bootstrappers:steersman:default-node-token"
@@ -269,3 +270,79 @@ def test_cluster_info_is_public_and_signed_with_every_token(tmp_path: Path) -> N
 def _written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
+
+
+def test_what_works_beside_a_kubelet_acts_by_tokens_that_end_with_the_node(tmp_path: Path) -> None:
+    async def scenario(c: Cluster) -> None:
+        await tokens.create(c.admin, TOKEN)
+        files, clock = c.files(), RealClock()
+        await bootstrapped.ensure(files, "n1", clock)
+        node = RestClient(kubeconfig.load(files.config), user_agent="kubelet")
+        made = await node.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+        other = await c.admin.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2"}})
+
+        async def ask(account: str, **spec: object) -> str:
+            request: Obj = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+            answer = await node.create(SERVICE_ACCOUNTS, request, "kube-system", name=account, subresource="token")
+            return str(answer["status"]["token"])
+
+        def bound(to: Obj, **change: object) -> Obj:
+            return {"apiVersion": "v1", "kind": "Node", "name": name_of(to), "uid": uid_of(to), **change}
+
+        proxy = c.client(token=await ask("kube-proxy", boundObjectRef=bound(made)))
+        dns = c.client(token=await ask("node-dns", boundObjectRef=bound(made)))
+        assert (await whoami(proxy))[0] == "system:serviceaccount:kube-system:kube-proxy"
+        assert len((await proxy.list(NODES))["items"]) == 2
+        await dns.list(SERVICES)
+        for refused in (
+            ask("kube-proxy"),
+            ask("kube-proxy", boundObjectRef=bound(other)),
+            ask("kube-proxy", boundObjectRef=bound(made, uid="")),
+            ask("kube-proxy", boundObjectRef=bound(made), audiences=["elsewhere"]),
+            ask("kube-dns", boundObjectRef=bound(made)),
+            ask("node-controller", boundObjectRef=bound(made)),
+            proxy.delete(NODES, "n2"),
+            dns.list(NODES),
+            dns.list(SECRETS, "kube-system"),
+        ):
+            with pytest.raises(Forbidden):
+                await refused
+        await c.admin.delete(NODES, "n1")
+
+        async def is_over() -> bool:
+            try:
+                await proxy.list(NODES)
+            except Unauthorized:
+                return True
+            return False
+
+        await c.until(is_over)
+        for client in (node, proxy, dns):
+            await client.close()
+
+    run(tmp_path, scenario)
+
+
+def test_a_machine_finds_the_cluster_it_was_told_of_unless_its_clock_is_far_off(tmp_path: Path) -> None:
+    async def scenario(c: Cluster) -> None:
+        await tokens.create(c.admin, TOKEN)
+        server, pins = c.server.removeprefix("https://"), (pki.pin(c.ca),)
+        found = await discovery.discover(server, TOKEN.text, pins, RealClock())
+        assert found.ca == c.ca and found.server == "https://127.0.0.1:0"
+
+        class Off(RealClock):
+            def __init__(self, minutes: float) -> None:
+                self._by = timedelta(minutes=minutes)
+
+            def now(self) -> datetime:
+                return super().now() + self._by
+
+        await discovery.discover(server, TOKEN.text, pins, Off(1.5))
+        for minutes, said in ((12, "this machine's clock is 12 minutes ahead of"), (-600, "clock is 600 minutes behind that of")):
+            with pytest.raises(discovery.DiscoveryError, match=said):
+                await discovery.discover(server, TOKEN.text, pins, Off(minutes))
+        _, _, port = server.rpartition(":")
+        with pytest.raises(discovery.DiscoveryError, match="the API server's certificate is not for 127.1: use an address"):
+            await discovery.discover(f"127.1:{port}", TOKEN.text, pins, RealClock())
+
+    run(tmp_path, scenario)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.client import FakeClient
 
 from steersman.cloud import providers
-from steersman.cloud.interface import ProviderError
-from steersman.cloud.local import ports
+from steersman.cloud.interface import InstanceMetadata, ProviderError
+from steersman.cloud.local import LocalProvider, ports
 from steersman.cloud.local.addresses import Ledger, parse_pool
 from steersman.machinery.meta import Obj
 
@@ -159,3 +161,24 @@ def test_an_installed_package_offers_its_provider(tmp_path: Path, monkeypatch: p
 def test_an_unknown_provider_is_named_with_those_there_are() -> None:
     with pytest.raises(ProviderError, match=r"unknown cloud provider 'mars'; there are: .*local"):
         providers.find("mars")
+
+
+@pytest.mark.parametrize(
+    ("labels", "roles"),
+    [
+        ({"steersman.io/pool": "edge"}, {"node-role.kubernetes.io/edge": ""}),
+        ({"steersman.io/pool": "control-plane"}, {}),
+        ({"disk": "ssd"}, {}),
+    ],
+)
+def test_the_pool_of_a_node_is_its_role_unless_that_is_the_control_planes(labels: dict[str, str], roles: dict[str, str]) -> None:
+    joined = {**N1, "metadata": {"name": "n1", "labels": labels}}
+    found = asyncio.run(machine_metadata(joined))
+    assert (found.provider_id, dict(found.additional_labels)) == ("local://n1", roles)
+    assert found.addresses == ({"type": "InternalIP", "address": "10.0.0.1"},)
+
+
+async def machine_metadata(joined: Obj) -> InstanceMetadata:
+    provider = LocalProvider(FakeClient(), Ledger())
+    assert provider.instances is not None
+    return await provider.instances.metadata(joined)

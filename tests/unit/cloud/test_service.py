@@ -14,8 +14,8 @@ from steersman.machinery.meta import Obj, dig
 WEB: Obj = {"metadata": {"name": "web"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}
 
 
-def world(*nodes: str) -> tuple[World, Balancers]:
-    cloud = Balancers()
+def world(*nodes: str, checks_health: bool = True) -> tuple[World, Balancers]:
+    cloud = Balancers(checks_health=checks_health)
     made = World(service.spec(cloud, "kubernetes"))
     for name in nodes:
         made.put(NODES, {"metadata": {"name": name}})
@@ -191,3 +191,19 @@ def test_what_one_releases_another_that_waits_gets_at_once() -> None:
     w.edit(SERVICES, "first", lambda obj: obj["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
     w.settle()
     assert address(w) == "203.0.113.7"
+
+
+def test_a_load_balancer_that_checks_no_health_is_told_which_nodes_are_ready() -> None:
+    def ready(status: str) -> None:
+        w.edit(NODES, "n1", lambda obj: obj.update(status={"conditions": [{"type": "Ready", "status": status}]}))
+        w.settle()
+
+    w, cloud = world("n1", "n2", checks_health=False)
+    w.put(SERVICES, WEB)
+    w.settle()
+    assert list(cloud.there.values()) == [["n1", "n2"]], "if none is ready, all may be"
+    ready("True")
+    assert list(cloud.there.values()) == [["n1"]]
+    ready("Unknown")
+    assert list(cloud.there.values()) == [["n1", "n2"]]
+    assert cloud.calls == ["ensure web", "update web", "update web"]

@@ -16,7 +16,18 @@ from typing import Any
 from steersman.api.resources import NODES, SERVICES
 from steersman.cloud.interface import LoadBalancer, ProviderError
 from steersman.loop.spec import Action, Call, ControllerSpec, Decision, Emit, Patch, Result, Snapshot, Watch
-from steersman.machinery.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, labels_of, name_of, uid_of
+from steersman.machinery.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    dig,
+    is_condition_true,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    uid_of,
+)
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -65,7 +76,7 @@ class _Services:
         """All load balancers, but only if the node looks different to them: nodes report every few seconds."""
         name = name_of(node)
         current = snapshot.get(NODES, "", name)
-        host = _host(current) if current is not None and is_candidate(current) else None
+        host = self._host(current) if current is not None and is_candidate(current) else None
         if host == self._hosts.get(name):
             return ()
         if host is None:
@@ -76,6 +87,13 @@ class _Services:
 
     def all(self, snapshot: Snapshot) -> Iterable[Key]:
         return tuple(self._ensured)
+
+    def _host(self, node: Obj) -> Any:
+        """What load balancers see of a node."""
+        addresses = dig(node, "status", "addresses", default=())
+        where = tuple((item.get("type"), item.get("address")) for item in addresses)
+        answers = self._balancer.checks_health or is_condition_true(node, "Ready")
+        return name_of(node), dig(node, "spec", "providerID"), where, answers
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
@@ -90,7 +108,10 @@ class _Services:
         if not wants(service) or is_deleting(service):
             return Decision()
         nodes = [node for node in snapshot.list(NODES) if is_candidate(node)]
-        wanted = _Ensured(service, _asked(service), frozenset(_host(node) for node in nodes))
+        wanted = _Ensured(service, _asked(service), frozenset(self._host(node) for node in nodes))
+        if not self._balancer.checks_health:
+            # If none is ready, it is more likely this side that sees nothing.
+            nodes = [node for node in nodes if is_condition_true(node, "Ready")] or nodes
         if known is None or known.asked != wanted.asked:
             return self._ensure(key, wanted, nodes)
         if known.hosts != wanted.hosts:
@@ -202,17 +223,10 @@ def needs_cleanup(service: Obj) -> bool:
 
 
 def is_candidate(node: Obj) -> bool:
-    """Whether load balancers may send traffic to the node. Readiness does not matter: they check health themselves."""
+    """Whether load balancers may send traffic to the node. Readiness is no matter of this: most check health themselves."""
     excluded = labels_of(node).get(EXCLUDE_LABEL, "false") != "false"
     doomed = any(taint.get("key") == TO_BE_DELETED for taint in dig(node, "spec", "taints", default=()))
     return not (is_deleting(node) or excluded or doomed)
-
-
-def _host(node: Obj) -> Any:
-    """What load balancers see of a node."""
-    addresses = dig(node, "status", "addresses", default=())
-    where = tuple((item.get("type"), item.get("address")) for item in addresses)
-    return name_of(node), dig(node, "spec", "providerID"), where
 
 
 def _seen(service: Obj) -> Any:

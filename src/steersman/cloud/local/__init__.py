@@ -41,6 +41,8 @@ class LocalProvider:
 
 
 class _Balancer:
+    checks_health = False
+
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
