@@ -40,6 +40,7 @@ from steersman.apiserver.metricsapi.poller import Poller, asking
 from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.pipeline import Pipeline
+from steersman.apiserver.presence import Presence
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
 from steersman.apiserver.server import HTTPServer
@@ -67,6 +68,8 @@ class Parts:
     posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
     """(group, plural, subresource) -> what serves a POST there."""
     paths: Mapping[str, CallHandler] = field(default_factory=dict)
+    published: bool = False
+    """Whether Service default/kubernetes leads to this server."""
     bootstrap: Callable[[ServerConfig], Awaitable[None]] | None = None
     """Makes the objects that every cluster has; run once, before the server answers. Gets the port that was really taken."""
 
@@ -101,7 +104,9 @@ class APIServer:
         # The loopback client goes through the pipeline, which needs the parts, some of which need the client.
         self.client: Client = RestClient(local.transport(self._as_loopback), user_agent="steersman-apiserver")
         made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)
-        self._bootstrap = made.bootstrap
+        self._bootstrap, self._published = made.bootstrap, made.published
+        self._presence: Presence | None = None
+        self._keeping: asyncio.Task[None]
         self.api = Api(
             store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
         )  # fmt: skip
@@ -157,8 +162,13 @@ class APIServer:
             definitions = Definitions(self.registry, self.feed, self.client, self.clock)
             self._running.append(tasks.create_task(definitions.run()))
             await definitions.ready.wait()
+        bound = replace(self.config, secure_port=self.port or self.config.secure_port)
         if self._bootstrap is not None:
-            await self._bootstrap(replace(self.config, secure_port=self.port or self.config.secure_port))
+            await self._bootstrap(bound)
+        if self._published:
+            self._presence = Presence(self.store, self.feed, self.client, bound, self.clock)
+            await self._presence.join()
+            self._keeping = tasks.create_task(self._presence.run())
         if listen:
             await self._http.start()
         self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
@@ -175,8 +185,11 @@ class APIServer:
             await self.stop()
 
     async def stop(self) -> None:
-        """Refuse readiness, end watches, let requests finish, stop the rest."""
+        """Refuse readiness, lead nobody here any more, end watches, let requests finish, stop the rest."""
         self._ready = False
+        if self._presence is not None:
+            self._keeping.cancel()
+            await self._presence.leave()
         for cache in self.feed.caches:
             for watcher in cache.watchers():
                 watcher.end()
@@ -230,5 +243,6 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         hooks=hooks.store_hooks(config, store),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),
+        published=True,
         bootstrap=lambda bound: hooks.bootstrap(client, bound, clock),
     )

@@ -1,12 +1,12 @@
-"""Service default/kubernetes: the API server's own address inside the cluster, with Endpoints and EndpointSlice.
+"""Service default/kubernetes: the API servers inside the cluster, with Endpoints and EndpointSlice.
 
-Source: upstream controlplane/controller/kubernetesservice and reconcilers. One server's address: several servers that publish
-theirs side by side come with high availability.
+Which servers there are, presence.py knows. Source: upstream controlplane/controller/kubernetesservice and reconcilers.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 from steersman.api.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from steersman.apiserver.config import ServerConfig
@@ -25,8 +25,13 @@ async def ensure(client: Client, config: ServerConfig) -> None:
     except* Invalid:
         # Another API server that starts at the same time took the address for this very Service: now it can be seen.
         await ensure_objects(client, SERVICES, [_service(config)], merge=_merge_service)
-    await ensure_objects(client, ENDPOINTS, [_endpoints(config)], merge=lambda found, wanted: _take(found, wanted, "subsets"))
-    await ensure_objects(client, ENDPOINT_SLICES, [_slice(config)], merge=_merge_slice)
+
+
+async def publish(client: Client, config: ServerConfig, addresses: Sequence[str]) -> None:
+    """Let the Service lead to these. All servers have the same port, as upstream's must."""
+    endpoints = [_endpoints(config, addresses)]
+    await ensure_objects(client, ENDPOINTS, endpoints, merge=lambda found, wanted: _take(found, wanted, "subsets"))
+    await ensure_objects(client, ENDPOINT_SLICES, [_slice(config, addresses)], merge=_merge_slice)
 
 
 def _service(config: ServerConfig) -> Obj:
@@ -40,22 +45,22 @@ def _service(config: ServerConfig) -> Obj:
     }
 
 
-def _endpoints(config: ServerConfig) -> Obj:
+def _endpoints(config: ServerConfig, addresses: Sequence[str]) -> Obj:
     subset = {
-        "addresses": [{"ip": config.advertise_address}],
+        "addresses": [{"ip": address} for address in addresses],
         "ports": [{"name": "https", "port": config.secure_port, "protocol": "TCP"}],
     }
     labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
     return {"apiVersion": "v1", "kind": "Endpoints", "metadata": _metadata(labels), "subsets": [subset]}
 
 
-def _slice(config: ServerConfig) -> Obj:
+def _slice(config: ServerConfig, addresses: Sequence[str]) -> Obj:
     return {
         "apiVersion": ENDPOINT_SLICES.api_version,
         "kind": "EndpointSlice",
         "metadata": _metadata({"kubernetes.io/service-name": _NAME}),
         "addressType": f"IPv{ipaddress.ip_address(config.advertise_address).version}",
-        "endpoints": [{"addresses": [config.advertise_address], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
         "ports": [{"name": "https", "port": config.secure_port, "protocol": "TCP"}],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from steersman.apiserver.storage import ROOT, Form
 from steersman.apiserver.watchcache.cache import WatchCache
@@ -33,6 +33,11 @@ class Feed:
         self._to_load: asyncio.Queue[WatchCache] = asyncio.Queue()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks: asyncio.TaskGroup | None = None
+        self._listeners: dict[str, Callable[[Event], None]] = {}
+
+    def listen(self, prefix: str, heard: Callable[[Event], None]) -> None:
+        """Tell of changes to keys `/registry/<one word>/...` that are no resource's."""
+        self._listeners[prefix[len(ROOT) : -1]] = heard
 
     def open(self, form: Form) -> WatchCache:
         """The cache of a resource; made, and loaded in the background, at the first call."""
@@ -126,6 +131,8 @@ class Feed:
             cache = caches.get(parts[2]) or caches.get(f"{parts[2]}/{parts[3]}")
             if cache is not None:
                 cache.apply(event)
+            elif (heard := self._listeners.get(parts[2])) is not None:
+                heard(event)
         self.revision = events[-1].revision
         if self._waiting:
             self._release()
