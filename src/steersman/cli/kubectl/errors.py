@@ -101,7 +101,7 @@ class SourcedStatus(StatusError):
 
 def with_source(doing: str, source: str, error: Exception) -> Exception:
     """An error that says which file it is about. Without a source the error itself."""
-    if not source or isinstance(error, SourcedStatus):
+    if not source:
         return error
     if isinstance(error, StatusError):
         return SourcedStatus(doing, source, error)
@@ -115,7 +115,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, KubectlError):
         return error.text()
     if isinstance(error, StatusError):
-        return _status_text(error)
+        return _invalid_text(error) if reason_of(error) == "Invalid" else _status_text(error)
     if isinstance(error, Unreachable):
         return _connection_text(error)
     if isinstance(error, OSError):
@@ -126,6 +126,8 @@ def describe(error: Exception) -> str:
 
 
 def _short(error: Exception) -> str:
+    if isinstance(error, StatusError):
+        return _status_text(error)
     return str(error) if isinstance(error, KubectlError | ValueError) else describe(error)
 
 
@@ -146,8 +148,6 @@ def reason_of(error: StatusError) -> str:
 
 def _status_text(error: StatusError) -> str:
     reason = reason_of(error)
-    if reason == "Invalid" and error.details is not None:
-        return _invalid_text(error)
     if reason == "Unauthorized":
         return f"error: You must be logged in to the server ({error.message})"
     if reason:
@@ -158,8 +158,10 @@ def _status_text(error: StatusError) -> str:
 
 
 def _invalid_text(error: StatusError) -> str:
-    details = error.details or {}
+    details = error.details
     lead = "The request is invalid"
+    if not details:
+        return f"{lead}: {error.message}"
     if details.get("kind") or details.get("name"):
         lead = f'The {details.get("kind", "")} "{details.get("name", "")}" is invalid'
     elif error.causes and error.message and not error.causes[0].get("message"):

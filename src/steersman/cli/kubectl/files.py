@@ -16,7 +16,7 @@ import orjson
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError
 from steersman.cli.kubectl.mapping import Mapping, NoMatch
-from steersman.machinery.gvk import split_api_version
+from steersman.machinery.gvk import Resource, split_api_version
 from steersman.machinery.meta import Obj, labels_of, name_of, namespace_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SEPARATOR = re.compile(r"^---.*$\n?", re.MULTILINE)
 
 
 async def from_files(
-    ctx: Context, files: Sequence[str], *, recursive: bool = False, selector: str = ""
+    ctx: Context, files: Sequence[str], *, recursive: bool = False, selector: str = "", local: bool = False
 ) -> tuple[list[Target], list[Exception]]:
     """Each object with its resource and namespace; and what is wrong with single documents."""
     from steersman.cli.kubectl.resources import Target
@@ -39,6 +39,9 @@ async def from_files(
         try:
             for obj in documents(source, text):
                 if not matches(obj):
+                    continue
+                if local:
+                    found.append(Target(assumed(obj, source), namespace_of(obj), name_of(obj), source, obj))
                     continue
                 mapping = await mapping_of(ctx, obj, source)
                 found.append(Target(mapping, placed(ctx, mapping, obj), name_of(obj), source, obj))
@@ -96,8 +99,27 @@ def _go_kind(value: object) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "number"
 
 
+def assumed(obj: Obj, source: str) -> Mapping:
+    """What serves an object's kind in all likelihood, without asking a server."""
+    kind, group, version = _typed(obj, source)
+    plural = kind.lower() + ("es" if kind.endswith("s") else "s")
+    return Mapping(Resource(group, version, plural, True, kind), frozenset())
+
+
 async def mapping_of(ctx: Context, obj: Obj, source: str) -> Mapping:
     """The resource of an object's kind."""
+    kind, group, version = _typed(obj, source)
+    try:
+        return await ctx.mapper.for_kind(group, version, kind)
+    except NoMatch as error:
+        raise KubectlError(
+            f'resource mapping not found for name: "{name_of(obj)}" namespace: "{namespace_of(obj)}" from "{source}": '
+            f"{error}\nensure CRDs are installed first"
+        ) from None
+
+
+def _typed(obj: Obj, source: str) -> tuple[str, str, str]:
+    """Kind, group and version; KubectlError if they are not said."""
     kind, version = str(obj.get("kind") or ""), str(obj.get("apiVersion") or "")
     if not kind or not version:
         missing = [what for what, there in (("apiVersion", version), ("kind", kind)) if not there]
@@ -106,13 +128,7 @@ async def mapping_of(ctx: Context, obj: Obj, source: str) -> Mapping:
             f'error validating "{source}": error validating data: {problem}; '
             "if you choose to ignore these errors, turn validation off with --validate=false"
         )
-    try:
-        return await ctx.mapper.for_kind(*split_api_version(version), kind)
-    except NoMatch as error:
-        raise KubectlError(
-            f'resource mapping not found for name: "{name_of(obj)}" namespace: "{namespace_of(obj)}" from "{source}": '
-            f"{error}\nensure CRDs are installed first"
-        ) from None
+    return kind, *split_api_version(version)
 
 
 def placed(ctx: Context, mapping: Mapping, obj: Obj) -> str:

@@ -40,7 +40,8 @@ class Query:
     """What a verb was asked to work on.
 
     everything: a type without names means all of them (get; --all). fetch: ask the server for what is named, else infos have
-    no object. latest: objects from files are read from the server as well. default_type: type of names without one.
+    no object. latest: objects from files are read from the server as well. local: the server is not asked
+    at all, not even for what there is. default_type: type of names without one.
     """
 
     args: Sequence[str] = ()
@@ -52,6 +53,7 @@ class Query:
     everything: bool = False
     fetch: bool = True
     latest: bool = False
+    local: bool = False
     default_type: str = ""
     chunk: int = 500
     subresource: str = ""
@@ -64,6 +66,7 @@ def query_of(
     everything: bool = False,
     fetch: bool = True,
     latest: bool = False,
+    local: bool = False,
     default_type: str = "",
 ) -> Query:
     """A Query from the flags that verbs share (-f, -R, -l, --field-selector, -A, --all), as far as this verb has them."""
@@ -77,6 +80,7 @@ def query_of(
         everything=everything or (flags.has("all") and flags.on("all")),
         fetch=fetch,
         latest=latest,
+        local=local,
         default_type=default_type,
         chunk=flags.number("chunk-size") if flags.has("chunk-size") else 500,
         subresource=flags.text("subresource") if flags.has("subresource") else "",
@@ -178,7 +182,9 @@ async def targets(ctx: Context, query: Query) -> tuple[list[Target], list[Except
             raise KubectlError("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well")
         from steersman.cli.kubectl.files import from_files
 
-        return await from_files(ctx, query.files, recursive=query.recursive, selector=query.selector)
+        return await from_files(ctx, query.files, recursive=query.recursive, selector=query.selector, local=query.local)
+    if query.local:
+        raise KubectlError("one or more files must be specified as -f when --local is set")
     args = list(query.args)
     if query.default_type and args and not any("/" in arg for arg in args):
         args = [query.default_type, *args]

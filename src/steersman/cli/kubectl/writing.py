@@ -28,7 +28,8 @@ class Writer:
     def __init__(self, ctx: Context, manager: str) -> None:
         flags = ctx.flags
         self._ctx = ctx
-        self._manager = flags.text("field-manager") if flags.has("field-manager") else manager
+        given = flags.text("field-manager") if flags.has("field-manager") else ""
+        self._manager = given or manager
         self.dry_run = dry_run(ctx)
         self._validation = ""
         if flags.has("validate"):
@@ -88,17 +89,18 @@ class Writer:
         """`created`, `created (dry run)`, `created (server dry run)`."""
         return f"{operation}{ {'client': ' (dry run)', 'server': ' (server dry run)'}.get(self.dry_run, '') }"
 
-    def tell(self, info: Info, operation: str) -> None:
-        """`pod/web created`, or what `-o` asks for."""
-        self.tell_object(info.object, operation)
+    def tell(self, info: Info, operation: str, *, plain: bool = False) -> None:
+        """`pod/web created`, or what `-o` asks for. `plain`: dry runs are not mentioned."""
+        self.tell_object(info.object, operation, plain=plain)
 
-    def tell_object(self, obj: Obj, operation: str) -> None:
+    def tell_object(self, obj: Obj, operation: str, *, plain: bool = False) -> None:
         if self._printer is not None:
-            self._printer.print(obj, self._ctx.out)
+            # `patch`, whose lines are plain, prints each object as if it were the only one.
+            (self._make_printer() if plain else self._printer).print(obj, self._ctx.out)
             return
         from steersman.cli.kubectl.output.documents import title
 
-        self._ctx.print(f"{title(obj)} {self.done(operation)}")
+        self._ctx.print(f"{title(obj)} {operation if plain else self.done(operation)}")
 
     @property
     def _printing(self) -> bool:
