@@ -238,7 +238,7 @@ async def kubelet(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
         await kubelet_run.run(config, client, parts.runtime, parts.images, clock)
 
 
-async def run_proxy(client: RestClient, settings: ClusterSettings, clock: Clock) -> None:
+async def run_proxy(client: RestClient, paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """The node's service proxy, and its routes to other nodes' pods: both follow what the same account may read."""
     from steersman.cluster import overlaying
     from steersman.proxy import run as proxying
@@ -251,7 +251,7 @@ async def run_proxy(client: RestClient, settings: ClusterSettings, clock: Clock)
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(proxying.run(client, options, clock))
-        group.create_task(overlaying.run(client, settings, clock))
+        group.create_task(overlaying.run(client, paths, settings, clock))
 
 
 async def run_dns(client: RestClient, settings: ClusterSettings, clock: Clock) -> None:
@@ -276,7 +276,7 @@ async def node_parts(paths: Paths, settings: ClusterSettings, clock: Clock) -> N
         asyncio.TaskGroup() as group,
     ):
         group.create_task(kubelet(paths, settings, clock))
-        group.create_task(run_proxy(proxy, settings, clock))
+        group.create_task(run_proxy(proxy, paths, settings, clock))
         group.create_task(run_dns(dns, settings, clock))
 
 

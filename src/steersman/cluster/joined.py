@@ -42,7 +42,7 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
         async def all_of_it(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
             async with _accounts(paths, settings, client, clock) as (proxy, dns), asyncio.TaskGroup() as group:
                 group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
-                group.create_task(components.run_proxy(proxy, settings, clock))
+                group.create_task(components.run_proxy(proxy, paths, settings, clock))
                 group.create_task(components.run_dns(dns, settings, clock))
 
         await bootstrapped.run(files, kubelet_config(paths, settings), clock, all_of_it)

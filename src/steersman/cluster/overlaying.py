@@ -1,18 +1,17 @@
 """Keeps this node's routes to other nodes' pods as the Nodes say (network/overlay.py), until cancelled.
 
-Nodes whose pods somebody else's CNI wires are left to that: it has its own way between nodes.
+Nodes whose pods somebody else's CNI wires are left to that: it has its own way between nodes (network/cni.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 
 from steersman.api.resources import NODES
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
-from steersman.cluster.settings import ClusterSettings
+from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock
 from steersman.network import cni, overlay
 
@@ -22,10 +21,7 @@ _RETRY_S = 5.0
 _SETTLE_S = 0.05
 
 
-async def run(client: Client, settings: ClusterSettings, clock: Clock) -> None:
-    if settings.runtime == "containerd" and cni.foreign(Path(cni.DEFAULT_CONF_DIR)):
-        log.info("pods are wired by another's CNI, so are nodes")
-        return
+async def run(client: Client, paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     nodes = Informer(client, NODES, clock=clock)
     dirty = asyncio.Event()
     nodes.add_handler(lambda _old, _new: dirty.set())
@@ -38,6 +34,11 @@ async def run(client: Client, settings: ClusterSettings, clock: Clock) -> None:
             dirty.clear()
             wanted = overlay.plan(nodes, settings.node_name)
             if wanted is None or wanted == applied:
+                continue
+            if settings.runtime == "containerd" and not cni.is_ours(paths.state / "network"):
+                # Not decided yet, or somebody else's; that may change as well.
+                dirty.set()
+                await clock.sleep(_RETRY_S)
                 continue
             try:
                 await asyncio.to_thread(overlay.apply, wanted)

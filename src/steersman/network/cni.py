@@ -54,10 +54,6 @@ class CniNetwork:
         """Take back what set_pod_cidr left on the machine."""
         await asyncio.to_thread(self._remove)
 
-    @property
-    def _note(self) -> Path:
-        return self._directory / "cni-conflist"
-
     def _set_up(self, pod_cidr: str, conf_dir: Path, bin_dir: str) -> None:
         others = foreign(conf_dir)
         if others:
@@ -72,7 +68,7 @@ class CniNetwork:
         firewall.apply(self._cluster_cidr, _HOST_ENDS, {})
         target = conf_dir / FILE
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._note.write_text(str(target))
+        _note(self._directory).write_text(str(target))
         conf_dir.mkdir(parents=True, exist_ok=True)
         with Netlink() as netlink:
             mtu = overlay.pod_mtu(netlink, self._address)
@@ -84,10 +80,20 @@ class CniNetwork:
             os.replace(fresh, target)
 
     def _remove(self) -> None:
-        if self._note.exists():
-            Path(self._note.read_text()).unlink(missing_ok=True)
-            self._note.unlink()
+        if _note(self._directory).exists():
+            Path(_note(self._directory).read_text()).unlink(missing_ok=True)
+            _note(self._directory).unlink()
         firewall.remove()
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether the pods of the node with that directory are wired by our configuration."""
+    return _note(directory).exists()
+
+
+def _note(directory: Path) -> Path:
+    """Says where the configuration was written."""
+    return directory / "cni-conflist"
 
 
 def conflist(pod_cidr: str, data_dir: str, mtu: int) -> dict[str, Any]:
