@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
@@ -50,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = importlib.import_module(COMMANDS[name].module)
         if name in _RAW:
             return int(module.run_raw(arguments[1:]))
-        parser = argparse.ArgumentParser(prog=f"steersman {name}", description=module.__doc__)
+        from steersman.cluster.commands.parser import Parser
+
+        parser = Parser(prog=f"steersman {name}", description=module.__doc__)
         module.configure(parser)
         args = parser.parse_args(arguments[1:])
         try:
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except module.PROBLEMS as problem:
             print(f"steersman {name}: {problem}", file=sys.stderr)
             return 1
+    import argparse  # not at the top: kubectl does without, and it costs more than the rest of this module
+
     top = argparse.ArgumentParser(prog="steersman", description=f"Kubernetes {KUBERNETES_VERSION} in Python.")
     top.add_argument("--version", action="version", version=f"steersman {__version__} (Kubernetes {KUBERNETES_VERSION})")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
