@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class ConfigError(Exception):
+    """A setting that can't be used; one sentence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """What `steersman apiserver` needs to know."""
@@ -18,6 +22,8 @@ class ServerConfig:
     client_ca: Path
     service_account_key: Path
     """Private key (EC P-256 or RSA) that signs service account tokens; its public half verifies them."""
+    service_account_trusted_keys: tuple[Path, ...] = ()
+    """More keys whose tokens are good: of other servers over the same store, or of the time before a change."""
     service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
     api_audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)
     kubelet_client_cert: Path | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -16,12 +17,13 @@ import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from steersman.apiserver.config import ServerConfig
+from steersman.apiserver.config import ConfigError, ServerConfig
 from steersman.machinery.meta import Obj
 
 JWKS_PATH = "/openid/v1/jwks"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 _BY_CURVE = {"secp256r1": ("ES256", "P-256"), "secp384r1": ("ES384", "P-384"), "secp521r1": ("ES512", "P-521")}
+_WRONG_KEY = "the service account key must be an RSA or an elliptic curve key"
 _UNVERIFIED: Any = {"verify_signature": False, "verify_exp": False, "verify_aud": False}
 # The times are checked by the caller, on the injected clock.
 _SIGNATURE_ONLY: Any = {
@@ -34,27 +36,80 @@ class InvalidToken(Exception):
     """The token claims to be ours but must not be accepted; the text is for TokenReview's status.error and the log."""
 
 
-class TokenAuthority:
-    """`issuer` and `audiences` are what tokens carry when the request doesn't say."""
+class _Key:
+    """A public key that verifies tokens."""
 
-    def __init__(self, key_pem: bytes, issuer: str, audiences: tuple[str, ...], *, jwks_uri: str = "") -> None:
+    def __init__(self, public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> None:
+        self.public = public
+        self.algorithm = "RS256" if isinstance(public, rsa.RSAPublicKey) else _BY_CURVE[public.curve.name][0]
+        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.id = _base64url(hashlib.sha256(der).digest())
+
+    def jwk(self) -> Obj:
+        found: Obj = {"use": "sig", "kid": self.id, "alg": self.algorithm}
+        if isinstance(self.public, rsa.RSAPublicKey):
+            rsa_numbers = self.public.public_numbers()
+            return found | {"kty": "RSA", "n": _base64url_int(rsa_numbers.n), "e": _base64url_int(rsa_numbers.e)}
+        numbers = self.public.public_numbers()
+        width = (self.public.curve.key_size + 7) // 8
+        found |= {"kty": "EC", "crv": _BY_CURVE[self.public.curve.name][1]}
+        return found | {"x": _base64url_int(numbers.x, width), "y": _base64url_int(numbers.y, width)}
+
+
+def _public_key(pem: bytes) -> _Key:
+    """Of a public key, or of the private one. Raises ValueError."""
+    found = (
+        serialization.load_pem_private_key(pem, None).public_key()
+        if b"PRIVATE KEY" in pem
+        else serialization.load_pem_public_key(pem)
+    )
+    if not isinstance(found, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise ValueError(_WRONG_KEY)
+    return _Key(found)
+
+
+class TokenAuthority:
+    """`issuer` and `audiences` are what tokens carry when the request doesn't say.
+
+    trusted: more keys, public or private, whose tokens are good as well: those of other servers, or of the time before.
+    """
+
+    def __init__(
+        self,
+        key_pem: bytes,
+        issuer: str,
+        audiences: tuple[str, ...],
+        *,
+        jwks_uri: str = "",
+        trusted: Sequence[bytes] = (),
+    ) -> None:
         key = serialization.load_pem_private_key(key_pem, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise ValueError("the service account key must be an RSA or an elliptic curve key")
+            raise ValueError(_WRONG_KEY)
         self.issuer, self.audiences = issuer, audiences
-        self._key = key
-        self._public = key.public_key()
+        self._key, own = key, _Key(key.public_key())
         self._jwks_uri = jwks_uri or issuer + JWKS_PATH
-        self._algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else _BY_CURVE[key.curve.name][0]
-        der = self._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        self._key_id = _base64url(hashlib.sha256(der).digest())
+        self._algorithm, self._key_id = own.algorithm, own.id
+        self._keys = {own.id: own} | {key.id: key for key in map(_public_key, trusted)}
 
     @classmethod
     def load(cls, config: ServerConfig) -> TokenAuthority:
-        """Reads the key file. OSError or ValueError if that can't be used."""
+        """Reads the key files. Raises OSError, ConfigError."""
         jwks_uri = f"https://{config.advertise_address}:{config.secure_port}{JWKS_PATH}"
+        try:
+            return cls._of(config, jwks_uri)
+        except ValueError as error:
+            names = ", ".join(str(path) for path in (config.service_account_key, *config.service_account_trusted_keys))
+            raise ConfigError(f"no key for service account tokens in {names}: {error}") from error
+
+    @classmethod
+    def _of(cls, config: ServerConfig, jwks_uri: str) -> TokenAuthority:
         return cls(
-            config.service_account_key.read_bytes(), config.service_account_issuer, config.api_audiences, jwks_uri=jwks_uri
+            config.service_account_key.read_bytes(),
+            config.service_account_issuer,
+            config.api_audiences,
+            jwks_uri=jwks_uri,
+            trusted=[path.read_bytes() for path in config.service_account_trusted_keys],
         )
 
     def sign(self, claims: Obj) -> str:
@@ -71,23 +126,17 @@ class TokenAuthority:
             return None
         if claims.get("iss") != self.issuer:
             return None
-        try:
-            return jwt.decode(token, self._public, [self._algorithm], options=_SIGNATURE_ONLY)
-        except jwt.PyJWTError as error:
-            raise InvalidToken("invalid signature, no keys found") from error
+        named = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
+        for key in (named,) if named is not None else self._keys.values():
+            try:
+                return jwt.decode(token, key.public, [key.algorithm], options=_SIGNATURE_ONLY)
+            except jwt.PyJWTError:
+                continue
+        raise InvalidToken("invalid signature, no keys found")
 
     def jwks(self) -> bytes:
         """The JSON Web Key Set (application/jwk-set+json)."""
-        key: Obj = {"use": "sig", "kid": self._key_id, "alg": self._algorithm}
-        if isinstance(self._public, rsa.RSAPublicKey):
-            rsa_numbers = self._public.public_numbers()
-            key |= {"kty": "RSA", "n": _base64url_int(rsa_numbers.n), "e": _base64url_int(rsa_numbers.e)}
-        else:
-            numbers = self._public.public_numbers()
-            width = (self._public.curve.key_size + 7) // 8
-            key |= {"kty": "EC", "crv": _BY_CURVE[self._public.curve.name][1]}
-            key |= {"x": _base64url_int(numbers.x, width), "y": _base64url_int(numbers.y, width)}
-        return orjson.dumps({"keys": [key]})
+        return orjson.dumps({"keys": [key.jwk() for key in self._keys.values()]})
 
     def openid_configuration(self) -> bytes:
         """The discovery document (application/json)."""
@@ -97,7 +146,7 @@ class TokenAuthority:
                 "jwks_uri": self._jwks_uri,
                 "response_types_supported": ["id_token"],
                 "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [self._algorithm],
+                "id_token_signing_alg_values_supported": sorted({key.algorithm for key in self._keys.values()}),
             }
         )
 

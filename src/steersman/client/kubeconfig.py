@@ -41,6 +41,10 @@ class Connection:
     insecure: bool = False
     context: str = ""
 
+    def ca_pem(self) -> str:
+        """The CA that the server's certificate is checked with; empty if none is named."""
+        return self.ca.read_text() if isinstance(self.ca, Path) else (self.ca or b"").decode()
+
     def transport(self) -> HttpTransport:
         # Here, not above: reading a kubeconfig must not cost a command line the import of an HTTP client.
         from steersman.client.http import HttpTransport
@@ -185,9 +189,14 @@ def in_cluster(environ: Mapping[str, str] = os.environ, directory: Path = SERVIC
 
 def load(path: Path | str, context: str = "") -> HttpTransport:
     """A transport for a file's context. KubeconfigError, or FileNotFoundError if there is no such file."""
+    return connection(path, context).transport()
+
+
+def connection(path: Path | str, context: str = "") -> Connection:
+    """What a file's context stands for. KubeconfigError, or FileNotFoundError if there is no such file."""
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no kubeconfig at {path}")
-    return resolve(read(Path(path)), context).transport()
+    return resolve(read(Path(path)), context)
 
 
 def _entry(config: Obj, section: str, inner: str, name: str) -> Obj:

@@ -100,7 +100,7 @@ async def _accounts(config: Path, client: RestClient, clock: Clock, stack: conte
     from steersman.client.accounts import AccountTransport
     from steersman.client.patience import PatientTransport
 
-    connection = kubeconfig.resolve(kubeconfig.read(config))
+    connection = kubeconfig.connection(config)
     nameless = dataclasses.replace(connection, cert=None, key=None, token="", token_file=None).transport()
     stack.push_async_callback(nameless.close)
 

@@ -166,7 +166,7 @@ ACCOUNTS = {
 
 async def controller_manager(
     config: Path,
-    ca: Path,
+    ca: Path | None,
     cluster_cidr: str,
     clock: Clock,
     election: Election | None,
@@ -175,6 +175,7 @@ async def controller_manager(
 ) -> None:
     """The controllers, while elected: reading as the manager, each writing as its own service account.
 
+    ca: what pods are given; None: that of the kubeconfig.
     node_grace_s: how long a node may be silent.
     """
     from steersman import controllers
@@ -182,7 +183,7 @@ async def controller_manager(
     from steersman.client.events import EventRecorder
     from steersman.loop import runner
 
-    connection = kubeconfig.resolve(kubeconfig.read(config))
+    connection = kubeconfig.connection(config)
     nameless = dataclasses.replace(connection, cert=None, key=None, token="", token_file=None).transport()
     async with client_for(config, "kube-controller-manager", clock) as client, _closed(nameless):
 
@@ -191,7 +192,8 @@ async def controller_manager(
             transport = PatientTransport(AccountTransport(nameless, client, "kube-system", account, clock), clock)
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
-        specs = controllers.build(ca.read_text(), cluster_cidr, signer, timedelta(seconds=node_grace_s))
+        pem = connection.ca_pem() if ca is None else ca.read_text()
+        specs = controllers.build(pem, cluster_cidr, signer, timedelta(seconds=node_grace_s))
 
         async def lead() -> None:
             recorder = EventRecorder(client, "controller-manager", "", clock)

@@ -7,6 +7,7 @@ import base64
 import jwt
 import orjson
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from tests.fakes.certs import key_pem
 
 from steersman.apiserver.tokens import InvalidToken, TokenAuthority
@@ -51,3 +52,21 @@ def test_discovery_names_issuer_and_keys() -> None:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
     }
+
+
+def test_keys_of_others_are_trusted_and_published_too() -> None:
+    others = [TokenAuthority(key_pem(kind), ISSUER, ("x",)) for kind in ("P-256", "RSA")]
+    public = others[1]._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    private = others[0]._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    authority = TokenAuthority(key_pem(), ISSUER, ("x",), trusted=[private, public])
+    for signer in (*others, authority):
+        assert authority.verify(signer.sign(CLAIMS)) == CLAIMS
+    stranger = TokenAuthority(key_pem(), ISSUER, ("x",))
+    with pytest.raises(InvalidToken):
+        authority.verify(stranger.sign(CLAIMS))
+    # Somebody else's token with the name of a key that is trusted.
+    with pytest.raises(InvalidToken):
+        authority.verify(jwt.encode(CLAIMS, stranger._key, "ES256", headers={"kid": others[0]._key_id}))
+    published = orjson.loads(authority.jwks())["keys"]
+    assert [key["alg"] for key in published] == ["ES256", "ES256", "RS256"]
+    assert orjson.loads(authority.openid_configuration())["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from steersman.apiserver.config import ConfigError
 from steersman.cluster import components
 from steersman.cluster.commands import standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
 from steersman.store.interface import Store, Unavailable
 
-PROBLEMS = (SettingsError, Unavailable, OSError)
+PROBLEMS = (SettingsError, ConfigError, Unavailable, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-private-key-file", type=Path, required=True)
     parser.add_argument("--client-ca-file", type=Path, required=True)
     parser.add_argument("--service-account-signing-key-file", type=Path, required=True)
+    help_ = "a key, public or private, whose tokens are good as well; may be given several times"
+    parser.add_argument("--service-account-key-file", type=Path, action="append", default=[], metavar="FILE", help=help_)
     parser.add_argument("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
     parser.add_argument("--service-cluster-ip-range", default="10.96.0.0/16")
+    parser.add_argument("--service-node-port-range", default="30000-32767", metavar="FROM-TO")
     parser.add_argument("--kubelet-client-certificate", type=Path)
     parser.add_argument("--kubelet-client-key", type=Path)
     parser.add_argument("--kubelet-certificate-authority", type=Path)
@@ -51,14 +55,23 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         tls_key=args.tls_private_key_file,
         client_ca=args.client_ca_file,
         service_account_key=args.service_account_signing_key_file,
+        service_account_trusted_keys=tuple(args.service_account_key_file),
         service_account_issuer=args.service_account_issuer,
         api_audiences=(args.service_account_issuer,),
         kubelet_client_cert=args.kubelet_client_certificate,
         kubelet_client_key=args.kubelet_client_key,
         kubelet_ca=args.kubelet_certificate_authority,
         service_cidr=args.service_cluster_ip_range,
+        node_port_range=_port_range(args.service_node_port_range),
     )
     await components.serve_api(config, lambda: _open_store(args, clock), clock)
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high) < 65536):
+        raise SettingsError(f"--service-node-port-range: {text!r} is no range of ports, as in 30000-32767")
+    return int(low), int(high)
 
 
 async def _open_store(args: argparse.Namespace, clock: Clock) -> Store:

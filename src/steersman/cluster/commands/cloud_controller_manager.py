@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         own_accounts=args.use_service_account_credentials,
     )
     make = _provider(args)
-    return standalone.serve(args, lambda clock: cloud.manager(args.kubeconfig, make(clock), options, clock))
+    return standalone.serve(
+        args, lambda clock: cloud.manager(args.kubeconfig, make(clock), options, clock), server=args.kubeconfig
+    )
 
 
 def _provider(args: argparse.Namespace) -> Callable[[Clock], Callable[[Client], Provider]]:

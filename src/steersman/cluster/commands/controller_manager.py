@@ -20,7 +20,7 @@ PROBLEMS = (KubeconfigError, SettingsError, LeadershipLost, OSError)
 def configure(parser: argparse.ArgumentParser) -> None:
     standalone.add_kubeconfig(parser)
     standalone.add_verbosity(parser)
-    parser.add_argument("--root-ca-file", type=Path, required=True, help="CA certificate that pods are given")
+    parser.add_argument("--root-ca-file", type=Path, help="CA certificate that pods are given (default: the kubeconfig's)")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range that nodes get their pod addresses from")
     parser.add_argument("--cluster-signing-cert-file", type=Path, help="CA that signs certificate signing requests")
     parser.add_argument("--cluster-signing-key-file", type=Path, help="its key; without both, requests are approved only")
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         lambda clock: components.controller_manager(
             args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, elected, signer, args.node_monitor_grace_period
         ),
+        server=args.kubeconfig,
     )
 
 

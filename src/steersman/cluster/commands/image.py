@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
-from steersman.cluster.settings import SettingsError
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
 from steersman.machinery.clock import RealClock
 
@@ -36,13 +36,23 @@ def run(args: argparse.Namespace) -> int:
     from steersman.cluster import node
 
     paths = paths_of(args)
-    settings = existing(paths)
+    settings = _settings(paths)
 
     async def main() -> int:
         async with node.images(paths, settings, RealClock()) as images:
             return await _run(args, images)
 
     return asyncio.run(main())
+
+
+def _settings(paths: Paths) -> ClusterSettings:
+    """Of the cluster; a kubelet that runs alone has none, only its images. Raises SettingsError."""
+    try:
+        return existing(paths)
+    except SettingsError:
+        if not paths.containers.exists():
+            raise
+        return ClusterSettings(node_name="", advertise_address="")
 
 
 async def _run(args: argparse.Namespace, images: NodeImages) -> int:

@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return standalone.serve(args, lambda clock: _main(args, clock))
+    return standalone.serve(args, lambda clock: _main(args, clock), server=None if args.bootstrap_kubeconfig else args.kubeconfig)
 
 
 async def _main(args: argparse.Namespace, clock: Clock) -> None:

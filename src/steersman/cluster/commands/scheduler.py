@@ -21,4 +21,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     elected = election.of(args)
-    return standalone.serve(args, lambda clock: components.scheduler(args.kubeconfig, clock, elected))
+    return standalone.serve(args, lambda clock: components.scheduler(args.kubeconfig, clock, elected), server=args.kubeconfig)

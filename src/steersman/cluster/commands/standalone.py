@@ -8,9 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from steersman.client import kubeconfig
 from steersman.cluster.components import run_until_told
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock, RealClock
+from steersman.machinery.waiting import Backoff
+
+log = logging.getLogger(__name__)
 
 
 def add_kubeconfig(parser: argparse.ArgumentParser) -> None:
@@ -21,16 +25,44 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="log details")
 
 
-def serve(args: argparse.Namespace, main: Callable[[Clock], Awaitable[None]]) -> int:
-    """Run a component with its log on stderr until SIGTERM or SIGINT."""
+def serve(args: argparse.Namespace, main: Callable[[Clock], Awaitable[None]], *, server: Path | None = None) -> int:
+    """Run a component with its log on stderr until SIGTERM or SIGINT.
+
+    server: the kubeconfig of the API server that is waited for first, however long it takes.
+    """
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
     clock = RealClock()
-    run_until_told(lambda: main(clock))
+
+    async def work() -> None:
+        if server is not None:
+            await _answering(server, clock)
+        await main(clock)
+
+    run_until_told(work)
     return 0
+
+
+async def _answering(server: Path, clock: Clock) -> None:
+    """Return when the API server answers, whatever it says: what it refuses is told by whoever needs it."""
+    transport, backoff = kubeconfig.load(server), Backoff(0.1, 2.0)
+    try:
+        while True:
+            try:
+                answer = await transport.request("GET", "/healthz")
+                if answer.status < 500:
+                    return
+                trouble = f"{transport.server} answers {answer.status}"
+            except ConnectionError as fault:
+                trouble = str(fault)
+            level = logging.WARNING if backoff.fresh else logging.DEBUG
+            log.log(level, "waiting for the API server error=%s", trouble)
+            await clock.sleep(backoff.next())
+    finally:
+        await transport.close()
 
 
 def seconds(text: str) -> float:
