@@ -187,6 +187,7 @@ def test_services_and_names_answer_from_every_node(machines: Machines, pods: dic
         said = first.kubectl("exec", name, "--", "sh", "-c", "for i in 1 2 3; do wget -qO- http://web:81; done")
         assert set(said.splitlines()) == everywhere, node
         assert address in first.kubectl("exec", name, "--", "nslookup", "web.default.svc.cluster.local")
+        assert "reached" in first.kubectl("exec", name, "--", "sh", "-c", "nc -w 2 kubernetes 443 < /dev/null && echo reached")
     for machine in (machines[n] for n in (1, 2, 3)):
         for url in (f"http://{address}:81", f"http://{machine.address}:30081", f"http://{machine.address}:81"):
             assert {machine.curl(url).strip() for _ in range(3)} == everywhere, (machine.name, url)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -22,12 +21,11 @@ from steersman.api.bootstraptokens import CLUSTER_INFO, CLUSTER_INFO_NAMESPACE, 
 from steersman.client import kubeconfig
 from steersman.client.http import HttpTransport
 from steersman.client.interface import Answer
-from steersman.cluster import pki
+from steersman.cluster import clockwatch, pki
 from steersman.machinery import yamlio
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
 
-CLOCK_TOLERANCE = timedelta(minutes=2)
 _TARGET = f"/api/v1/namespaces/{CLUSTER_INFO_NAMESPACE}/configmaps/{CLUSTER_INFO}"
 _SIGNED_WITHIN_S, _POLL_S = 3.0, 0.1
 """A token made a moment ago is signed with a moment later."""
@@ -116,18 +114,9 @@ def _unreachable(error: ConnectionError, server: str) -> str:
 
 def _check_clock(answer: Answer, server: str, now: datetime) -> None:
     """Certificates and tokens hold for a time: with a clock far off, the cluster's look expired or not yet valid."""
-    try:
-        there = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (TypeError, ValueError):
-        return
-    ahead = now - there
-    if abs(ahead) > CLOCK_TOLERANCE:
-        minutes = abs(ahead).total_seconds() / 60
-        what = "ahead of" if ahead > timedelta(0) else "behind"
-        raise DiscoveryError(
-            f"this machine's clock is {minutes:.0f} minutes {what} that of the API server at {server} "
-            f"({now:%H:%M:%S} here, {there:%H:%M:%S} there, UTC): set it, then join"
-        )
+    found = clockwatch.complaint(answer.headers, now)
+    if found:
+        raise DiscoveryError(f"{found}: set it, then join {server}")
 
 
 def _config_map(answer: Answer, server: str) -> dict[str, str]:

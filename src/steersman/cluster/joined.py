@@ -15,11 +15,13 @@ from steersman.api import nodeagents
 from steersman.api.resources import NODES
 from steersman.client import kubeconfig
 from steersman.client.accounts import AccountTransport
-from steersman.client.interface import Client
+from steersman.client.events import EventRecorder
+from steersman.client.http import HttpTransport
+from steersman.client.interface import Client, Transport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
 from steersman.cloud.controllers.node import UNINITIALIZED
-from steersman.cluster import bootstrapped, components
+from steersman.cluster import bootstrapped, clockwatch, components
 from steersman.cluster import node as nodes
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.kubelet.certificates import Rotation
@@ -40,7 +42,16 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     async with nodes.runtime(paths, settings, clock) as parts:
 
         async def all_of_it(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
-            async with _accounts(paths, settings, client, clock) as (proxy, dns), asyncio.TaskGroup() as group:
+            recorder = EventRecorder(client, "kubelet", settings.node_name, clock)
+            reference: Obj = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": settings.node_name, "uid": settings.node_name},
+            }
+            async with _nobody(paths) as nobody, asyncio.TaskGroup() as group:
+                proxy, dns = _accounts(nobody, settings, client, clock)
+                group.create_task(recorder.run())
+                group.create_task(clockwatch.run(nobody, recorder, reference, clock))
                 group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
                 group.create_task(components.run_proxy(proxy, paths, settings, clock))
                 group.create_task(components.run_dns(dns, settings, clock))
@@ -65,12 +76,18 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
 
 
 @contextlib.asynccontextmanager
-async def _accounts(
-    paths: Paths, settings: ClusterSettings, issuer: Client, clock: Clock
-) -> AsyncIterator[tuple[RestClient, RestClient]]:
-    """Clients of the proxy and of DNS."""
+async def _nobody(paths: Paths) -> AsyncIterator[HttpTransport]:
+    """A way to the API server without credentials."""
     connection = kubeconfig.resolve(kubeconfig.read(paths.kubeconfigs / "kubelet.conf"))
-    nameless = dataclasses.replace(connection, cert=None, key=None).transport()
+    transport = dataclasses.replace(connection, cert=None, key=None).transport()
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+def _accounts(nobody: Transport, settings: ClusterSettings, issuer: Client, clock: Clock) -> tuple[RestClient, RestClient]:
+    """Clients of the proxy and of DNS."""
 
     async def own_node() -> Obj:
         """Waits for the Node: the kubelet makes it."""
@@ -83,10 +100,7 @@ async def _accounts(
                 await clock.sleep(backoff.next())
 
     def acting(account: str, component: str) -> RestClient:
-        transport = AccountTransport(nameless, issuer, nodeagents.NAMESPACE, account, clock, own_node)
+        transport = AccountTransport(nobody, issuer, nodeagents.NAMESPACE, account, clock, own_node)
         return RestClient(PatientTransport(transport, clock), user_agent=f"steersman-{component}", field_manager=component)
 
-    try:
-        yield acting(nodeagents.PROXY, "kube-proxy"), acting(nodeagents.DNS, "dns")
-    finally:
-        await nameless.close()
+    return acting(nodeagents.PROXY, "kube-proxy"), acting(nodeagents.DNS, "dns")
