@@ -144,12 +144,16 @@ class Context:
         return RestClient(self._transport, user_agent=agent, field_manager=manager, on_warning=self.warn)
 
     @cached_property
+    def impersonation(self) -> dict[str, str]:
+        """The headers of --as and its kin, which go with every request."""
+        return _impersonation(self._shared, self.connection.user)
+
+    @cached_property
     def _transport(self) -> Transport:
         from steersman.cli.kubectl.transport import ToldTransport
 
-        headers = _impersonation(self._shared, self.connection.user)
         base = self._given_transport or self.connection.transport()
-        return ToldTransport(base, self.server, headers=headers, timeout_s=self.request_timeout_s)
+        return ToldTransport(base, self.server, headers=self.impersonation, timeout_s=self.request_timeout_s)
 
     @cached_property
     def request_timeout_s(self) -> float:
