@@ -156,21 +156,25 @@ class Writer:
             for key in keys:
                 self._apply([Delete(key)], request.now, batch)
             return Commit(True, batch.revision, {}) if all_of_them else None
-        current: dict[str, Entry | None] = {}
+        found: dict[str, tuple[Entry | None, int]] = {}
         for guard in request.guards:
-            found = self._connection.execute("SELECT id FROM kv WHERE key = ?", (guard.key,)).get
-            if (found >> read.SHIFT if found else 0) != guard.mod_revision:
+            entry, _ = found[guard.key] = self._newest(guard.key)
+            if (entry.mod_revision if entry else 0) != guard.mod_revision:
                 current = {item.key: read.entry(self._connection, item.key) for item in request.guards}
                 return Commit(False, batch.revision, current)
-        self._apply(request.ops, request.now, batch)
-        return Commit(True, batch.revision, current)
+        self._apply(request.ops, request.now, batch, found)
+        return Commit(True, batch.revision, {})
 
-    def _apply(self, ops: Sequence[Put | Delete], now: int, batch: Batch) -> None:
+    def _apply(
+        self, ops: Sequence[Put | Delete], now: int, batch: Batch, found: dict[str, tuple[Entry | None, int]] | None = None
+    ) -> None:
+        """found: what _newest has said already of some of the keys."""
+        found = {} if found is None else found
         execute = self._connection.execute
         revision = batch.revision + 1
         position = 0
         for op in ops:
-            previous, previous_row = self._previous(op.key)
+            previous, previous_row = found.pop(op.key) if op.key in found else self._newest(op.key)
             row = revision << read.SHIFT | position
             if isinstance(op, Put):
                 created = previous.create_revision if previous else revision
@@ -189,7 +193,7 @@ class Writer:
         if position:
             batch.revision = revision
 
-    def _previous(self, key: str) -> tuple[Entry | None, int]:
+    def _newest(self, key: str) -> tuple[Entry | None, int]:
         """The key's entry and its row in the log; (None, 0) if it does not exist."""
         sql = "SELECT log.value, kv.id, kv.created FROM kv JOIN log ON log.id = kv.id WHERE kv.key = ?"
         for value, row, created in self._connection.execute(sql, (key,)):

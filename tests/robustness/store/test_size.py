@@ -67,7 +67,7 @@ def test_lease_renewals_do_not_add_up(memory: Path, leases: int, hours: int) -> 
         # History of the last two intervals is readable, the third is being deleted.
         history = 3 * leases * int(compaction.INTERVAL_S / _RENEW_S)
         assert largest < _LOG + _SPARE + _ROW * (leases + history)
-        assert (await store.range("/registry/")).count == leases
+        assert (await store.range("/registry/coordination.k8s.io/")).count == leases
         await store.close()
 
     asyncio.run(scenario())

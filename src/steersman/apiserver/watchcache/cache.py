@@ -75,7 +75,8 @@ class WatchCache:
         return stored.shared if stored is not None else None
 
     def list(self, namespace: str | None = None) -> list[Obj]:
-        return [stored.shared for stored in self.select(Selection(namespace or ""))]
+        # Asked by admission at every write, often of kinds that nobody uses.
+        return [stored.shared for stored in self.select(Selection(namespace or ""))] if self._objects else []
 
     def select(self, selection: Selection, start: str = "") -> Found:
         """Matching objects in key order, from the key `start` on."""
