@@ -100,6 +100,9 @@ async def _store(paths: Paths, settings: ClusterSettings, clock: Clock) -> Store
         from steersman.store.etcd import EtcdStore
         from steersman.store.etcd_calls import TLS
 
+        if settings.etcd_servers:
+            files = (settings.etcd_cafile, settings.etcd_certfile, settings.etcd_keyfile)
+            return await EtcdStore.open(settings.etcd_servers, TLS(*(Path(file) if file else None for file in files)), clock)
         client = paths.pki / "apiserver-etcd-client"
         tls = TLS(paths.pki / "etcd" / "ca.crt", client.with_suffix(".crt"), client.with_suffix(".key"))
         return await EtcdStore.open([f"https://127.0.0.1:{settings.etcd_port}"], tls, clock)
@@ -211,10 +214,10 @@ async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
 
     config, ca = paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt"
     signer = FileSigner(ca, paths.pki / "ca.key")
-    elections = {
-        name: Election.unhurried(name, leading.kept_identity(paths.leader_identity))
-        for name in (SCHEDULER, CONTROLLERS, cloud.NAME)
-    }
+    # Where others may stand by, upstream's pace: they follow within seconds.
+    candidate = Election if settings.etcd_servers else Election.unhurried
+    identity = leading.kept_identity(paths.leader_identity)
+    elections = {name: candidate(name=name, identity=identity) for name in (SCHEDULER, CONTROLLERS, cloud.NAME)}
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock, elections[SCHEDULER]))

@@ -33,7 +33,7 @@ def parts(paths: Paths, settings: ClusterSettings) -> tuple[Part, ...]:
     if settings.joined_server:
         names = ("node",)
     ours = [Part(name, partial(_load, _MODULES[name]), partial(_main, name, paths, settings)) for name in names]
-    if settings.store == "etcd" and not settings.joined_server:
+    if settings.own_etcd:
         # What is first ends last: the API server can write until its own end.
         ours.insert(0, Part("etcd", lambda: None, partial(etcd.become, paths, settings)))
     return tuple(ours)

@@ -57,7 +57,7 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
     api_addresses = tuple(dict.fromkeys((first_service_ip, settings.advertise_address, "127.0.0.1", "::1")))
     node = settings.node_name
     store: tuple[Leaf, ...] = ()
-    if settings.store == "etcd":
+    if settings.own_etcd:
         store = (
             Leaf("etcd/server", node, names=("localhost",), addresses=("127.0.0.1", "::1"), server=True, ca="etcd/ca"),
             Leaf("apiserver-etcd-client", "kube-apiserver-etcd-client", ca="etcd/ca"),

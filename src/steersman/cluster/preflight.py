@@ -47,11 +47,11 @@ def problems(
     return found
 
 
-def store_problems(store: str, *, which: Callable[[str], str | None] = shutil.which) -> list[str]:
-    """Likewise, of the store that was chosen."""
+def store_problems(store: str, own: bool = True, *, which: Callable[[str], str | None] = shutil.which) -> list[str]:
+    """Likewise, of the store that was chosen. own: an etcd is to be started."""
     if store != "etcd":
         return []
-    found = [] if which("etcd") else ["etcd is missing: apt-get install etcd-server"]
+    found = [] if which("etcd") or not own else ["etcd is missing: apt-get install etcd-server"]
     if importlib.util.find_spec("grpc") is None:
         found.append("the Python package grpcio is missing: install steersman[etcd]")
     return found

@@ -122,9 +122,17 @@ class ClusterSettings:
     """Or "containerd": one that runs on this machine already."""
     runtime_endpoint: str = ""
     """Its socket."""
+    cni_conf_dir: str = ""
+    """With the native runtime: CNI plugins wire pods up, as a configuration here says; empty: the bridge does."""
     oci_runtime: str = ""
     store: str = "sqlite"
-    """Or "etcd": one of the cluster's own, on loopback."""
+    """Or "etcd": the one at `etcd_servers`; without those one of the cluster's own, on loopback."""
+    etcd_servers: tuple[str, ...] = ()
+    """URLs of an etcd that exists already."""
+    etcd_cafile: str = ""
+    etcd_certfile: str = ""
+    etcd_keyfile: str = ""
+    """Files with which it is reached, as upstream's flags."""
     etcd_port: int = 12379
     etcd_peer_port: int = 12380
     load_balancer_pool: str = ""
@@ -141,6 +149,11 @@ class ClusterSettings:
     """The node's pool."""
     node_labels: tuple[str, ...] = ()
     """`key=value`, which the node registers with."""
+
+    @property
+    def own_etcd(self) -> bool:
+        """An etcd is one of the parts."""
+        return self.store == "etcd" and not self.etcd_servers and not self.joined_server
 
     @property
     def server(self) -> str:
@@ -176,7 +189,7 @@ def load(paths: Paths) -> ClusterSettings | None:
     except (OSError, ValueError) as fault:
         raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
     try:
-        for name in ("node_ports", "node_labels"):
+        for name in ("node_ports", "node_labels", "etcd_servers"):
             if name in body:
                 body[name] = tuple(body[name])
         return ClusterSettings(**body)

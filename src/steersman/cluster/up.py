@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from steersman.api.resources import NODES, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, cloud, kubeconfigs, pki, preflight, supervisor
+from steersman.cluster import addons, cloud, kubeconfigs, pki, preflight, sharedetcd, supervisor
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
@@ -24,6 +25,7 @@ from steersman.cluster.settings import (
     load,
     save,
 )
+from steersman.cluster.sharedetcd import SharedEtcd
 from steersman.cluster.waiting import POLL_S, UpError, heard, node_ready, until
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
@@ -52,6 +54,8 @@ class Choices:
     runtime: str = ""
     runtime_endpoint: str = ""
     node_monitor_grace_s: float = 0
+    cni_conf_dir: str = ""
+    etcd: SharedEtcd = SharedEtcd()
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -66,14 +70,17 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         cloud.ranges_of(choices.load_balancer_pool)
         if choices.simulated_nodes and choices.runtime == CONTAINERD:
             raise SettingsError("--simulated-nodes have a runtime that pretends: --runtime is not for them")
+        if choices.etcd.servers and choices.store == "sqlite":
+            raise SettingsError("--store sqlite is a file of this machine: --etcd-servers names another store")
         runtime, endpoint = runtime_of(choices.runtime, choices.runtime_endpoint)
         name = choices.node_name or default_node_name()
-        return ClusterSettings(
+        made = ClusterSettings(
             node_name=name,
             advertise_address=address,
             secure_port=choices.secure_port or SECURE_PORT,
             runtime=runtime,
             runtime_endpoint=endpoint,
+            cni_conf_dir=cni_conf_dir_of(runtime, choices.cni_conf_dir),
             oci_runtime="" if choices.simulated_nodes or runtime == CONTAINERD else preflight.oci_runtime(),
             cluster_cidr=SIMULATED_CIDR if choices.simulated_nodes else CLUSTER_CIDR,
             cgroup_root=cgroup_root(paths),
@@ -82,6 +89,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             load_balancer_pool=choices.load_balancer_pool,
             node_monitor_grace_s=choices.node_monitor_grace_s or NODE_GRACE_S,
         )
+        return choices.etcd.into(made) if choices.etcd.servers else made
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
         ("--advertise-address", choices.advertise_address, found.advertise_address),
@@ -92,13 +100,25 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         ("--node-monitor-grace-period", choices.node_monitor_grace_s, found.node_monitor_grace_s),
         ("--runtime", choices.runtime, found.runtime),
         ("--runtime-endpoint", choices.runtime_endpoint.removeprefix("unix://"), found.runtime_endpoint),
+        ("--cni-conf-dir", absolute(choices.cni_conf_dir), found.cni_conf_dir),
     ):
         if asked and asked != is_now:
             raise SettingsError(
                 f"{flag} is {is_now or 'not set'} for the cluster in {paths.state} and cannot change: "
                 f"`steersman down --delete` removes that cluster, --state-dir makes another one"
             )
-    return found
+    return _with_etcd(found, choices, paths)
+
+
+def _with_etcd(found: ClusterSettings, choices: Choices, paths: Paths) -> ClusterSettings:
+    """Members of a shared etcd come and go in its life; what it holds is the cluster, and stays. Raises SettingsError."""
+    if not choices.etcd.servers or choices.etcd == SharedEtcd.of(found):
+        return found
+    if not found.etcd_servers:
+        raise SettingsError(f"--etcd-servers: the cluster in {paths.state} has its objects elsewhere, and they cannot move")
+    if supervisor.running(paths):
+        raise SettingsError("--etcd-servers changes while nothing runs: `steersman down` first, it keeps the objects")
+    return choices.etcd.into(found)
 
 
 def runtime_of(runtime: str, endpoint: str) -> tuple[str, str]:
@@ -108,6 +128,17 @@ def runtime_of(runtime: str, endpoint: str) -> tuple[str, str]:
             raise SettingsError("--runtime-endpoint names the socket of a runtime that runs already: --runtime containerd")
         return "native", ""
     return CONTAINERD, endpoint.removeprefix("unix://") or CONTAINERD_ENDPOINT
+
+
+def cni_conf_dir_of(runtime: str, directory: str) -> str:
+    """The directory as it is kept. Raises SettingsError."""
+    if directory and runtime == CONTAINERD:
+        raise SettingsError("--cni-conf-dir is for the native runtime: containerd has it in its own configuration, cni.conf_dir")
+    return absolute(directory)
+
+
+def absolute(path: str) -> str:
+    return os.path.abspath(path) if path else ""
 
 
 def cgroup_root(paths: Paths) -> str:
@@ -126,12 +157,16 @@ def bring_up(paths: Paths, choices: Choices, clock: Clock, progress: Progress) -
     if lacks:
         raise UpError("; ".join(lacks))
     settings = decide_settings(paths, choices)
-    lacks = preflight.store_problems(settings.store) + preflight.runtime_problems(settings.runtime, settings.runtime_endpoint)
+    lacks = preflight.store_problems(settings.store, settings.own_etcd)
+    lacks += preflight.runtime_problems(settings.runtime, settings.runtime_endpoint)
     if lacks:
         raise UpError("; ".join(lacks))
     since = datetime.min.replace(tzinfo=UTC)
     if not supervisor.running(paths):
         _check_ports(paths, settings)
+        if settings.etcd_servers:
+            with progress.step("etcd") as notes:
+                notes.append(asyncio.run(_etcd(paths, settings, clock, first=found is None)))
         since = clock.now()
         save(paths, settings)
         with progress.step("certificates") as notes:
@@ -155,10 +190,31 @@ def _check_ports(paths: Paths, settings: ClusterSettings) -> None:
         raise UpError("; ".join(lacks))
 
 
+async def _etcd(paths: Paths, settings: ClusterSettings, clock: Clock, *, first: bool) -> str:
+    """A note about the etcd that is shared. Raises UpError, SettingsError if a new cluster cannot begin there."""
+    etcd, ca = SharedEtcd.of(settings), paths.pki / "ca.crt"
+    why = await sharedetcd.complaint(etcd, clock)
+    if why and first:
+        raise UpError(why)
+    if not why and await sharedetcd.foreign_ca(etcd, ca.read_bytes() if ca.exists() else b"", clock):
+        raise SettingsError(sharedetcd.other_cluster(settings))
+    # An etcd that comes later than this machine is waited for by the API server.
+    return why or ", ".join(etcd.servers)
+
+
+async def _serves(client: RestClient, paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+    """Until the API server does. Raises UpError, with etcd's part in it."""
+    try:
+        await until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
+    except UpError as error:
+        why = await sharedetcd.complaint(SharedEtcd.of(settings), clock) if settings.etcd_servers else ""
+        raise UpError(f"{error}; {why}" if why else str(error)) from error
+
+
 async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, clock: Clock, progress: Progress) -> None:
     async with client_for(paths.admin_kubeconfig, "up") as client:
         with progress.step("API server") as notes:
-            await until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
+            await _serves(client, paths, settings, clock)
             await addons.ensure(client, settings, (paths.pki / "ca.crt").read_bytes())
             notes.append(settings.public_server)
         with progress.step("scheduler, controllers"):

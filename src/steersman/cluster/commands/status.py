@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
     print(f"{'PART':<12}{'PID':<9}{'UP':<8}{'MEMORY':<10}WHAT")
     well = True
-    own_etcd = {"etcd": "what the store keeps"} if settings.store == "etcd" else {}
+    own_etcd = {"etcd": "what the store keeps"} if settings.own_etcd else {}
     count = settings.simulated_nodes
     node = {"nodes": f"{count} simulated kubelets"} if count else {"node": "kubelet, proxy, DNS"}
     control = {"supervisor": _PARTS["supervisor"]} if settings.joined_server else _PARTS | own_etcd

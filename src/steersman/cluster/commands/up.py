@@ -9,6 +9,7 @@ from steersman.cluster.commands import standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load
+from steersman.cluster.sharedetcd import chosen
 from steersman.cluster.up import Choices, bring_up
 from steersman.cluster.waiting import UpError
 from steersman.machinery.clock import Clock, RealClock
@@ -24,11 +25,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--secure-port", type=_positive, default=0, help="port of the API server (default 6443)")
     help_ = "what holds the objects, chosen at the first up: a SQLite file (default), or an etcd that is started beside"
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="", help=help_)
-
+    help_ = "an etcd that exists, which API servers on other machines may share: scheme://host:port of its members"
+    parser.add_argument("--etcd-servers", default="", metavar="URL,...", help=help_)
+    parser.add_argument("--etcd-cafile", default="", metavar="FILE", help="CA that signed the certificates of that etcd")
+    parser.add_argument("--etcd-certfile", default="", metavar="FILE", help="client certificate for it")
+    parser.add_argument("--etcd-keyfile", default="", metavar="FILE", help="its key")
     help_ = "what runs the containers, fixed at the first up: steersman itself (default), or a containerd that runs already"
     parser.add_argument("--runtime", choices=("native", "containerd"), default="", help=help_)
     help_ = "the socket of containerd (default /run/containerd/containerd.sock)"
     parser.add_argument("--runtime-endpoint", default="", metavar="SOCKET", help=help_)
+    help_ = "have CNI plugins wire pods up, as a configuration in this directory says (default: a bridge, without plugins)"
+    parser.add_argument("--cni-conf-dir", default="", metavar="DIR", help=help_)
     help_ = "make a cluster of so many simulated nodes, whose containers only pretend: needs no root, fixed at the first up"
     parser.add_argument("--simulated-nodes", type=_positive, default=0, metavar="N", help=help_)
     help_ = "addresses for Services of type LoadBalancer, as 192.0.2.16/28 (default: the nodes' own), fixed at the first up"
@@ -60,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         args.runtime,
         args.runtime_endpoint,
         args.node_monitor_grace_period,
+        args.cni_conf_dir,
+        chosen(args.etcd_servers, args.etcd_cafile, args.etcd_certfile, args.etcd_keyfile),
     )
     found = load(paths)
     if found is not None and found.joined_server:
