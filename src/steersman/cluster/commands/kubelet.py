@@ -53,6 +53,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
     import dataclasses
 
     from steersman.cluster import node
+    from steersman.cluster.up import cgroup_root
     from steersman.kubelet import run as kubelet_run
 
     paths = paths_of(args)
@@ -65,6 +66,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         dns_address=args.cluster_dns,
         runtime="containerd" if args.container_runtime_endpoint else "native",
         runtime_endpoint=args.container_runtime_endpoint,
+        cgroup_root=cgroup_root(paths),
     )
     config = dataclasses.replace(
         node.kubelet_config(paths, settings),
