@@ -29,6 +29,7 @@ class Member:
     tls: tuple[Path, Path, Path] | None = None
     """The CA, the server's certificate and its key; clients then need a certificate of the same CA."""
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -43,6 +44,7 @@ class Member:
         if self.tls:
             ca, cert, key = self.tls
             command += ["--client-cert-auth", f"--trusted-ca-file={ca}", f"--cert-file={cert}", f"--key-file={key}"]
+        command += self.options
         with open(f"{self.data}.log", "ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=self.data.parent)
 

@@ -21,7 +21,7 @@ from grpc import StatusCode, aio
 
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import RequestEntityTooLarge
-from steersman.store.interface import Unavailable
+from steersman.store.interface import NoSpace, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,8 @@ class Endpoints:
             raise RequestEntityTooLarge(details) from fault
         if "database space exceeded" in details:
             text = "etcd's database is full: compact and defragment it, then disarm its NOSPACE alarm"
-            raise Unavailable(text) from fault
+            log.error("store cannot write error=%r", text)
+            raise NoSpace(text) from fault
         if code in (StatusCode.OUT_OF_RANGE, StatusCode.NOT_FOUND, StatusCode.INVALID_ARGUMENT):
             raise Failed(code, details) from fault
         raise Unavailable(f"etcd at {endpoint.url} refuses: {reason(fault)}") from fault

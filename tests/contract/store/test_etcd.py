@@ -20,7 +20,7 @@ from steersman.store import etcd_wire as wire
 from steersman.store.etcd import EtcdStore
 from steersman.store.etcd_calls import TLS, Endpoints
 from steersman.store.etcd_leases import Leases
-from steersman.store.interface import Compacted, Delete, Event, Guard, Put, Unavailable
+from steersman.store.interface import Compacted, Delete, Event, Guard, NoSpace, Put, Unavailable
 
 PODS = "/registry/pods/"
 
@@ -135,6 +135,25 @@ def test_a_dead_etcd_is_told_in_one_sentence_within_seconds_and_calls_recover_by
 
     with running(tmp_path) as made:
         with_store(made, scenario)
+
+
+def test_an_etcd_without_space_says_so_and_goes_on_reading(tmp_path: Path) -> None:
+    async def scenario(store: EtcdStore) -> None:
+        acknowledged = []
+        with pytest.raises(NoSpace, match="etcd's database is full: compact and defragment it, then disarm its NOSPACE alarm"):
+            for number in range(100):
+                await store.commit([Guard(f"{PODS}{number}", 0)], [Put(f"{PODS}{number}", bytes(100_000))])
+                acknowledged.append(f"{PODS}{number}")
+        found = await store.range(PODS)
+        assert {entry.key for entry in found.entries} == set(acknowledged) and acknowledged
+
+    (member,) = made = members(tmp_path)
+    member.options = ("--quota-backend-bytes", "1000000")
+    try:
+        member.start()
+        with_store(made, scenario)
+    finally:
+        member.kill()
 
 
 def test_a_store_that_is_not_the_one_that_was_watched_ends_the_watch_as_compacted(tmp_path: Path) -> None:
