@@ -44,6 +44,7 @@ BinaryName = "{runc}"
 """
 _LOOPBACK_PLUGIN = """\
 #!/bin/sh
+[ $CNI_COMMAND = ADD ] && [ -e LOG.refuse ] && { echo '{"code": 11, "msg": "no IP addresses available"}'; exit 1; }
 case $CNI_COMMAND in
 VERSION) echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.4.0"]}'; exit;;
 ADD) echo '{"cniVersion": "0.4.0", "interfaces": [{"name": "eth0", "sandbox": "'$CNI_NETNS'"}],' \
@@ -84,6 +85,11 @@ class Containerd:
 
     def forget_network_calls(self) -> None:
         (self.root / "cni.log").write_text("")
+
+    def refuse_networks(self, yes: bool) -> None:
+        """Whether the loopback plugin fails every ADD."""
+        note = self.root / "cni.log.refuse"
+        note.touch() if yes else note.unlink()
 
     def network_calls(self, command: str) -> list[str]:
         """The sandboxes for which the loopback plugin was called with a command, each once."""

@@ -78,10 +78,19 @@ async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) ->
         except RuntimeFault as fault:
             # A containerd that is gone must not keep the cluster from going.
             return f"left as they are: {fault}"
+        faults: list[RuntimeFault] = []
+
+        async def remove(sandbox_id: str) -> None:
+            try:
+                await parts.runtime.remove_pod_sandbox(sandbox_id)
+            except RuntimeFault as fault:
+                faults.append(fault)
+
         async with asyncio.TaskGroup() as group:
             for sandbox in sandboxes:
-                group.create_task(parts.runtime.remove_pod_sandbox(sandbox.id))
-    return f"{len(sandboxes)} removed"
+                group.create_task(remove(sandbox.id))
+    left = f", {len(faults)} left as they are: {faults[0]}" if faults else ""
+    return f"{len(sandboxes) - len(faults)} removed{left}"
 
 
 async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:

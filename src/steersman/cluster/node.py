@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from steersman.api import nodeagents
@@ -19,6 +20,7 @@ from steersman.cri.native.runtime import NativeRuntime
 from steersman.kubelet.config import KubeletConfig
 from steersman.machinery.clock import Clock
 from steersman.network.bridge import BridgeNetwork
+from steersman.network.cniplugins import CniPlugins
 
 
 class NodeImages(ImageService, Protocol):
@@ -96,9 +98,16 @@ async def _containerd(paths: Paths, settings: ClusterSettings, clock: Clock) -> 
         yield NodeParts(remote, RemoteImages(endpoint, clock))
 
 
+def _network(paths: Paths, settings: ClusterSettings, clock: Clock) -> BridgeNetwork | CniPlugins:
+    directory = paths.state / "network"
+    if settings.cni_conf_dir:
+        return CniPlugins(directory, Path(settings.cni_conf_dir), clock)
+    return BridgeNetwork(directory, settings.bridge, settings.cluster_cidr, settings.advertise_address)
+
+
 @contextlib.asynccontextmanager
 async def _native(paths: Paths, settings: ClusterSettings, clock: Clock) -> AsyncIterator[NodeParts]:
-    network = BridgeNetwork(paths.state / "network", settings.bridge, settings.cluster_cidr, settings.advertise_address)
+    network = _network(paths, settings, clock)
     store = _native_images(paths, clock)
     native = NativeRuntime(
         root=str(paths.containers),

@@ -22,6 +22,8 @@ _SETTLE_S = 0.05
 
 
 async def run(client: Client, paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+    if settings.cni_conf_dir:
+        return
     nodes = Informer(client, NODES, clock=clock)
     dirty = asyncio.Event()
     nodes.add_handler(lambda _old, _new: dirty.set())

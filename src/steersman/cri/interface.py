@@ -304,10 +304,10 @@ class SandboxNetwork(Protocol):
     """How a sandbox gets its network: made by network/, handed to the native runtime by cluster/."""
 
     async def attach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> tuple[str, ...]:
-        """Wire the namespace up; the pod's addresses, primary first. Idempotent per sandbox_id."""
+        """Wire the namespace up; the pod's addresses, primary first. Idempotent per sandbox_id. Raises OSError."""
 
     async def detach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> None:
-        """Undo attach and release addresses; no error if nothing is there."""
+        """Undo attach and release addresses; no error if nothing is there. Raises OSError."""
 
     async def set_pod_cidr(self, pod_cidr: str) -> None:
         """The range this node's pods get addresses from."""

@@ -41,8 +41,8 @@ class SandboxConfig(Protocol):
     def port_mappings(self) -> tuple[PortMapping, ...]: ...
 
 
-class NetworkFault(Exception):
-    """A sandbox could not be wired; one sentence."""
+class NetworkFault(OSError):
+    """A sandbox could not be wired; one sentence. An OSError, which is what the runtime expects of a network."""
 
 
 class BridgeNetwork:
@@ -70,7 +70,7 @@ class BridgeNetwork:
         try:
             return (await self._run(self._attach, sandbox_id, netns_path, config),)
         except (NoAddress, OSError) as fault:
-            raise NetworkFault(f"the pod network could not be set up: {fault}") from fault
+            raise NetworkFault(str(fault)) from fault
 
     async def detach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> None:
         await self._run(self._detach, sandbox_id)

@@ -9,6 +9,7 @@ Cilium's) is left to them, and so is everything else here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -37,18 +38,33 @@ class CniNetwork:
     def __init__(self, directory: Path, cluster_cidr: str, address: str = "") -> None:
         self._directory, self._cluster_cidr, self._address = directory, cluster_cidr, address
         self._fault = "the node has no pod CIDR yet"
+        self._given: tuple[str, Path, str] | None = None
+        self._others = False
 
     async def set_pod_cidr(self, pod_cidr: str, conf_dir: str, bin_dir: str) -> None:
         """Raises OSError."""
+        self._given = pod_cidr, Path(conf_dir or DEFAULT_CONF_DIR), bin_dir
+        await self._agree()
+
+    async def ready(self) -> str:
+        """Looks at the directory as well: others put their configuration there, or take it away, at any time."""
+        if self._given is not None and self._is_stale(self._given[1]):
+            with contextlib.suppress(OSError):
+                await self._agree()
+        return self._fault
+
+    def _is_stale(self, conf_dir: Path) -> bool:
+        others = bool(foreign(conf_dir))
+        return others != self._others or not (others or (conf_dir / FILE).exists())
+
+    async def _agree(self) -> None:
+        assert self._given is not None
         try:
-            await asyncio.to_thread(self._set_up, pod_cidr, Path(conf_dir or DEFAULT_CONF_DIR), bin_dir)
+            await asyncio.to_thread(self._set_up, *self._given)
         except OSError as error:
             self._fault = str(error)
             raise
         self._fault = ""
-
-    async def ready(self) -> str:
-        return self._fault
 
     async def remove(self) -> None:
         """Take back what set_pod_cidr left on the machine."""
@@ -56,8 +72,10 @@ class CniNetwork:
 
     def _set_up(self, pod_cidr: str, conf_dir: Path, bin_dir: str) -> None:
         others = foreign(conf_dir)
+        self._others = bool(others)
         if others:
             log.info("CNI is configured by somebody else files=%s", ", ".join(others))
+            self._remove()
             return
         missing = [name for name in PLUGINS if bin_dir and not (Path(bin_dir) / name).exists()]
         if missing:
@@ -70,9 +88,7 @@ class CniNetwork:
         self._directory.mkdir(parents=True, exist_ok=True)
         _note(self._directory).write_text(str(target))
         conf_dir.mkdir(parents=True, exist_ok=True)
-        with Netlink() as netlink:
-            mtu = overlay.pod_mtu(netlink, self._address)
-        text = json.dumps(conflist(pod_cidr, str(self._directory / "cni"), mtu), indent=2) + "\n"
+        text = json.dumps(conflist(pod_cidr, str(self._directory / "cni"), _mtu(self._address)), indent=2) + "\n"
         if not target.exists() or target.read_text() != text:
             # Written beside and renamed: the runtime watches the directory.
             fresh = target.with_name(f".{FILE}.new")
@@ -94,6 +110,11 @@ def is_ours(directory: Path) -> bool:
 def _note(directory: Path) -> Path:
     """Says where the configuration was written."""
     return directory / "cni-conflist"
+
+
+def _mtu(address: str) -> int:
+    with Netlink() as netlink:
+        return overlay.pod_mtu(netlink, address)
 
 
 def conflist(pod_cidr: str, data_dir: str, mtu: int) -> dict[str, Any]:

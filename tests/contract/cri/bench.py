@@ -18,6 +18,7 @@ from steersman.cri.native.runtime import NativeRuntime
 from steersman.cri.remote.calls import Endpoint
 from steersman.cri.remote.runtime import RemoteRuntime
 from steersman.machinery.clock import RealClock
+from steersman.network.bridge import NetworkFault
 
 _SHIM_PATIENCE, _SHIM_PAUSE_S = 60, 0.05
 
@@ -28,9 +29,12 @@ class LoopbackNetwork:
 
     attached: list[str] = field(default_factory=list)
     detached: list[str] = field(default_factory=list)
+    refuses: bool = False
 
     async def attach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> tuple[str, ...]:
         assert os.path.exists(netns_path)
+        if self.refuses:
+            raise NetworkFault("no IP addresses available")
         self.attached.append(sandbox_id)
         return ("127.0.0.1",)
 
@@ -143,6 +147,11 @@ class Bench:
     def attached(self) -> list[str]:
         """The sandboxes that were given a network."""
         return self.network.attached if self.containerd is None else self.containerd.network_calls("ADD")
+
+    def refuse_networks(self, yes: bool) -> None:
+        if self.containerd is not None:
+            self.containerd.refuse_networks(yes)
+        self.network.refuses = yes
 
     def detached(self) -> list[str]:
         return self.network.detached if self.containerd is None else self.containerd.network_calls("DEL")

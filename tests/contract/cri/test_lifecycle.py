@@ -221,3 +221,21 @@ def test_a_cancelled_sandbox_is_whole_or_gone(run: Run) -> None:
             assert await bench.leftovers() == []
 
     run(scenario)
+
+
+def test_a_pod_that_cannot_have_a_network_is_refused_and_leaves_nothing(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            bench.refuse_networks(True)
+            try:
+                with pytest.raises(
+                    RuntimeFault, match='failed to setup network for sandbox "[0-9a-f]+": .*no IP addresses avail'
+                ):
+                    await runtime.run_pod_sandbox(bench.pod())
+            finally:
+                bench.refuse_networks(False)
+            assert [each.state for each in await runtime.list_pod_sandboxes() if each.state is SandboxState.READY] == []
+            _, container = await bench.started(runtime, shell("exit 3"))
+            await bench.ended(runtime, container)
+
+    run(scenario)

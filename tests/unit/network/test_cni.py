@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from steersman.network import cni
 
@@ -20,3 +23,37 @@ def test_only_configurations_of_others_are_foreign(tmp_path: Path) -> None:
     for name in (cni.FILE, "README", "20-calico.conflist", "99-x.conf"):
         (tmp_path / name).touch()
     assert cni.foreign(tmp_path) == ["20-calico.conflist", "99-x.conf"]
+
+
+def test_ours_goes_when_somebody_else_configures_and_comes_back_when_they_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[str] = []
+    monkeypatch.setattr("steersman.network.cni.firewall.apply", lambda cidr, *_: applied.append(cidr))
+    monkeypatch.setattr("steersman.network.cni.firewall.remove", lambda: applied.append("removed"))
+    monkeypatch.setattr("steersman.network.cni._mtu", lambda address: 1450)
+    conf, state, plugins = tmp_path / "net.d", tmp_path / "state", tmp_path / "bin"
+    plugins.mkdir()
+    for name in cni.PLUGINS:
+        (plugins / name).touch()
+    ours, theirs = conf / cni.FILE, conf / "99-theirs.conflist"
+
+    async def scenario() -> None:
+        network = cni.CniNetwork(state, "10.244.0.0/16")
+        assert await network.ready() == "the node has no pod CIDR yet"
+        await network.set_pod_cidr("10.244.1.0/24", str(conf), str(plugins))
+        assert await network.ready() == "" and ours.exists() and cni.is_ours(state)
+        theirs.touch()
+        assert await network.ready() == "" and not ours.exists() and not cni.is_ours(state)
+        theirs.unlink()
+        assert await network.ready() == "" and ours.exists() and cni.is_ours(state)
+        ours.unlink()
+        assert await network.ready() == "" and ours.exists()
+        (plugins / "ptp").unlink()
+        ours.unlink()
+        assert "CNI plugins are not in" in await network.ready() and not ours.exists()
+        (plugins / "ptp").touch()
+        assert await network.ready() == "" and ours.exists()
+
+    asyncio.run(scenario())
+    assert applied == ["10.244.0.0/16", "removed", "10.244.0.0/16", "10.244.0.0/16", "10.244.0.0/16"]

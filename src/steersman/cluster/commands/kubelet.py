@@ -40,6 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cert-dir", type=Path, help="where they are kept (default: kubelet/pki in the state directory)")
     help_ = "socket of containerd or another runtime that speaks CRI v1 (default: none, the native runtime)"
     parser.add_argument("--container-runtime-endpoint", default="", metavar="SOCKET", help=help_)
+    help_ = "have CNI plugins wire pods up, as a configuration in this directory says (default: a bridge, without plugins)"
+    parser.add_argument("--cni-conf-dir", default="", metavar="DIR", help=help_)
     parser.add_argument("--cluster-dns", default="10.96.0.10")
     parser.add_argument("--cluster-domain", default="cluster.local")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")
@@ -53,10 +55,11 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
     import dataclasses
 
     from steersman.cluster import node
-    from steersman.cluster.up import cgroup_root
+    from steersman.cluster.up import cgroup_root, cni_conf_dir_of
     from steersman.kubelet import run as kubelet_run
 
     paths = paths_of(args)
+    runtime = "containerd" if args.container_runtime_endpoint else "native"
     settings = ClusterSettings(
         node_name=args.hostname_override or default_node_name(),
         advertise_address=args.node_ip or default_address(),
@@ -64,8 +67,9 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         cluster_domain=args.cluster_domain,
         cluster_cidr=args.cluster_cidr,
         dns_address=args.cluster_dns,
-        runtime="containerd" if args.container_runtime_endpoint else "native",
+        runtime=runtime,
         runtime_endpoint=args.container_runtime_endpoint,
+        cni_conf_dir=cni_conf_dir_of(runtime, args.cni_conf_dir),
         cgroup_root=cgroup_root(paths),
     )
     config = dataclasses.replace(

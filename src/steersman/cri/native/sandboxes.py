@@ -73,15 +73,29 @@ class Sandboxes:
                 record = self.records.save(replace(record, pause=await self._pause(record)))
                 ips: tuple[str, ...] = ()
                 if config.network is not NamespaceMode.NODE:
-                    ips = await self.network.attach(identity, self.layout.netns(identity), config)
+                    ips = await self._attach(identity, config)
                 record = self.records.save(replace(record, state=SandboxState.READY, ips=ips))
             except (OSError, RuntimeFault) as error:
-                await self._release(self.get(identity))
-                await off_loop(self.records.drop, identity)
-                raise RuntimeFault(f"failed to create pod sandbox: {error}", reason="CreatePodSandboxError") from error
+                await self._give_up(self.get(identity))
+                raise RuntimeFault(str(error), reason="CreatePodSandboxError") from error
         self._event(EventKind.STARTED, record)
         self.watch(record)
         return identity
+
+    async def _attach(self, identity: str, config: SandboxConfig) -> tuple[str, ...]:
+        try:
+            return await self.network.attach(identity, self.layout.netns(identity), config)
+        except OSError as error:
+            raise RuntimeFault(f'failed to setup network for sandbox "{identity}": {error}') from error
+
+    async def _give_up(self, record: SandboxRecord) -> None:
+        """Half made, it goes; if it will not, it stays NOT_READY, to be removed later."""
+        try:
+            await self._release(record)
+        except (OSError, RuntimeFault) as error:
+            log.warning("half-made sandbox not released sandbox=%s error=%s", record.id, error)
+            return
+        await off_loop(self.records.drop, record.id)
 
     def _prepare(self, record: SandboxRecord) -> None:
         directory = self.layout.sandbox(record.id)
@@ -140,7 +154,10 @@ class Sandboxes:
 
     async def _release(self, record: SandboxRecord) -> None:
         if record.config.network is not NamespaceMode.NODE:
-            await self.network.detach(record.id, self.layout.netns(record.id), record.config)
+            try:
+                await self.network.detach(record.id, self.layout.netns(record.id), record.config)
+            except OSError as error:
+                raise RuntimeFault(f'failed to destroy network for sandbox "{record.id}": {error}') from error
         procs.send(record.pause, signal.SIGKILL)
         await procs.gone(record.pause)
         await off_loop(self._release_rest, record)
