@@ -47,6 +47,7 @@ class JoinChoices:
     labels: tuple[str, ...] = ()
     runtime: str = ""
     runtime_endpoint: str = ""
+    cni_conf_dir: str = ""
 
 
 def join(paths: Paths, choices: JoinChoices, clock: Clock, progress: Progress) -> ClusterSettings:
@@ -107,7 +108,7 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
 def _decide(paths: Paths, choices: JoinChoices, found: ClusterSettings | None) -> ClusterSettings:
     server = server_address(choices.server)
     if found is None:
-        return _new(paths, choices, server)
+        return new_settings(paths, choices, server)
     if not found.joined_server:
         raise SettingsError(
             f"{paths.state} holds a cluster of its own: `steersman down --delete` removes it, --state-dir names another place"
@@ -128,7 +129,8 @@ def _decide(paths: Paths, choices: JoinChoices, found: ClusterSettings | None) -
     return found
 
 
-def _new(paths: Paths, choices: JoinChoices, server: str) -> ClusterSettings:
+def new_settings(paths: Paths, choices: JoinChoices, server: str) -> ClusterSettings:
+    """Of a machine that has not joined yet. Raises SettingsError."""
     if not choices.token or not choices.pins:
         raise SettingsError("--token and --discovery-token-ca-cert-hash are needed: `steersman token create` prints both")
     address = choices.node_ip or default_address("--node-ip")
@@ -146,6 +148,7 @@ def _new(paths: Paths, choices: JoinChoices, server: str) -> ClusterSettings:
         advertise_address=address,
         runtime=runtime,
         runtime_endpoint=endpoint,
+        cni_conf_dir=up.cni_conf_dir_of(runtime, choices.cni_conf_dir),
         oci_runtime="" if runtime == up.CONTAINERD else preflight.oci_runtime(),
         cgroup_root=up.cgroup_root(paths),
         pool=choices.pool,
@@ -204,7 +207,7 @@ async def _be_admitted(
         async with client_for(bootstrap, "join", clock) as client:
             with progress.step("admission") as notes:
                 settings = await _told(client, dataclasses.replace(settings, joined_server=found.server))
-                await _check_name(client, settings)
+                await check_name(client, settings)
                 await _certificate(paths, settings, client, clock)
                 notes.append(f"certificate of node {settings.node_name}")
     except Unauthorized:
@@ -231,7 +234,7 @@ async def _told(client: Client, settings: ClusterSettings) -> ClusterSettings:
         ) from None
 
 
-async def _check_name(client: Client, settings: ClusterSettings) -> None:
+async def check_name(client: Client, settings: ClusterSettings) -> None:
     """A name in use belongs to another machine; one whose node is not Ready may be this one's from before."""
     name = settings.node_name
     try:

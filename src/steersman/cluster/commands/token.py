@@ -16,7 +16,7 @@ from steersman.client.interface import Client
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.bootstrapping import NODE_TOKENS
 from steersman.cluster.commands.common import add_state_dir, administered, paths_of
-from steersman.cluster.settings import SettingsError
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.errors import NotFound, StatusError
@@ -31,7 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="make a token and print the command that joins with it")
     create.add_argument("token", nargs="?", default="", help="as in abcdef.0123456789abcdef (default: a random one)")
-    create.add_argument("--ttl", default="24h", metavar="DURATION", help="how long it is valid, 0 for ever (default 24h)")
+    help_ = "how long it is valid, 0 for ever (default 24h, with --control-plane 2h)"
+    create.add_argument("--ttl", default="", metavar="DURATION", help=help_)
+    help_ = "let machines join with an API server of their own: lays the cluster's keys ready, encrypted, for as long"
+    create.add_argument("--control-plane", action="store_true", help=help_)
     create.add_argument("--usages", default=",".join(bootstraptokens.USAGES), help="signing, authentication or both")
     create.add_argument("--groups", default=NODE_TOKENS, help="what its holder belongs to")
     create.add_argument("--description", default="")
@@ -51,9 +54,30 @@ def run(args: argparse.Namespace) -> int:
     config: Path | None = args.kubeconfig
     if config is None:
         paths = paths_of(args)
-        administered(paths)
+        settings = administered(paths)
         config = paths.admin_kubeconfig
+        if args.action == "create" and args.control_plane:
+            return asyncio.run(_create_for_control_planes(args, paths, settings, RealClock()))
+    elif args.action == "create" and args.control_plane:
+        raise SettingsError(
+            "--control-plane takes the keys of the cluster, which are where its API server is, not in a kubeconfig"
+        )
     return asyncio.run(_run(args, config, RealClock()))
+
+
+async def _create_for_control_planes(args: argparse.Namespace, paths: Paths, settings: ClusterSettings, clock: Clock) -> int:
+    from steersman.cluster import controlplane
+    from steersman.cluster.components import client_for
+
+    controlplane.check_shareable(settings)
+    token = wanted(args, clock.now())
+    if token.expires is None:
+        raise SettingsError("--ttl 0: a token that opens the cluster's keys has to expire")
+    async with client_for(paths.admin_kubeconfig, "token", clock) as client:
+        await create(client, token)
+        key = await controlplane.offer(client, paths, settings, token.id)
+    print(f"{join_command(paths.admin_kubeconfig, token)} --control-plane --certificate-key {key}")
+    return 0
 
 
 async def _run(args: argparse.Namespace, config: Path, clock: Clock) -> int:
@@ -91,7 +115,7 @@ def wanted(args: argparse.Namespace, now: datetime) -> BootstrapToken:
         if not bootstraptokens.is_group(group):
             raise SettingsError(f"--groups: {group!r} must begin with system:bootstrappers: and hold a-z, 0-9, - and : only")
     try:
-        ttl_s = duration.parse_go(args.ttl)
+        ttl_s = duration.parse_go(args.ttl or ("2h" if args.control_plane else "24h"))
     except ValueError as error:
         raise SettingsError(f"--ttl: {error}") from None
     if ttl_s < 0:
