@@ -19,6 +19,8 @@ from steersman.machinery.errors import StatusError
 _HERE = "steersman.cli.kubectl.commands."
 
 VERBS = {
+    "explain": _HERE + "explain",
+    "wait": _HERE + "wait",
     "port-forward": _HERE + "port_forward",
     "logs": _HERE + "logs",
     "exec": _HERE + "exec",
