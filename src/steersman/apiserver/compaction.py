@@ -1,7 +1,8 @@
 """Forgetting history: every five minutes the store is compacted to where it stood five minutes before.
 
 Without it a store grows with every lease renewal. Clients resume watches and page through lists within that time; later ones
-get 410 and start anew. Of several API servers over one store one does it: whoever is first to write a turn down. Source: upstream's --etcd-compaction-interval, etcd3/compact.go.
+get 410 and start anew. Of several API servers over one store one does it: whoever is first to write a turn down.
+Source: upstream's --etcd-compaction-interval, etcd3/compact.go.
 """
 
 from __future__ import annotations
