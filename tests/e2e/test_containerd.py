@@ -162,6 +162,32 @@ def test_a_containerd_that_hangs_is_told_by_the_node_harms_no_pod_and_is_taken_u
     cluster.kubectl("delete", "pod", "tool")
 
 
+def test_another_s_network_configuration_is_honoured_and_its_faults_are_told(cluster: ContainerdCluster) -> None:
+    cluster.kubectl("delete", "pod", "tool", "--ignore-not-found")
+    conf = cluster.daemon.root / "cni"
+    theirs, ours = conf / "00-theirs.conflist", conf / "10-steersman.conflist"
+    theirs.write_text('{"cniVersion": "0.4.0", "name": "theirs", "plugins": [{"type": "no-such-plugin"}]}')
+    eventually(lambda: not ours.exists(), within_s=15, what="ours to make room")
+    cluster.apply(_POD)
+    of = ("events", "--field-selector", "involvedObject.name=tool,reason=FailedCreatePodSandBox")
+    told = str(eventually(lambda: cluster.get(*of)["items"][0]["message"], within_s=15))
+    assert told.startswith('Failed to create pod sandbox: failed to setup network for sandbox "')
+    assert 'failed to find plugin "no-such-plugin" in path [/usr/lib/cni]' in told
+
+    theirs.write_text('{"cniVersion": "0.4.0", "name": "theirs", "plugins": []}')
+    start = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:"
+    text = f"{start}Network plugin returns error: cni plugin not initialized"
+    eventually(lambda: ready(cluster)["message"] == text, within_s=15)
+    theirs.unlink()
+    eventually(lambda: ready(cluster)["status"] == "True", within_s=15)
+    assert ours.exists()
+    # A new one: the other is tried again only after its pause.
+    cluster.kubectl("delete", "pod", "tool", "--force", "--grace-period=0")
+    cluster.apply(_POD)
+    eventually(lambda: running(cluster, "tool"), within_s=30)
+    cluster.kubectl("delete", "pod", "tool")
+
+
 def test_every_sort_of_workload(cluster: ContainerdCluster) -> None:
     space = "workloads"
     workloads.begin(cluster, space)
