@@ -77,5 +77,13 @@ def field_manager(name: str) -> Flag:
     return Flag("field-manager", help="Name of the manager used to track field ownership.", default=name)
 
 
+def all_of(what: str) -> Flag:
+    return Flag("all", "bool", f"Select all resources, in the namespace of the specified resource types, {what}.")
+
+
+LOCAL = Flag("local", "bool", "If true, the command will NOT contact api-server but run locally.")
+RESOURCE_VERSION = Flag("resource-version", help="If non-empty, the update will only succeed if this is the current version.")
+
+
 def subresource(help_text: str) -> Flag:
     return Flag("subresource", help=help_text)

@@ -88,7 +88,8 @@ def _run(argv: list[str], default_kubeconfig: Path | None) -> int:
         if command.run is None:
             if args:
                 raise UsageError(name, f'unknown command "{args[0]}"')
-            return _help(name, command)
+            sys.stderr.write(_usage(name, command))
+            return 1
     except (FlagError, UsageError) as error:
         sys.stderr.write(error.text() + "\n")
         return error.exit_code
@@ -125,10 +126,14 @@ async def _guarded(command: Command, ctx: Context, args: list[str]) -> int:
 
 
 def _help(name: str, command: Command) -> int:
+    sys.stdout.write(_usage(name, command))
+    return 0
+
+
+def _usage(name: str, command: Command) -> str:
     from steersman.cli.kubectl import usage
 
-    sys.stdout.write(usage.of(name, command))
-    return 0
+    return usage.of(name, command)
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ Strategic where the kind is one whose merge keys are known (api/schema), JSON me
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from steersman.api.schema.loader import FieldMeta, patch_meta, schema
@@ -40,6 +41,7 @@ def three_way(
 def applied(resource: Resource, obj: Obj, patch: Any, kind: str) -> Obj:
     """The object with a patch of kind `merge`, `strategic` or `json` on it."""
     result: Obj
+    obj = copy.deepcopy(obj)
     if kind == "json":
         result = json_patch.apply(obj, patch)
     elif kind == "merge":

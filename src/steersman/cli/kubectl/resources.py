@@ -28,7 +28,7 @@ Example resource specifications include:
    '--filename=rsrc.json'
    '<resource> <name>'
    '<resource>'"""
-_SLASH_MIX = (
+SLASH_MIX = (
     "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form "
     "(e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"
 )
@@ -205,7 +205,7 @@ async def _by_slash(ctx: Context, query: Query, args: Sequence[str]) -> list[Tar
             if query.default_type:
                 kind, name = query.default_type, arg
             else:
-                raise KubectlError(_SLASH_MIX)
+                raise KubectlError(SLASH_MIX)
         if "/" in name:
             raise KubectlError("arguments in resource/name form may not have more than one slash")
         if not kind or not name or "," in kind:

@@ -89,14 +89,13 @@ class Writer:
         """`created`, `created (dry run)`, `created (server dry run)`."""
         return f"{operation}{ {'client': ' (dry run)', 'server': ' (server dry run)'}.get(self.dry_run, '') }"
 
-    def tell(self, info: Info, operation: str, *, plain: bool = False) -> None:
-        """`pod/web created`, or what `-o` asks for. `plain`: dry runs are not mentioned."""
-        self.tell_object(info.object, operation, plain=plain)
+    def tell(self, info: Info, operation: str, *, plain: bool = False, alone: bool = False) -> None:
+        """`pod/web created`, or what `-o` asks for. `plain`: dry runs are not mentioned. `alone`: no `---` before it."""
+        self.tell_object(info.object, operation, plain=plain, alone=alone)
 
-    def tell_object(self, obj: Obj, operation: str, *, plain: bool = False) -> None:
+    def tell_object(self, obj: Obj, operation: str, *, plain: bool = False, alone: bool = False) -> None:
         if self._printer is not None:
-            # `patch`, whose lines are plain, prints each object as if it were the only one.
-            (self._make_printer() if plain else self._printer).print(obj, self._ctx.out)
+            (self._make_printer() if alone else self._printer).print(obj, self._ctx.out)
             return
         from steersman.cli.kubectl.output.documents import title
 

@@ -70,7 +70,7 @@ async def _one(ctx: Context, writer: Writer, info: Info, sent: bytes, patch: Any
     else:
         info.refresh(await writer.patch(info, sent, kind, subresource=ctx.flags.text("subresource")))
         changed = info.object != before
-    writer.tell(info, "patched" if changed else "patched (no change)", plain=True)
+    writer.tell(info, "patched" if changed else "patched (no change)", plain=True, alone=True)
 
 
 def _patch(flags: Flags) -> tuple[bytes, Any]:

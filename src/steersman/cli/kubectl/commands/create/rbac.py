@@ -20,7 +20,7 @@ _RULES = (
     Flag("resource-name", "array", "Resource in the white list that the rule applies to, repeat this flag for multiple items"),
     Flag("verb", "strings", "Verb that applies to the resources contained in the rule"),
 )
-_SUBJECTS = (
+SUBJECTS = (
     Flag("group", "array", "Groups to bind to the role. The flag can be repeated to add multiple groups."),
     Flag("serviceaccount", "array", "Service accounts to bind to the role, in the format <namespace>:<name>."),
     Flag("user", "array", "Usernames to bind to the role. The flag can be repeated to add multiple users."),
@@ -69,12 +69,12 @@ def cluster_role_binding(wanted: Wanted) -> Obj:
 
 def _binding(kind: str, wanted: Wanted, role_kind: str, name: str) -> Obj:
     obj: Obj = {**_head(kind, wanted.name), "roleRef": {"apiGroup": _GROUP, "kind": role_kind, "name": name}}
-    if subjects := _subjects(wanted.flags):
+    if subjects := subjects_of(wanted.flags):
         obj["subjects"] = subjects
     return obj
 
 
-def _subjects(flags: Flags) -> list[Obj]:
+def subjects_of(flags: Flags) -> list[Obj]:
     found: list[Obj] = [{"apiGroup": _GROUP, "kind": "User", "name": name} for name in flags.texts("user")]
     found += [{"apiGroup": _GROUP, "kind": "Group", "name": name} for name in flags.texts("group")]
     for account in flags.texts("serviceaccount"):
@@ -165,7 +165,7 @@ ROLE_BINDING = generator(
     "[--serviceaccount=namespace:serviceaccountname] [options]",
     role_binding,
     (
-        *_SUBJECTS,
+        *SUBJECTS,
         Flag("clusterrole", help="ClusterRole this RoleBinding should reference"),
         Flag("role", help="Role this RoleBinding should reference"),
     ),
@@ -176,7 +176,7 @@ CLUSTER_ROLE_BINDING = generator(
     "create clusterrolebinding NAME --clusterrole=NAME [--user=username] [--group=groupname] "
     "[--serviceaccount=namespace:serviceaccountname] [options]",
     cluster_role_binding,
-    (*_SUBJECTS, Flag("clusterrole", help="ClusterRole this ClusterRoleBinding should reference")),
+    (*SUBJECTS, Flag("clusterrole", help="ClusterRole this ClusterRoleBinding should reference")),
     required=("clusterrole",),
     failing="failed to create clusterrolebinding: ",
 )
