@@ -52,26 +52,23 @@ def test_tokens_are_made_listed_and_deleted(served: tuple[Path, str, Path], caps
         assert command(config, *arguments) == 0
         return capsys.readouterr().out
 
-    made = said("create", "--ttl", "2h", "--description", "for the test").strip()
+    line = said("create", "--ttl", "2h", "--description", "for the test")
+    made = line.split()[4]
     assert re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", made) and made != said("generate").strip()
+    # The pin, computed as the OpenSSL recipe of kubeadm's documentation does.
+    ca = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()).public_key()
+    info = ca.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pin = f"sha256:{hashlib.sha256(info).hexdigest()}"
+    address = server.removeprefix("https://")
+    assert line == f"steersman join {address} --token {made} --discovery-token-ca-cert-hash {pin}\n"
     group = "system:bootstrappers:steersman:default-node-token"
-    assert said("create", "abcdef.0123456789abcdef", "--ttl", "0", "--usages", "signing") == "abcdef.0123456789abcdef\n"
+    assert " abcdef.0123456789abcdef " in said("create", "abcdef.0123456789abcdef", "--ttl", "0", "--usages", "signing")
     rows = {row[0]: row[1:] for row in (re.split(r"\s{2,}", line.strip()) for line in said("list").splitlines())}
     assert rows["TOKEN"] == ["TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"]
     assert rows["abcdef.0123456789abcdef"] == ["<forever>", "<never>", "signing", "<none>", group]
     assert rows[made][0] in ("119m", "1h", "2h") and rows[made][2:] == ["authentication,signing", "for the test", group]
 
-    # The pin, computed as the OpenSSL recipe of kubeadm's documentation does.
-    ca = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()).public_key()
-    info = ca.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    line = said("create", "fedcba.0123456789abcdef", "--with-pin")
-    pin = hashlib.sha256(info).hexdigest()
-    server = server.removeprefix("https://")
-    assert line == f"fedcba.0123456789abcdef {server} sha256:{pin}\n"
-
-    assert said("delete", made, "abcdef", "fedcba").splitlines() == [
-        f'bootstrap token "{one}" deleted' for one in (made[:6], "abcdef", "fedcba")
-    ]
+    assert said("delete", made, "abcdef").splitlines() == [f'bootstrap token "{one}" deleted' for one in (made[:6], "abcdef")]
     assert said("list").splitlines() == ["TOKEN   TTL   EXPIRES   USAGES   DESCRIPTION   EXTRA GROUPS"]
 
 
