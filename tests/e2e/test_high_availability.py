@@ -72,6 +72,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         servers = ",".join(f"https://{machine.address}:2379" for machine in made.etcd.values())
         etcd = ("--etcd-cafile", f"{pki}/ca.crt", "--etcd-certfile", f"{pki}/client.crt", "--etcd-keyfile", f"{pki}/client.key")
         first.steersman("up", "--node-name", "node-1", "--etcd-servers", servers, *etcd)
+        print(first.steersman("token", "create", "--control-plane"))
+        made.nodes[2].join(first.steersman("token", "create", "--control-plane").strip(), "--node-name", "node-2")
+        made.nodes[3].join(first.steersman("token", "create").strip(), "--node-name", "node-3")
         yield made
     finally:
         made.remove()
@@ -81,6 +84,11 @@ def test_it_is_up(world: World) -> None:
     first = world.nodes[1]
     assert "node-1" in first.kubectl("get", "nodes")
     print(first.steersman("status"))
-    first.steersman("down")
-    print(first.steersman("up"))
+    print(world.nodes[2].steersman("up"))
+    print(first.kubectl("get", "nodes", "-o", "wide"))
+    print(first.kubectl("get", "endpoints,endpointslices,leases,secrets", "-A"))
+    print(world.nodes[2].steersman("status"))
+    print(world.nodes[3].steersman("status"))
+    import time
+    time.sleep(300) if os.environ.get("STAY") else 0
     eventually(lambda: first.get("configmap", "-n", "kube-public", "cluster-info"))

@@ -1,7 +1,7 @@
 """What another control plane machine must be given in secret: keys and settings, encrypted, in a Secret that one token may read.
 
 As kubeadm's `kubeadm-certs`: the API server keeps what it cannot read, since the certificate key is only in the command that
-`steersman token create --control-plane` prints. Secret, Role and RoleBinding are owned by the token's own Secret, and end with it.
+`steersman token create --control-plane` prints. Secret, Role and RoleBinding are owned by the token's Secret, and end with it.
 What is in the files, controlplane.py says.
 """
 

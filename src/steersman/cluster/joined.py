@@ -21,8 +21,9 @@ from steersman.client.interface import Client, Transport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
 from steersman.cloud.controllers.node import UNINITIALIZED
-from steersman.cluster import bootstrapped, clockwatch, components
+from steersman.cluster import apiservers, bootstrapped, clockwatch, components
 from steersman.cluster import node as nodes
+from steersman.cluster.balancer import Balancer
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.kubelet.certificates import Rotation
 from steersman.kubelet.config import KubeletConfig
@@ -39,7 +40,8 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     files = bootstrapped.Files(
         paths.kubeconfigs / "kubelet.conf", paths.kubeconfigs / "bootstrap-kubelet.conf", paths.kubelet_pki
     )
-    async with nodes.runtime(paths, settings, clock) as parts:
+    balancer = Balancer(apiservers.known(paths.api_servers, settings), clock)
+    async with balancer.serving(settings.balancer_port), nodes.runtime(paths, settings, clock) as parts:
 
         async def all_of_it(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
             recorder = EventRecorder(client, "kubelet", settings.node_name, clock)
@@ -52,6 +54,7 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
                 proxy, dns = _accounts(nobody, settings, client, clock)
                 group.create_task(recorder.run())
                 group.create_task(clockwatch.run(nobody, recorder, reference, clock))
+                group.create_task(apiservers.follow(proxy, balancer, paths.api_servers, clock))
                 group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
                 group.create_task(components.run_proxy(proxy, paths, settings, clock))
                 group.create_task(components.run_dns(dns, settings, clock))

@@ -17,7 +17,7 @@ from steersman.api import nodeagents
 from steersman.api.resources import CONFIG_MAPS, NODES
 from steersman.client import kubeconfig
 from steersman.client.interface import Client
-from steersman.cluster import clusterinfo, discovery, preflight, supervisor, up
+from steersman.cluster import clusterinfo, discovery, kubeconfigs, preflight, supervisor, up
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, default_node_name, load, save
@@ -73,6 +73,7 @@ def bring_back(paths: Paths, settings: ClusterSettings, clock: Clock, progress: 
     if not supervisor.running(paths):
         _check_ports(paths, settings)
         since = clock.now()
+        kubeconfigs.lead(paths.kubeconfigs / "kubelet.conf", settings.server)
         from steersman.cluster.parts import parts
 
         supervisor.start(paths, parts(paths, settings))
@@ -87,7 +88,8 @@ def admitted(paths: Paths, clock: Clock) -> bool:
 
 
 def _check_ports(paths: Paths, settings: ClusterSettings) -> None:
-    ports = {"kubelet": ("0.0.0.0", settings.kubelet_port), "DNS": (settings.advertise_address, settings.dns_port)}
+    ports = {"way to the API servers": ("127.0.0.1", settings.balancer_port), "kubelet": ("0.0.0.0", settings.kubelet_port)}
+    ports |= {"DNS": (settings.advertise_address, settings.dns_port)}
     lacks = preflight.port_problems(ports) if preflight.none_left(paths, ("node",)) else []
     if lacks:
         raise UpError("; ".join(lacks))
@@ -202,7 +204,7 @@ async def _be_admitted(
         found = await discovery.discover(settings.joined_as, choices.token, choices.pins, clock)
         notes.append(found.server)
     bootstrap = paths.kubeconfigs / "bootstrap-kubelet.conf"
-    kubeconfig.write(bootstrap, kubeconfig.make("steersman", found.server, ca=found.ca, token=choices.token))
+    kubeconfig.write(bootstrap, kubeconfig.make("steersman", f"https://{settings.joined_as}", ca=found.ca, token=choices.token))
     try:
         async with client_for(bootstrap, "join", clock) as client:
             with progress.step("admission") as notes:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from steersman.client import kubeconfig
 from steersman.cluster.settings import ClusterSettings, Paths
 
 _CONTROL = ("admin", "scheduler", "controller-manager", "cloud-controller-manager")
 _NODE = ("kubelet", "proxy", "dns")
 _SIMULATED = ("simulated-nodes",)
+
+
+def lead(path: Path, server: str) -> None:
+    """Let an existing kubeconfig lead to that server."""
+    config = kubeconfig.read(path)
+    cluster = config["clusters"][0]["cluster"]
+    if cluster["server"] != server:
+        cluster["server"] = server
+        kubeconfig.write(path, config)
 
 
 def ensure(paths: Paths, settings: ClusterSettings) -> None:

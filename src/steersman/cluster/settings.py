@@ -88,6 +88,11 @@ class Paths:
         return self.run / "leader-identity"
 
     @property
+    def api_servers(self) -> Path:
+        """Those that a joined node knew last."""
+        return self.state / "api-servers.json"
+
+    @property
     def settings(self) -> Path:
         return self.state / "cluster.json"
 
@@ -111,6 +116,8 @@ class ClusterSettings:
     secure_port: int = 6443
     kubelet_port: int = 10250
     dns_port: int = 10053
+    balancer_port: int = 6444
+    """On loopback of a machine that has joined: the way to the API servers."""
     cluster_domain: str = "cluster.local"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
@@ -158,7 +165,7 @@ class ClusterSettings:
     @property
     def server(self) -> str:
         """Where the components of this machine reach the API server."""
-        return self.joined_server or f"https://127.0.0.1:{self.secure_port}"
+        return f"https://127.0.0.1:{self.balancer_port if self.joined_server else self.secure_port}"
 
     @property
     def public_server(self) -> str:

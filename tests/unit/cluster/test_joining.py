@@ -57,7 +57,8 @@ def test_what_a_machine_joined_as_is_kept(tmp_path: Path) -> None:
     )
     save(paths, made)
     assert load(paths) == made
-    assert made.server == made.public_server == "https://192.0.2.1:6443"
+    assert made.public_server == "https://192.0.2.1:6443"
+    assert made.server == "https://127.0.0.1:6444", "its own way to all API servers"
 
 
 def pod(name: str, **more: Obj) -> Obj:
