@@ -181,9 +181,6 @@ def test_another_s_network_configuration_is_honoured_and_its_faults_are_told(clu
     theirs.unlink()
     eventually(lambda: ready(cluster)["status"] == "True", within_s=15)
     assert ours.exists()
-    # A new one: the other is tried again only after its pause.
-    cluster.kubectl("delete", "pod", "tool", "--force", "--grace-period=0")
-    cluster.apply(_POD)
     eventually(lambda: running(cluster, "tool"), within_s=30)
     cluster.kubectl("delete", "pod", "tool")
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 FIRST_PULL_RETRY_S = 5.0
 START_RETRY_S = 10.0
 NETWORK_RETRY_S = 1.0
+_SANDBOX = ""
+"""Among the holds: no container has this name."""
 
 
 class SyncFailed(Exception):
@@ -64,6 +66,9 @@ class PodSync:
             text = f"network is not ready: {parts.node.network_fault}"
             parts.recorder.event(pod, "Warning", "NetworkNotReady", text)
             raise SyncFailed(text, NETWORK_RETRY_S)
+        held_s = self.holds.get(_SANDBOX, 0.0) - parts.clock.monotonic()
+        if plan.create_sandbox is not None and held_s > 0:
+            raise SyncFailed("the last attempt at a sandbox failed a moment ago", held_s)
         self._prepare(pod)
         await self._mount(pod)
         if plan.empty:
@@ -157,9 +162,16 @@ class PodSync:
         config = self._sandbox_config(pod, attempt if attempt is not None else view.sandboxes[0].attempt)
         if attempt is not None:
             try:
+                await self._collect(view)
+            except RuntimeFault as error:
+                # What failed attempts left may be as hard to remove; that must not keep the next one from coming.
+                log.debug("earlier sandboxes stay pod=%s error=%s", self._uid, error)
+            try:
                 sandbox_id = await parts.runtime.run_pod_sandbox(config)
                 ips: Sequence[str] = (await parts.runtime.pod_sandbox_status(sandbox_id)).ips
             except RuntimeFault as error:
+                # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
+                self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
                 text = f"Failed to create pod sandbox: {error}"
                 parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", text)
                 raise SyncFailed(text) from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from steersman.cri.interface import RuntimeFault
+from steersman.cri.interface import EventKind, RuntimeFault, SandboxConfig, SandboxState
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.machinery.clock import VirtualClock
@@ -137,6 +139,38 @@ def test_a_restarted_kubelet_does_not_call_its_node_unready_for_want_of_what_it_
         async with world.kubelet():
             await world.settle()
             assert world.runtime.pod_cidr and "NodeNotReady" not in "".join(world.api.events()[before:])
+
+    asyncio.run(scenario())
+
+
+def test_what_a_failed_sandbox_leaves_brings_no_next_attempt_before_its_time_and_is_removed(world: World) -> None:
+    """containerd keeps a sandbox whose network can neither be made nor unmade: hundreds of attempts followed each other."""
+
+    async def scenario() -> None:
+        runtime: Any = world.runtime
+        working, attempts, broken = runtime.run_pod_sandbox, [], True
+
+        async def failing(config: SandboxConfig) -> str:
+            made: str = await working(config)
+            if broken:
+                attempts.append(world.clock.monotonic())
+                runtime.sandboxes[made] = replace(runtime.sandboxes[made], state=SandboxState.NOT_READY)
+                world.runtime._tell(EventKind.STOPPED, made, config.uid)
+                raise RuntimeFault("failed to setup network for sandbox")
+            return made
+
+        runtime.run_pod_sandbox = failing
+        async with world.kubelet():
+            world.create()
+            await world.until(lambda: len(attempts) == 4)
+            pauses = [after - before for before, after in itertools.pairwise(attempts)]
+            assert all(10 <= pause <= 15.2 for pause in pauses), pauses
+            assert len(world.runtime.sandboxes) <= 2
+            assert (
+                "FailedCreatePodSandBox: Failed to create pod sandbox: failed to setup network for sandbox" in world.api.events()
+            )
+            broken = False
+            await world.until(lambda: world.api.pod()["status"]["phase"] == "Running", limit_s=16)
 
     asyncio.run(scenario())
 
