@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steersman.machinery import yamlio
+from steersman.machinery import plainyaml
 from steersman.machinery.meta import Obj
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read(*paths: Path) -> Obj:
         except FileNotFoundError:
             continue
         try:
-            found = yamlio.load(text)
+            found = _parsed(text)
         except ValueError as error:
             raise KubeconfigError(f"{path} is no valid kubeconfig: {error}") from error
         if found is None:
@@ -87,6 +87,16 @@ def read(*paths: Path) -> Obj:
         _make_absolute(found, path.parent)
         merged = merge(found, merged)
     return merged
+
+
+def _parsed(text: bytes) -> object:
+    """Most kubeconfigs are plain enough to be read without a YAML library, which a command line can't afford to load."""
+    try:
+        return plainyaml.load(text.decode())
+    except ValueError:
+        from steersman.machinery import yamlio
+
+        return yamlio.load(text)
 
 
 def empty() -> Obj:
@@ -109,6 +119,8 @@ def write(path: Path, config: Obj) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
+        from steersman.machinery import yamlio
+
         file.write(yamlio.dump(config))
     os.replace(draft, path)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.flags import Flag, Flags
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 Run = Callable[[Context, Flags, list[str]], Awaitable[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """`summary`: the help's first words. `usage`: the line below Usage, without `kubectl `.
 
     `run` is None if nothing is done without a subcommand. `aliases`: other names of subcommands.
@@ -24,8 +25,8 @@ class Command:
     flags: Sequence[Flag] = ()
     run: Run | None = None
     examples: str = ""
-    subcommands: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    subcommands: Mapping[str, str] = _NONE
+    aliases: Mapping[str, str] = _NONE
 
 
 def load(where: str) -> Command:

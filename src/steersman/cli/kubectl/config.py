@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from steersman.cli.kubectl.errors import PlainError
 from steersman.cli.kubectl.flags import Flags
@@ -22,8 +22,7 @@ FALLBACK_SERVER = "http://localhost:8080"
 """Where kubectl looks when nothing says where the server is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where requests go: `context` and `user` are the kubeconfig's names for it."""
 
     at: Connection

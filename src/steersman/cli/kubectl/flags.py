@@ -7,8 +7,7 @@ Not here: which flags a verb has (its module's FLAGS), those every verb has (con
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from steersman.cli.kubectl.errors import FlagError
 from steersman.machinery import duration
@@ -17,8 +16,7 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag. `kind`: string, bool, int, duration, strings (repeatable, commas split), array (repeatable, taken whole).
 
     `bare` is the value that the flag means when it stands without one (pflag's NoOptDefVal); booleans have `true`.

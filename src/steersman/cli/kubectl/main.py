@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from steersman.cli.kubectl.command import Command, load
 from steersman.cli.kubectl.context import GLOBAL_FLAGS, Context
 from steersman.cli.kubectl.errors import ExitError, FlagError, KubectlError, UsageError, describe, exit_code
-from steersman.cli.kubectl.flags import FlagSet, HelpWanted
+from steersman.cli.kubectl.flags import Flags, FlagSet, HelpWanted
 from steersman.machinery.errors import StatusError
 
 _HERE = "steersman.cli.kubectl.commands."
@@ -62,7 +63,7 @@ _INTERRUPTED = 130
 def main(argv: Sequence[str], *, default_kubeconfig: Path | None = None) -> int:
     """Run a command line (without `kubectl`) and return its exit code. `default_kubeconfig`: used if nothing else says one."""
     try:
-        return _run(list(argv), default_kubeconfig)
+        return _run(argv, default_kubeconfig)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -71,46 +72,63 @@ def main(argv: Sequence[str], *, default_kubeconfig: Path | None = None) -> int:
         return 1
 
 
-def _run(argv: list[str], default_kubeconfig: Path | None) -> int:
-    path, rest = _split(argv)
-    try:
-        name, command, rest = _find(path, rest)
-        if command is None:
-            from steersman.cli.kubectl import usage
+class Line(NamedTuple):
+    """A command line as understood. `shared`: the global flags, without those that the verb has its own of."""
 
-            sys.stdout.write(usage.top(VERBS))
-            return 0
-        flag_set = FlagSet(f"kubectl {name}", (*GLOBAL_FLAGS, *command.flags))
-        try:
-            flags, args = flag_set.parse(rest)
-        except HelpWanted:
-            return _help(name, command)
-        if command.run is None:
-            if args:
-                raise UsageError(name, f'unknown command "{args[0]}"')
-            sys.stderr.write(_usage(name, command))
-            return 1
+    name: str
+    command: Command
+    flags: Flags
+    shared: Flags
+    args: list[str]
+
+
+def parse(argv: Sequence[str]) -> Line | None:
+    """None for `kubectl` alone. Raises FlagError, UsageError, HelpWanted (with the command's name and itself)."""
+    name, command, rest = _find(_words(argv), list(argv))
+    if command is None:
+        return None
+    flag_set = FlagSet(f"kubectl {name}", (*GLOBAL_FLAGS, *command.flags))
+    try:
+        flags, args = flag_set.parse(rest)
+    except HelpWanted:
+        raise HelpWanted(name, command) from None
+    if command.run is None and args:
+        raise UsageError(name, f'unknown command "{args[0]}"')
+    shared = flags.masked(flag for flag in GLOBAL_FLAGS if flag_set.flags[flag.name] is not flag)
+    return Line(name, command, flags, shared, args)
+
+
+def _run(argv: Sequence[str], default_kubeconfig: Path | None) -> int:
+    try:
+        line = parse(argv)
+    except HelpWanted as wanted:
+        sys.stdout.write(_usage(*wanted.args))
+        return 0
     except (FlagError, UsageError) as error:
         sys.stderr.write(error.text() + "\n")
         return error.exit_code
-    shared = flags.masked(flag for flag in GLOBAL_FLAGS if flag_set.flags[flag.name] is not flag)
-    return _run_verb(command, Context(name, flags, shared, default_kubeconfig=default_kubeconfig), args)
+    if line is None:
+        from steersman.cli.kubectl import usage
 
-
-def _run_verb(command: Command, ctx: Context, args: list[str]) -> int:
+        sys.stdout.write(usage.top(VERBS))
+        return 0
+    if line.command.run is None:
+        sys.stderr.write(_usage(line.name, line.command))
+        return 1
     import asyncio
 
-    assert command.run is not None
-    code = asyncio.run(_guarded(command, ctx, args))
+    ctx = Context(line.name, line.flags, line.shared, default_kubeconfig=default_kubeconfig)
+    code = asyncio.run(run_line(line, ctx))
     ctx.out.flush()
     return code
 
 
-async def _guarded(command: Command, ctx: Context, args: list[str]) -> int:
-    assert command.run is not None
+async def run_line(line: Line, ctx: Context) -> int:
+    """Run the verb; what goes wrong is told on ctx.err. The exit code."""
+    assert line.command.run is not None
     try:
-        code = await command.run(ctx, ctx.flags, args)
-        if ctx.warnings and ctx.flags.on("warnings-as-errors"):
+        code = await line.command.run(ctx, line.flags, line.args)
+        if ctx.warnings and line.flags.on("warnings-as-errors"):
             ctx.complain(f"error: {ctx.warnings} warning{'s' if ctx.warnings > 1 else ''} received")
             code = 1
         return code
@@ -125,19 +143,14 @@ async def _guarded(command: Command, ctx: Context, args: list[str]) -> int:
         await ctx.close()
 
 
-def _help(name: str, command: Command) -> int:
-    sys.stdout.write(_usage(name, command))
-    return 0
-
-
 def _usage(name: str, command: Command) -> str:
     from steersman.cli.kubectl import usage
 
     return usage.of(name, command)
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before `--` that are no flags, and the whole line. Global flags may stand before the verb."""
+def _words(argv: Sequence[str]) -> list[str]:
+    """The words before `--` that are no flags. Global flags may stand before the verb."""
     bare = {flag.name for flag in GLOBAL_FLAGS if not flag.takes_value}
     words: list[str] = []
     skip = False
@@ -152,7 +165,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             skip = word != "-h"
         elif not word.startswith("-") and word:
             words.append(word)
-    return words, list(argv)
+    return words
 
 
 def _find(words: list[str], argv: list[str]) -> tuple[str, Command | None, list[str]]:

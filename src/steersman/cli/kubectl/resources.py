@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, PlainError, raise_all
@@ -35,8 +36,7 @@ SLASH_MIX = (
 _NOT_ONE = "arguments in resource/name form must have a single resource and name"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What a verb was asked to work on.
 
     everything: a type without names means all of them (get; --all). fetch: ask the server for what is named, else infos have
@@ -122,8 +122,7 @@ class Info:
         self.obj, self.name, self.namespace = obj, name_of(obj), namespace_of(obj)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One request's worth: a name, or (without one) a whole collection in a namespace or in all."""
 
     mapping: Mapping

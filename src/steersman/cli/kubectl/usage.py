@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 
 from steersman.cli.kubectl.command import Command, load
 from steersman.cli.kubectl.flags import Flag
 
 GROUPS = {
-    "Basic Commands (Beginner):": ("create", "expose", "run", "set"),
-    "Basic Commands (Intermediate):": ("explain", "get", "edit", "delete"),
-    "Deploy Commands:": ("rollout", "scale", "autoscale"),
-    "Cluster Management Commands:": ("certificate", "cluster-info", "top", "cordon", "uncordon", "drain", "taint"),
-    "Troubleshooting and Debugging Commands:": (
-        "describe", "logs", "attach", "exec", "port-forward", "proxy", "cp", "auth", "debug", "events",
-    ),
-    "Advanced Commands:": ("diff", "apply", "patch", "replace", "wait", "kustomize"),
-    "Settings Commands:": ("label", "annotate", "completion"),
-    "Other Commands:": ("api-resources", "api-versions", "config", "plugin", "version"),
-}  # fmt: skip
+    "Basic Commands (Beginner):": {
+        "create": "Create a resource from a file or from stdin",
+        "expose": "Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service",
+        "run": "Run a particular image on the cluster",
+        "set": "Set specific features on objects",
+    },
+    "Basic Commands (Intermediate):": {
+        "explain": "Get documentation for a resource",
+        "get": "Display one or many resources",
+        "edit": "Edit a resource on the server",
+        "delete": "Delete resources by file names, stdin, resources and names, or by resources and label selector",
+    },
+    "Deploy Commands:": {
+        "rollout": "Manage the rollout of a resource",
+        "scale": "Set a new size for a deployment, replica set, or replication controller",
+        "autoscale": "Auto-scale a deployment, replica set, stateful set, or replication controller",
+    },
+    "Cluster Management Commands:": {
+        "certificate": "Modify certificate resources",
+        "cluster-info": "Display cluster information",
+        "top": "Display resource (CPU/memory) usage",
+        "cordon": "Mark node as unschedulable",
+        "uncordon": "Mark node as schedulable",
+        "drain": "Drain node in preparation for maintenance",
+        "taint": "Update the taints on one or more nodes",
+    },
+    "Troubleshooting and Debugging Commands:": {
+        "describe": "Show details of a specific resource or group of resources",
+        "logs": "Print the logs for a container in a pod",
+        "attach": "Attach to a running container",
+        "exec": "Execute a command in a container",
+        "port-forward": "Forward one or more local ports to a pod",
+        "proxy": "Run a proxy to the Kubernetes API server",
+        "cp": "Copy files and directories to and from containers",
+        "auth": "Inspect authorization",
+        "events": "List events",
+    },
+    "Advanced Commands:": {
+        "diff": "Diff the live version against a would-be applied version",
+        "apply": "Apply a configuration to a resource by file name or stdin",
+        "patch": "Update fields of a resource",
+        "replace": "Replace a resource by file name or stdin",
+        "wait": "Experimental: Wait for a specific condition on one or many resources",
+    },
+    "Settings Commands:": {
+        "label": "Update the labels on a resource",
+        "annotate": "Update the annotations on a resource",
+    },
+    "Other Commands:": {
+        "api-resources": "Print the supported API resources on the server",
+        "api-versions": 'Print the supported API versions on the server, in the form of "group/version"',
+        "config": "Modify kubeconfig files",
+        "version": "Print the client and server version information",
+    },
+}
+"""Every verb of upstream's that there is or may be, with what it says of it in one line."""
 
 _MORE = """Use "kubectl <command> --help" for more information about a given command.
 Use "kubectl options" for a list of global command-line options (applies to all commands).
@@ -26,14 +71,13 @@ Use "kubectl options" for a list of global command-line options (applies to all 
 _CLOSE = 2
 
 
-def top(verbs: Mapping[str, str]) -> str:
+def top(verbs: Container[str]) -> str:
     """`kubectl --help`."""
     parts = ["kubectl controls the Kubernetes cluster manager.\n\n"]
     parts.append(" Find more information at: https://kubernetes.io/docs/reference/kubectl/\n\n")
     for title, names in GROUPS.items():
-        known = [name for name in names if name in verbs]
-        if known:
-            lines = "".join(f"  {name:<15} {load(verbs[name]).summary.partition(chr(10))[0].rstrip('.')}\n" for name in known)
+        lines = "".join(f"  {name:<15} {text}\n" for name, text in names.items() if name in verbs)
+        if lines:
             parts.append(f"{title}\n{lines}\n")
     return "".join(parts) + f"Usage:\n  kubectl [flags] [options]\n\n{_MORE}"
 

@@ -75,7 +75,9 @@ class Writer:
 
     async def delete(self, info: Info, options: Obj) -> Obj:
         """The object, or the Status of its deletion."""
-        return await self._send("DELETE", object_path(info.resource, info.namespace, info.name), options, fieldManager="")
+        # A server that finds options in the body looks at no others.
+        sent = {**options, "dryRun": ["All"]} if self.dry_run == "server" else options
+        return await self._send("DELETE", object_path(info.resource, info.namespace, info.name), sent, fieldManager="")
 
     async def _send(self, method: str, path: str, body: Any, *, content_type: str = "application/json", **params: str) -> Obj:
         params = {"fieldManager": self._manager, **params}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import Aggregate, KubectlError
@@ -20,8 +20,7 @@ from steersman.machinery.meta import Obj, name_of, parse_time
 ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 
 
-@dataclass(slots=True)
-class Shown:
+class Shown(NamedTuple):
     """A table and what it is of."""
 
     target: Target
@@ -30,7 +29,7 @@ class Shown:
 
 async def print_tables(ctx: Context, flags: Flags, query: Query) -> int:
     if flags.text("sort-by"):
-        query = replace(query, chunk=0)  # pages can't be sorted one by one
+        query = query._replace(chunk=0)  # pages can't be sorted one by one
     wanted, errors = await targets(ctx, query)
     shown: list[Shown] = []
     for target in wanted:

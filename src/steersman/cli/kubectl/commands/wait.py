@@ -143,7 +143,7 @@ async def _met(ctx: Context, info: Info, test: Test) -> bool:
 async def _until_there(ctx: Context, query: Query, deadline: float) -> Found:
     """Everything the query names, as soon as all of it exists."""
     while True:
-        found = await find(ctx, replace(query, fetch=True))
+        found = await find(ctx, query._replace(fetch=True))
         if not any(isinstance(error, NotFound) for error in found.errors):
             return found
         if ctx.clock.monotonic() + _POLL_S > deadline:

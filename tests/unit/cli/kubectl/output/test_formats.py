@@ -126,9 +126,9 @@ def test_a_table_shows_the_columns_that_are_not_only_for_wide() -> None:
 def test_kubectl_adds_columns_of_its_own() -> None:
     options = TableOptions(with_namespace=True, kind="pod", show_labels=True, label_columns=("x/app",))
     assert laid_out(options) == (
-        "NAMESPACE     NAME              READY   APP      LABELS\n"
-        "default       pod/web           1       web      b=c,x/app=web\n"
-        "kube-system   pod/longer-name           <none>   <none>\n"
+        "NAMESPACE     NAME              READY   APP   LABELS\n"
+        "default       pod/web           1       web   b=c,x/app=web\n"
+        "kube-system   pod/longer-name                 <none>\n"
     )
 
 
