@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.harness import eventually
+from tests.e2e.harness import Stopwatch, eventually
 from tools.throwaway import Cluster
 
 pytestmark = pytest.mark.root
@@ -31,6 +31,21 @@ def test_a_cluster_keeps_its_objects_in_an_etcd_of_its_own(cluster: Cluster) -> 
     os.kill(before, signal.SIGKILL)
     eventually(lambda: cluster.pid("etcd") != before, within_s=20, what="another etcd")
     eventually(lambda: cluster.run("kubectl", "create", "configmap", "after", code=None).startswith("configmap/after created"))
+
+    # One that hangs: told at once and in one sentence, and taken up again.
+    log = cluster.state / "logs" / "apiserver.log"
+    os.kill(cluster.pid("etcd"), signal.SIGSTOP)
+    try:
+        eventually(lambda: "[-]etcd failed" in cluster.run("kubectl", "get", "--raw", "/readyz", code=1), within_s=10)
+        clock = Stopwatch()
+        told = cluster.run("kubectl", "get", "configmap", "kept", code=1)
+        # Two attempts of five seconds each; kubectl does not try again by itself.
+        assert clock.seconds < 15 and "could not be completed at this time, please try again: etcd does not answer at" in told
+        assert log.read_text().count("store unavailable") <= 2
+    finally:
+        os.kill(cluster.pid("etcd"), signal.SIGCONT)
+    eventually(lambda: cluster.run("kubectl", "get", "--raw", "/readyz", code=None) == "ok", within_s=20)
+    assert "kept" in cluster.kubectl("get", "configmaps")
 
     refused = cluster.steersman("up", "--store", "sqlite", code=1)
     assert "--store is etcd for the cluster" in refused

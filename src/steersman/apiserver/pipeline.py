@@ -24,6 +24,7 @@ from steersman.store.interface import NoSpace, Unavailable
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 60.0
+OUTAGE_TOLD_EVERY_S = 60.0
 _LONG_RUNNING = frozenset(("proxy", "attach", "exec", "log", "portforward"))
 _PANIC = b"This request caused apiserver to panic. Look in the logs for details."
 
@@ -38,6 +39,8 @@ class Pipeline:
         self._metrics = metrics
         first = str(uuid.uuid4())
         self._audit_lead, self._requests = first[:24], int(first[24:], 16)
+        self._outage_told_s = float("-inf")
+        self._unanswered = 0
         self.stopping = False
 
     async def handle(self, request: Request) -> Response:
@@ -73,8 +76,8 @@ class Pipeline:
             # Without Retry-After: kubectl would keep it from whoever has to free the space. The store has logged it, once.
             response = respond.of_error(request, InternalError.of(str(fault)))
         except Unavailable as fault:
-            log.warning("store unavailable: verb=%s path=%s error=%s", info.verb, info.path, fault)
-            response = respond.of_error(request, _store_down(info))
+            self._tell_outage(fault)
+            response = respond.of_error(request, _store_down(info, fault))
         except Exception:
             log.exception("request failed: verb=%s path=%s", info.verb, info.path)
             response = respond.of_error(request, InternalError.of(_PANIC.decode()))
@@ -117,6 +120,14 @@ class Pipeline:
         self._requests += 1
         return f"{self._audit_lead}{self._requests & 0xFFFFFFFFFFFF:012x}"
 
+    def _tell_outage(self, fault: Unavailable) -> None:
+        """Every request meets it: one line a minute is enough."""
+        self._unanswered += 1
+        now_s = self._api.clock.monotonic()
+        if now_s - self._outage_told_s >= OUTAGE_TOLD_EVERY_S:
+            log.warning("store unavailable: requests=%d error=%s", self._unanswered, fault)
+            self._outage_told_s, self._unanswered = now_s, 0
+
 
 def _deadline(request: Request) -> float:
     asked = request.query("timeout") if request.raw_query else ""
@@ -129,7 +140,8 @@ def _deadline(request: Request) -> float:
     return min(seconds, DEADLINE_S) if seconds > 0 else DEADLINE_S
 
 
-def _store_down(info: RequestInfo) -> ServerTimeout:
+def _store_down(info: RequestInfo, fault: Unavailable) -> ServerTimeout:
+    """Without Retry-After: the store has been waited for already, a write may be there, and who asks should hear of it now."""
     resource = f"{info.plural}.{info.group}" if info.group else info.plural
-    text = f"The {info.verb} operation against {resource} could not be completed at this time, please try again."
-    return ServerTimeout(text, details={"group": info.group, "kind": info.plural}, retry_after_s=2)
+    text = f"The {info.verb} operation against {resource} could not be completed at this time, please try again: {fault}"
+    return ServerTimeout(text, details={"group": info.group, "kind": info.plural})

@@ -51,9 +51,13 @@ from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
+from steersman.machinery.waiting import within
 from steersman.store.interface import Store, Unavailable
 
 log = logging.getLogger(__name__)
+
+_STORE_CHECK_S = 2.0
+"""How long the store may take to say that it is well: upstream's --etcd-healthcheck-timeout."""
 
 
 @dataclass(slots=True)
@@ -214,10 +218,10 @@ class APIServer:
 
         async def store() -> str:
             try:
-                await self.store.progress()
+                answered = await within(self.clock, _STORE_CHECK_S, self.store.progress)
             except Unavailable as fault:
                 return str(fault)
-            return ""
+            return "" if answered else f"no answer within {_STORE_CHECK_S:g} s"
 
         async def ready() -> str:
             return "" if self._ready else "not ready"
