@@ -50,7 +50,8 @@ async def ran(
         default_kubeconfig=kubeconfig or Path("/nonexistent/config"),
         transport=transport,
     )
-    ctx.__dict__["cache_dir"] = Path("/nonexistent/cache")
+    # A place where nothing can be kept: discovery is asked anew for each line.
+    ctx.__dict__["cache_dir"] = Path("/dev/null/cache")
     assert command.run is not None
     try:
         code = await command.run(ctx, flags, args)
