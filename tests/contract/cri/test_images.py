@@ -117,6 +117,34 @@ def test_a_pull_by_digest_needs_no_tag(registry: str, tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for half of the image."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "steersman-test", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_fails_the_pull_leaves_no_half_image_and_room_mends_it(registry: str, small_disk: Path) -> None:
+    async def scenario() -> None:
+        images = NativeImages(str(small_disk), RealClock())
+        for tag in ("1", "zstd"):
+            with pytest.raises(RuntimeFault, match="failed to unpack image .*No space left on device") as caught:
+                await images.pull_image(f"{registry}/lib/busybox:{tag}")
+            assert caught.value.reason == "ErrImagePull"
+            assert _tree(small_disk / "downloads") == [] and await images.list_images() == []
+        subprocess.run(["mount", "-o", "remount,size=32m", str(small_disk)], check=True)
+        await images.pull_image(f"{registry}/lib/busybox:1")
+        (image,) = await images.list_images()
+        assert image.repo_tags == (f"{registry}/lib/busybox:1",)
+
+    asyncio.run(scenario())
+
+
 def test_what_is_not_there_says_so(registry: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         images = NativeImages(str(tmp_path), RealClock())

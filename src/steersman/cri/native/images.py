@@ -76,11 +76,11 @@ class NativeImages:
         async with self._guard():
             try:
                 record = await self._pull(reference, auth)
+                return (await off_loop(self._index.put, record)).id
             except RuntimeFault as fault:
                 raise RuntimeFault(f"failed to pull and unpack image {str(reference)!r}: {fault}", reason=fault.reason) from fault
             except OSError as error:
                 raise RuntimeFault(f"failed to unpack image {str(reference)!r}: {error}", reason="ErrImagePull") from error
-            return (await off_loop(self._index.put, record)).id
 
     async def _pull(self, reference: Reference, auth: RegistryAuth | None) -> ImageRecord:
         from steersman.cri.native.registry import Registry  # an HTTP client is much to load for listing images

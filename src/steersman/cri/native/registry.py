@@ -130,7 +130,7 @@ class Registry:
                 fresh = piece[skip:]
                 skip = max(0, skip - len(piece))
                 digest.update(fresh)
-                os.write(fd, fresh)
+                _write_all(fd, fresh)
                 done += len(fresh)
                 if done > wanted.size:
                     raise RuntimeFault(f"blob {wanted.digest} is longer than its manifest says", reason="ErrImagePull")
@@ -195,6 +195,13 @@ class Registry:
         if not token:
             raise RuntimeFault(f"pull access denied for {self._reference}: failed to authorize", reason="ErrImagePull")
         return str(token)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """A disk that is nearly full takes a part, and refuses only the rest. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _basic(auth: RegistryAuth) -> str:
