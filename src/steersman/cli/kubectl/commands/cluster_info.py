@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 from steersman.cli.kubectl.command import Command
 from steersman.cli.kubectl.context import Context
-from steersman.cli.kubectl.errors import KubectlError
 from steersman.cli.kubectl.flags import Flag, Flags
-from steersman.cli.kubectl.output.documents import encode
-from steersman.client.rest import object_path
+from steersman.cli.kubectl.output import PrintOptions, printer
+from steersman.client.rest import collection_path, object_path
 from steersman.machinery.errors import StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, labels_of, name_of, namespace_of
@@ -71,19 +71,25 @@ def _address(server: str, service: Obj) -> str:
 
 async def _dump(ctx: Context, flags: Flags, args: list[str]) -> int:
     folder = flags.text("output-directory")
-    output = flags.text("output") or "json"
-    if output not in ("json", "yaml"):
-        raise KubectlError(f'unable to match a printer suitable for the output format "{output}", allowed formats are: json,yaml')
+    suffix = flags.text("output").partition("=")[0] or "json"
+    printing = printer(flags.text("output") or "json", PrintOptions(template=flags.text("template")))
+
+    async def show(name: str, resource: Resource, namespace: str = "") -> list[Obj]:
+        found: Obj = await ctx.client.raw("GET", collection_path(resource, namespace))
+        text = io.StringIO()
+        printing.print(found, text)
+        _write(ctx, folder, name, text.getvalue(), suffix)
+        return found.get("items") or []
+
     namespaces = flags.texts("namespaces") or [ctx.namespace if ctx.namespace_set else "default", "kube-system"]
     if flags.on("all-namespaces"):
         listed = await ctx.client.list(Resource("", "v1", "namespaces", False))
         namespaces = [name_of(item) for item in listed["items"]]
-    _write(ctx, folder, "nodes", _printed(await ctx.client.list(Resource("", "v1", "nodes", False)), output), output)
+    await show("nodes", Resource("", "v1", "nodes", False))
     for namespace in namespaces:
         for name, resource in _DUMPED:
-            found = await ctx.client.list(resource, namespace)
-            _write(ctx, folder, f"{namespace}/{name}", _printed(found, output), output)
-        for pod in found["items"]:
+            items = await show(f"{namespace}/{name}", resource, namespace)
+        for pod in items:
             await _dump_logs(ctx, folder, pod)
     if folder not in ("", "-"):
         ctx.print(f"Cluster info dumped to {folder}")
@@ -104,14 +110,6 @@ async def _dump_logs(ctx: Context, folder: str, pod: Obj) -> None:
     _write(ctx, folder, f"{namespace}/{name}/logs", "".join(texts), "txt")
 
 
-def _printed(found: Obj, output: str) -> str:
-    if output == "json":
-        return encode(found, indent=4) + "\n"
-    from steersman.machinery import yamlio
-
-    return yamlio.dump(found)
-
-
 def _write(ctx: Context, folder: str, name: str, text: str, suffix: str) -> None:
     if folder in ("", "-"):
         ctx.out.write(text)
@@ -127,7 +125,8 @@ DUMP = Command(
     (
         Flag("all-namespaces", "bool", "If true, dump all namespaces.  If true, --namespaces is ignored.", short="A"),
         Flag("namespaces", "strings", "A comma separated list of namespaces to dump."),
-        Flag("output", help="Output format. One of: (json, yaml).", short="o", default="json"),
+        Flag("output", help="Output format. One of: (json, yaml, name, go-template, jsonpath).", short="o", default="json"),
+        Flag("template", help="Template string or path to template file to use when -o=go-template, -o=go-template-file."),
         Flag("output-directory", help="Where to output the files.  If empty or '-' uses stdout."),
         Flag("pod-running-timeout", "duration", "The length of time to wait until at least one pod is running", default=20.0),
     ),

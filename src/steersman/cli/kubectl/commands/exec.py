@@ -10,7 +10,6 @@ from steersman.cli.kubectl.commands.picking import PODS, default_container, pod_
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import ExitError, KubectlError, UsageError
 from steersman.cli.kubectl.flags import Flag, Flags
-from steersman.cli.kubectl.resources import Query, find
 from steersman.cli.kubectl.streaming import remotecommand, terminal
 from steersman.cli.kubectl.streaming.remotecommand import Streams
 from steersman.client.rest import object_path
@@ -54,6 +53,8 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
         raise KubectlError("you must specify at least one command for the container")
     wait_s = flags.seconds("pod-running-timeout")
     if files:
+        from steersman.cli.kubectl.resources import Query, find
+
         infos = (await find(ctx, Query(files=files, latest=True))).checked()
         if len(infos) > 1:
             raise KubectlError("cannot exec into multiple objects at a time")

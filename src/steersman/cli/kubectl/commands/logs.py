@@ -19,6 +19,7 @@ from steersman.cli.kubectl.commands.picking import (
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, UsageError, reason_of
 from steersman.cli.kubectl.flags import Flag, Flags
+from steersman.cli.kubectl.resources import Query, find
 from steersman.cli.kubectl.streaming.terminal import Sink
 from steersman.client.rest import object_path, query
 from steersman.machinery.errors import StatusError, from_status
@@ -77,8 +78,8 @@ class _Source:
 async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     container = _checked(ctx, flags, args)
     if flags.text("selector"):
-        listed = await ctx.client.list(PODS, ctx.namespace, label_selector=flags.text("selector"))
-        pods = listed["items"]
+        found = await find(ctx, Query(args=["pods"], selector=flags.text("selector")))
+        pods = [info.object for info in found.checked()]
         if not pods:
             ctx.complain(f"No resources found in {ctx.namespace} namespace.")
             return 0

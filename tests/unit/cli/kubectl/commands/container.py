@@ -17,6 +17,8 @@ from steersman.machinery.spdy import Data, SpdyConnection, SynStream
 
 Answer = tuple[int, bytes]
 Reply = Callable[[bytes, "Peer"], Awaitable[None]]
+_PODS = {"resource": "pods", "responseKind": {"kind": "Pod"}, "scope": "Namespaced", "singularResource": "pod", "verbs": ["list"]}
+_CORE = {"metadata": {"name": ""}, "versions": [{"version": "v1", "resources": [_PODS]}]}
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -117,6 +119,8 @@ class Container:
         name = path.split("/")[6] if path.count("/") > 5 else ""
         if path.endswith("/log"):
             return 200, self.logs[parse_qs(query)["container"][0]]
+        if path in ("/api", "/apis"):
+            return 200, json.dumps({"kind": "APIGroupDiscoveryList", "items": [_CORE] if path == "/api" else []}).encode()
         if name in self.pods:
             return 200, json.dumps(self.pods[name]).encode()
         if path.endswith("/pods"):

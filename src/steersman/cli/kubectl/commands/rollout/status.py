@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from steersman.cli.kubectl.command import Command
-from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, subjects
+from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, kind_of, subjects, tell_nothing_found
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flag, Flags
@@ -33,12 +33,11 @@ async def _status(ctx: Context, flags: Flags, args: list[str]) -> int:
         try:
             viewer = _VIEWERS.get((info.resource.group, info.resource.kind))
             if viewer is None:
-                raise KubectlError(f"no status viewer has been implemented for {info.resource.kind}")
+                raise KubectlError(f"no status viewer has been implemented for {kind_of(info)}")
             await _follow(ctx, info, partial(viewer, revision=revision), flags)
         except (StatusError, KubectlError) as error:
             found.errors.append(error)
-    if not found.infos and not found.errors:
-        ctx.complain(f"No resources found in {ctx.namespace} namespace.")
+    tell_nothing_found(ctx, found)
     raise_all(found.errors)
     return 0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from steersman.cli.kubectl import common
 from steersman.cli.kubectl.command import Command, Run
-from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, subjects
+from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, subjects, tell_nothing_found
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flags
@@ -55,6 +55,7 @@ def _runner(change: Change, done: str) -> Run:
     async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
         writer = Writer(ctx, "kubectl-rollout")
         found = await subjects(ctx, flags, args)
+        tell_nothing_found(ctx, found)
         for info in found.infos:
             try:
                 patch = change(ctx, info)

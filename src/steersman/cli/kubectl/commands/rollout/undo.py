@@ -8,7 +8,7 @@ from steersman.cli.kubectl import common
 from steersman.cli.kubectl.command import Command
 from steersman.cli.kubectl.commands.rollout.history import KINDS
 from steersman.cli.kubectl.commands.rollout.revisions import POD_TEMPLATE_HASH, REVISION, Revision, described, revisions
-from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, subjects
+from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, kind_of, subjects
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flag, Flags
@@ -35,7 +35,7 @@ async def _undo(ctx: Context, flags: Flags, args: list[str]) -> int:
     for info in found.infos:
         try:
             if (info.resource.group, info.resource.kind) not in KINDS:
-                raise KubectlError(f'no rollbacker has been implemented for "{info.resource.kind}"')
+                raise KubectlError(f'no rollbacker has been implemented for "{kind_of(info)}"')
             roll = _deployment if info.resource.kind == "Deployment" else _other
             writer.tell(info, await roll(ctx, writer, info, flags.number("to-revision")))
         except (StatusError, KubectlError) as error:
