@@ -66,6 +66,16 @@ class Balancer:
         """In the order in which they are tried: those that left the list come last, for a day when none of it answers."""
         return [*self._servers, *self._former]
 
+    @property
+    def in_use(self) -> Server | None:
+        """The one that answered last, None if none did."""
+        return self._in_use
+
+    def prefer(self, server: Server) -> None:
+        """Leave the others for that one, at once."""
+        self._servers = [server, *(other for other in self._servers if other != server)]
+        self._abort(lambda other: other != server)
+
     @contextlib.asynccontextmanager
     async def serving(self, port: int, host: str = "127.0.0.1") -> AsyncIterator[int]:
         """Pass connections on for as long as the block lasts; gives the port. Raises OSError if it is taken."""

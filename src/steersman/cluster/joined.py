@@ -50,11 +50,13 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
                 "kind": "Node",
                 "metadata": {"name": settings.node_name, "uid": settings.node_name},
             }
-            async with _nobody(paths) as nobody, asyncio.TaskGroup() as group:
+            ca = kubeconfig.connection(files.config).ca
+            async with _nobody(paths) as nobody, apiservers.asking(ca, clock) as ready, asyncio.TaskGroup() as group:
                 proxy, dns = _accounts(nobody, settings, client, clock)
                 group.create_task(recorder.run())
                 group.create_task(clockwatch.run(nobody, recorder, reference, clock))
                 group.create_task(apiservers.follow(proxy, balancer, paths.api_servers, clock))
+                group.create_task(apiservers.watch_over(balancer, ready, clock))
                 group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
                 group.create_task(components.run_proxy(proxy, paths, settings, clock))
                 group.create_task(components.run_dns(dns, settings, clock))

@@ -208,6 +208,40 @@ def test_connections_to_a_server_that_left_the_list_end_after_it_had_time_to_fin
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("well", "after_s", "answers"),
+    [
+        ({"one", "two"}, 60, b"one\n"),
+        ({"two"}, 6, b"one\n"),
+        ({"two"}, 11, b"two\n"),
+        (set[str](), 60, b"one\n"),
+    ],
+)
+def test_a_server_that_answers_but_is_not_ready_is_left_for_one_that_is(well: set[str], after_s: float, answers: bytes) -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        async with apis("one", "two") as (_, servers):
+            names = dict(zip(servers, ("one", "two"), strict=True))
+            balancer = Balancer(servers, clock)
+
+            async def ready(server: Server) -> bool:
+                return names[server] in well
+
+            async with balancer.serving(0) as port, asyncio.TaskGroup() as group:
+                async with client(port) as (reader, _):
+                    assert await reader.readline() == b"one\n"
+                    watching = group.create_task(apiservers.watch_over(balancer, ready, clock))
+                    await clock.advance(after_s)
+                    if answers == b"two\n":
+                        with pytest.raises(ConnectionResetError):
+                            await reader.read()
+                async with client(port) as (reader, _):
+                    assert await reader.readline() == answers
+                watching.cancel()
+
+    run(scenario)
+
+
 def test_a_list_with_the_server_in_use_moves_nobody_and_an_empty_one_is_no_news() -> None:
     balancer = Balancer([B], VirtualClock(), random.Random(1))
     balancer.take([A, B, C])
