@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     # Most tests need no cluster, and not the imports of one either.
     from tests.conformance.api import Api
     from tools.throwaway import Cluster
-
-_numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,19 +46,8 @@ def api(cluster: Cluster) -> Iterator[Api]:
 @pytest.fixture
 def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test, deleted without waiting."""
-    from tests.e2e.harness import eventually
-
-    from steersman.api.resources import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
-    from steersman.machinery.errors import NotFound
+    from tests.conformance.space import new_namespace
 
     stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")[:40].strip("-")
-    name = f"{stem}-{next(_numbers)}"
-    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    # Pods are refused before the first is there, and wait for the second.
-    eventually(lambda: api.get(SERVICE_ACCOUNTS, "default", name))
-    eventually(lambda: api.get(CONFIG_MAPS, "kube-root-ca.crt", name))
-    yield name
-    try:
-        api.delete(NAMESPACES, name)
-    except NotFound:
-        pass
+    with new_namespace(api, stem) as name:
+        yield name

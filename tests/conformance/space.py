@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from tests.conformance.api import Api, Watching
@@ -12,18 +13,35 @@ from tests.conformance.objects import IMAGE
 from tests.e2e import harness
 from tests.e2e.harness import Cluster
 
-from steersman.api.resources import ENDPOINT_SLICES, PODS
+from steersman.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, PODS, SERVICE_ACCOUNTS
 from steersman.client.rest import object_path, query
 from steersman.machinery.errors import NotFound, from_status
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, dig, name_of
 
-__all__ = ["IMAGE", "Space", "eventually"]
+__all__ = ["IMAGE", "Space", "eventually", "new_namespace"]
+
+_numbers = itertools.count(1)
 
 
 def eventually(holds: Callable[[], Any], *, within_s: float = 20, what: str = "") -> Any:
     """As the harness's, with less patience: what is waited for here takes a moment."""
     return harness.eventually(holds, within_s=within_s, what=what)
+
+
+@contextmanager
+def new_namespace(api: Api, stem: str) -> Iterator[str]:
+    """A namespace, ready for pods; at the end it is deleted without waiting."""
+    name = f"{stem}-{next(_numbers)}"
+    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    # Pods are refused before the first is there, and wait for the second.
+    eventually(lambda: api.get(SERVICE_ACCOUNTS, "default", name), within_s=60)
+    eventually(lambda: api.get(CONFIG_MAPS, "kube-root-ca.crt", name), within_s=60)
+    yield name
+    try:
+        api.delete(NAMESPACES, name)
+    except NotFound:
+        pass
 
 
 class Space:
@@ -50,6 +68,10 @@ class Space:
 
     def delete(self, resource: Resource, name: str, **options: Any) -> Obj:
         return self.api.delete(resource, name, self.name, **options)
+
+    def evict(self, pod: str) -> None:
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": self.name}}
+        self.api.create(PODS, eviction, self.name, name=pod, subresource="eviction")
 
     def delete_collection(self, resource: Resource, label_selector: str = "") -> Obj:
         return self.api.delete_collection(resource, self.name, label_selector=label_selector)
