@@ -8,7 +8,7 @@ from typing import Any
 
 from steersman.api.kinds import Column, TableSpec
 from steersman.api.printers.cells import NAME, since
-from steersman.machinery.jsonpath import Path, text_of
+from steersman.machinery.jsonpath.path import Path, text_of
 from steersman.machinery.meta import Obj, name_of, parse_time
 
 _AGE: Obj = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}

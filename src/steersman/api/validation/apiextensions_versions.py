@@ -12,7 +12,7 @@ from steersman.api.structural import check, check_defaults
 from steersman.api.structural.model import Node, build
 from steersman.api.validation.common import Errors, needs, unique
 from steersman.machinery.fielderrors import FieldError, invalid, required, too_many
-from steersman.machinery.jsonpath import Path
+from steersman.machinery.jsonpath.path import Path
 from steersman.machinery.meta import Obj, dig
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")

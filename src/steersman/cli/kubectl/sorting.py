@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from steersman.cli.kubectl.errors import KubectlError
-from steersman.cli.kubectl.output.jsonpath.evaluate import JSONPath
-from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
 from steersman.machinery import quantity
+from steersman.machinery.jsonpath.evaluate import JSONPath
+from steersman.machinery.jsonpath.parse import JSONPathError, relax
 
 T = TypeVar("T")
 

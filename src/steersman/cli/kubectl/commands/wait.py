@@ -15,11 +15,11 @@ from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.gone import FOREVER_S, wait_until_gone
 from steersman.cli.kubectl.output import Printer, PrintOptions, printer
 from steersman.cli.kubectl.output.documents import NamePrinter
-from steersman.cli.kubectl.output.govalues import plain
-from steersman.cli.kubectl.output.jsonpath.evaluate import JSONPath
-from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
 from steersman.cli.kubectl.resources import Found, Info, Query, find, query_of
 from steersman.machinery.errors import Expired, NotFound, StatusError
+from steersman.machinery.govalues import plain
+from steersman.machinery.jsonpath.evaluate import JSONPath
+from steersman.machinery.jsonpath.parse import JSONPathError, relax
 from steersman.machinery.meta import Obj, dig, uid_of
 
 SUMMARY = """Experimental: Wait for a specific condition on one or many resources.

@@ -49,7 +49,7 @@ def printer(spec: str, options: PrintOptions | None = None, *, allowed: Sequence
         if made is not None:
             return made
     from steersman.cli.kubectl.errors import KubectlError
-    from steersman.cli.kubectl.output.govalues import quote
+    from steersman.machinery.govalues import quote
 
     raise KubectlError(
         f"unable to match a printer suitable for the output format {quote(spec)}, "

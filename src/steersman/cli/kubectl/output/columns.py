@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, TextIO
 
 from steersman.cli.kubectl.errors import KubectlError
-from steersman.cli.kubectl.output import govalues
-from steersman.cli.kubectl.output.jsonpath.evaluate import JSONPath
-from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
 from steersman.cli.kubectl.output.table import layout, safe
+from steersman.machinery import govalues
+from steersman.machinery.jsonpath.evaluate import JSONPath
+from steersman.machinery.jsonpath.parse import JSONPathError, relax
 from steersman.machinery.meta import Obj
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from steersman.cli.kubectl.output import govalues
-from steersman.cli.kubectl.output.govalues import plain, type_name
+from steersman.machinery import govalues
+from steersman.machinery.govalues import plain, type_name
 
 _VERB = re.compile(r"%([-+# 0]*)(\*|[0-9]+)?(?:\.(\*|[0-9]*))?(.)?", re.S)
 

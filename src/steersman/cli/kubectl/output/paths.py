@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from steersman.cli.kubectl.errors import KubectlError
-from steersman.cli.kubectl.output import govalues
 from steersman.cli.kubectl.output.documents import encode
-from steersman.cli.kubectl.output.jsonpath.evaluate import JSONPath
-from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError
+from steersman.machinery import govalues
+from steersman.machinery.jsonpath.evaluate import JSONPath
+from steersman.machinery.jsonpath.parse import JSONPathError
 from steersman.machinery.meta import Obj
 
 

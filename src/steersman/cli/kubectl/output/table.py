@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from steersman.cli.kubectl.output import govalues
+from steersman.machinery import govalues
 from steersman.machinery.meta import Obj
 
 _MIN_WIDTH, _PADDING = 6, 3

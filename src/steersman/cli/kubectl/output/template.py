@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TextIO
 
 from steersman.cli.kubectl.errors import KubectlError
-from steersman.cli.kubectl.output import govalues
 from steersman.cli.kubectl.output.documents import encode
 from steersman.cli.kubectl.output.gotemplate.execute import Template, TemplateError
+from steersman.machinery import govalues
 from steersman.machinery.meta import Obj
 
 

@@ -10,8 +10,8 @@ from tests.unit.cli.kubectl.output.subject import POD, printed
 
 from steersman.cli.kubectl.output import FORMATS, PrintOptions, printer
 from steersman.cli.kubectl.output.documents import encode
-from steersman.cli.kubectl.output.govalues import number, quote, unquote
 from steersman.cli.kubectl.output.table import TableOptions, TablePrinter
+from steersman.machinery.govalues import number, quote, unquote
 from steersman.machinery.meta import Obj
 
 DEPLOYMENT: Obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}

@@ -8,8 +8,8 @@ from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.flags import Flags
 from steersman.cli.kubectl.output import PrintOptions, printer
 from steersman.cli.kubectl.output.documents import encode
-from steersman.cli.kubectl.output.govalues import plain
 from steersman.cli.kubectl.output.table import layout
+from steersman.machinery.govalues import plain
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
 

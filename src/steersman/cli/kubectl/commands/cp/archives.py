@@ -9,7 +9,7 @@ from typing import IO
 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError
-from steersman.cli.kubectl.output.govalues import quote
+from steersman.machinery.govalues import quote
 
 
 def pack(path: str, name: str, archive: IO[bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from steersman.cli.kubectl.output import govalues
 from steersman.cli.kubectl.output.gotemplate.functions import FUNCTIONS, ArgumentError, FunctionError, truth
 from steersman.cli.kubectl.output.gotemplate.lexer import TemplateSyntaxError
 from steersman.cli.kubectl.output.gotemplate.nodes import (
@@ -26,7 +25,8 @@ from steersman.cli.kubectl.output.gotemplate.nodes import (
     Variable,
 )  # fmt: skip
 from steersman.cli.kubectl.output.gotemplate.parser import parse
-from steersman.cli.kubectl.output.govalues import GoInt, type_name
+from steersman.machinery import govalues
+from steersman.machinery.govalues import GoInt, type_name
 
 _DEPTH_LIMIT = 200
 

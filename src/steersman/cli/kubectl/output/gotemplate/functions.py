@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from steersman.cli.kubectl.output import goformat
-from steersman.cli.kubectl.output.govalues import GoInt, type_name
+from steersman.machinery.govalues import GoInt, type_name
 
 _HTML = str.maketrans({"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', **{char: f"\\u{ord(char):04X}" for char in "<>&="}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from steersman.cli.kubectl.output import govalues
+from steersman.machinery import govalues
 
 KEYWORDS = frozenset({"if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"})
 _SPACE = " \t\r\n"

@@ -129,7 +129,7 @@ class Call:
     pipe: Pipe | None
 
     def __str__(self) -> str:
-        from steersman.cli.kubectl.output.govalues import quote
+        from steersman.machinery.govalues import quote
 
         return f"{{{{template {quote(self.name)}{f' {self.pipe}' if self.pipe else ''}}}}}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from steersman.cli.kubectl.output import govalues
 from steersman.cli.kubectl.output.gotemplate.lexer import TemplateSyntaxError, Token, tokens
 from steersman.cli.kubectl.output.gotemplate.nodes import (
     Action,
@@ -23,7 +22,8 @@ from steersman.cli.kubectl.output.gotemplate.nodes import (
     Text,
     Variable,
 )  # fmt: skip
-from steersman.cli.kubectl.output.govalues import GoInt
+from steersman.machinery import govalues
+from steersman.machinery.govalues import GoInt
 
 
 def parse(text: str, functions: Collection[str]) -> dict[str, list[Statement]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from steersman.cli.kubectl.output import govalues
-from steersman.cli.kubectl.output.jsonpath.parse import (
+from steersman.machinery import govalues
+from steersman.machinery.jsonpath.parse import (
     Field,
     Filter,
     Identifier,

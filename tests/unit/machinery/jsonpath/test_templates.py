@@ -6,7 +6,7 @@ import pytest
 from tests.unit.cli.kubectl.output.subject import printed
 
 from steersman.cli.kubectl.output import PrintOptions
-from steersman.cli.kubectl.output.jsonpath.parse import JSONPathError, relax
+from steersman.machinery.jsonpath.parse import JSONPathError, relax
 
 FOUND = {
     "{.metadata.name}": "web",
