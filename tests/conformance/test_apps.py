@@ -1,4 +1,7 @@
-"""[sig-apps] Deployment, ReplicaSet, ReplicationController; [sig-api-machinery] Garbage collector: who makes, owns, ends pods."""
+"""[sig-apps] Deployment, ReplicaSet, ReplicationController; [sig-api-machinery] Garbage collector: who makes, owns, ends pods.
+
+What a StatefulSet has in common with these is here as well, the rest in test_apps_statefulsets.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import pytest
 from tests.conformance.objects import SLEEP, controller, pod, replication_controller
 from tests.conformance.space import Space, condition, eventually
 
-from steersman.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from steersman.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, dig, name_of, uid_of
 
@@ -40,7 +43,11 @@ WORKLOADS = {
     "Deployment": (DEPLOYMENTS, controller),
     "ReplicaSet": (REPLICA_SETS, controller),
     "ReplicationController": (REPLICATION_CONTROLLERS, replication_controller),
+    "StatefulSet": (STATEFUL_SETS, controller),
 }
+
+
+STATEFUL_SET = "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should"
 
 
 def each(**codenames: str) -> pytest.MarkDecorator:
@@ -54,6 +61,7 @@ def each(**codenames: str) -> pytest.MarkDecorator:
     Deployment="[sig-apps] Deployment Deployment should have a working scale subresource [Conformance]",
     ReplicaSet="[sig-apps] ReplicaSet Replicaset should have a working scale subresource [Conformance]",
     ReplicationController="[sig-apps] ReplicationController should get and update a ReplicationController scale [Conformance]",
+    StatefulSet=f"{STATEFUL_SET} have a working scale subresource [Conformance]",
 )
 def test_the_scale_subresource(space: Space, resource: Resource, make: Callable[..., Obj]) -> None:
     space.create(resource, make("w"))
@@ -112,6 +120,7 @@ def test_a_pod_that_no_longer_matches_is_released(space: Space, resource: Resour
 @each(
     Deployment="[sig-apps] Deployment should validate Deployment Status endpoints [Conformance]",
     ReplicaSet="[sig-apps] ReplicaSet should validate Replicaset Status endpoints [Conformance]",
+    StatefulSet=f"{STATEFUL_SET} validate Statefulset Status endpoints [Conformance]",
 )
 def test_the_status_subresource(space: Space, resource: Resource, make: Callable[..., Obj]) -> None:
     space.create(resource, make("w"))
@@ -132,6 +141,7 @@ def test_the_status_subresource(space: Space, resource: Resource, make: Callable
     Deployment="[sig-apps] Deployment should run the lifecycle of a Deployment [Conformance]",
     ReplicaSet="[sig-apps] ReplicaSet Replace and Patch tests [Conformance]",
     ReplicationController="[sig-apps] ReplicationController should test the lifecycle of a ReplicationController [Conformance]",
+    StatefulSet=f"{STATEFUL_SET} list, patch and delete a collection of StatefulSets [Conformance]",
 )
 def test_the_life_of_a_workload(space: Space, resource: Resource, make: Callable[..., Obj]) -> None:
     with space.watching(resource, label_selector="app=w") as watching:
