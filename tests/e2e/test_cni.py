@@ -21,7 +21,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: NAME, labels: {app: web}}
 spec:
-  terminationGracePeriodSeconds: 0
+  terminationGracePeriodSeconds: 1
   containers:
   - {name: c, image: "steersman.example/hello:1", ports: [{containerPort: 8080, hostPort: PORT}]}
 """

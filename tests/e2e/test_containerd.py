@@ -23,7 +23,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: tool, labels: {app: tool}}
 spec:
-  terminationGracePeriodSeconds: 0
+  terminationGracePeriodSeconds: 1
   containers:
   - name: c
     image: busybox

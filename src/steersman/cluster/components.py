@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +41,10 @@ SCHEDULER, CONTROLLERS = "kube-scheduler", "kube-controller-manager"
 def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
     """Run a component on its own event loop until SIGTERM or SIGINT, then let it finish. Errors are raised."""
     import uvloop
+
+    # Read when grpc is first imported, which is later. With it grpc stops its own threads around every fork of ours, to start nft
+    # for one: calls that are under way may then never end.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
     async def guarded() -> None:
         loop = asyncio.get_running_loop()
