@@ -235,6 +235,9 @@ def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) ->
         writing_goes_on(writers, "node-2")
         beats(second, "node-3")
         eventually(lambda: api_servers(second) == {second.address}, within_s=25, what="the dead API server is out of the Service")
+        service = second.get("service", "kubernetes")["spec"]["clusterIP"]
+        for machine in (second, third):
+            asks_the_living(machine, service)
         # A node that starts now knows where the other API server is.
         os.kill(third.pid("node"), signal.SIGKILL)
         beats(second, "node-3")
@@ -264,6 +267,11 @@ def writing_goes_on(writers: Writers, *servers: str) -> None:
         within_s=30,
         what=f"writes through {servers}",
     )
+
+
+def asks_the_living(machine: Machine, service: str) -> None:
+    """As pods do, by the Service's address."""
+    eventually(lambda: {machine.curl(f"https://{service}/readyz", "-k") for _ in range(4)} == {"ok"}, within_s=10)
 
 
 def beats(machine: Machine, node: str) -> None:
