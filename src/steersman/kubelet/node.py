@@ -14,7 +14,7 @@ from steersman.api.resources import NODES
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.cri.interface import ImageService, Runtime, RuntimeFault
-from steersman.kubelet import nodeinfo
+from steersman.kubelet import extended, nodeinfo
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.lease import renew_forever
@@ -180,7 +180,10 @@ class NodeAgent:
             conditions.append(_condition(old, "Ready", "True", "KubeletReady", text, format_time(now)))
         return {
             "capacity": capacity,
-            "allocatable": nodeinfo.allocatable(config, capacity),
+            "allocatable": {
+                **nodeinfo.allocatable(config, capacity),
+                **extended.allocatable(dig(self._facts.node or {}, "status", default={}), capacity),
+            },
             "addresses": addresses,
             "conditions": conditions,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
@@ -284,7 +287,10 @@ class NodeAgent:
             self._facts.node = node
             if resource_version_of(node) > self._reported_version:
                 # Somebody else has written: a node that was silent for too long is given up, and must hear of it to object.
-                self._reported = {**self._reported, "conditions": dig(node, "status", "conditions", default=[])}
+                seen = node.get("status") or {}
+                self._reported = {**self._reported, **{key: seen.get(key) or empty for key, empty in _SHARED.items()}}
+            if not extended.is_settled(node.get("status") or {}, self._capacity()):
+                self._news.set()
             cidr = dig(node, "spec", "podCIDR", default="")
             if cidr and cidr != given:
                 given = cidr
@@ -315,6 +321,8 @@ class NodeAgent:
         network_up()
 
 
+_SHARED: dict[str, Obj | list[Obj]] = {"conditions": [], "capacity": {}, "allocatable": {}}
+"""What others write into as well."""
 _OWN = frozenset(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"))
 
 

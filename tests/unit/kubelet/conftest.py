@@ -144,6 +144,8 @@ class FakeAPI:
                 status.pop(key, None)
             elif isinstance(value, list):
                 status[key] = [item for item in value if item != {"$patch": "replace"}]
+            elif isinstance(value, dict):
+                status[key] = {name: item for name, item in {**status.get(key, {}), **value}.items() if item is not None}
             else:
                 status[key] = value
         return self.put(resource.plural, found)

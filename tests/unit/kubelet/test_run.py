@@ -98,6 +98,31 @@ def test_a_node_that_was_given_up_objects_as_soon_as_it_hears_of_it(world: World
     asyncio.run(scenario())
 
 
+def test_what_an_administrator_adds_to_the_capacity_becomes_allocatable_at_once(world: World) -> None:
+    thing = "example.com/thing"
+
+    def offered() -> object:
+        return world.api.objects["nodes"]["", world.config.node_name]["status"]["allocatable"].get(thing)
+
+    def advertise(amount: str | None) -> None:
+        node = copy.deepcopy(world.api.objects["nodes"]["", world.config.node_name])
+        node["status"]["capacity"].pop(thing, None)
+        if amount is not None:
+            node["status"]["capacity"][thing] = amount
+        world.api.put("nodes", node)
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            await world.until(lambda: node_ready(world) == "True")
+            before = world.clock.monotonic()
+            for amount in ("5", "7", None, "5"):
+                advertise(amount)
+                await world.until(lambda: offered() == amount)  # noqa: B023
+            assert world.clock.monotonic() == before
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("again", [True, False])
 def test_a_node_that_is_deleted_comes_back_or_stays_away_as_configured(world: World, again: bool) -> None:
     async def scenario() -> None:
