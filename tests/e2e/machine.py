@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from tests.fakes import containerd as containerds
 from tools.throwaway import Cluster
 
+from steersman.cluster.procs import mounts_under
 from steersman.cri.native import build
 
 
@@ -23,8 +25,13 @@ class ContainerdCluster(Cluster):
         self.root = Path(tempfile.mkdtemp(prefix="stm-cri-", dir="/var/tmp"))
         self._stack = ExitStack()
         self._archive = self.root / "busybox.tar"
-        build.build_busybox(str(self._archive))
-        self.daemon = self.start_containerd()
+        try:
+            build.build_busybox(str(self._archive))
+            self.daemon = self.start_containerd()
+        except BaseException:
+            super().remove()
+            self._clear()
+            raise
 
     def start_containerd(self) -> containerds.Containerd:
         self._killed = False
@@ -49,5 +56,11 @@ class ContainerdCluster(Cluster):
             os.kill(self.daemon.pid, signal.SIGCONT)
             super().remove()
         finally:
-            self._stack.close()
-            shutil.rmtree(self.root, ignore_errors=True)
+            self._clear()
+
+    def _clear(self) -> None:
+        self._stack.close()
+        # What a containerd could not undo any more: namespaces of pods whose network would not go, for one.
+        for point in mounts_under(self.root):
+            subprocess.run(["umount", "--lazy", point], check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
