@@ -144,8 +144,10 @@ def test_who_is_not_let_in_is_told_why_in_one_line_and_leaves_nothing(
     assert [path for path in machines[4].state.rglob("*") if "kubectl-cache" not in path.parts] == []
 
 
+@pytest.mark.conformance("[sig-architecture] Conformance Tests should have at least two untainted nodes [Conformance]")
 def test_nodes_are_ready_with_their_pool_labels_and_certificates(machines: Machines) -> None:
     assert {name: found[0] for name, found in nodes(machines).items()} == {f"node-{n}": "Ready" for n in (1, 2, 3)}
+    assert not any(node["spec"].get("taints") or node["spec"].get("unschedulable") for node in machines[1].get("nodes")["items"])
     eventually(lambda: nodes(machines)["node-2"][1] == "edge", what="the pool as role")
     labels = {name: machines[1].get("node", name)["metadata"]["labels"] for name in ("node-2", "node-3")}
     assert labels["node-2"]["steersman.io/pool"] == "edge" and labels["node-3"]["disk"] == "ssd"
