@@ -5,7 +5,7 @@ Source: apiextensions-apiserver pkg/registry/customresource/strategy.go, validat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.api.customresources.fields import parts_of, value_at
@@ -14,6 +14,7 @@ from steersman.api.kinds import ScalePaths, Strategy
 from steersman.api.strategies.common import carry_generation, first_generation, keep_status, only_bare_status, reset_status
 from steersman.api.structural import embedded, lists, values
 from steersman.api.structural.model import MISSING, Node
+from steersman.api.structural.rules.evaluate import Rules
 from steersman.machinery.fielderrors import FieldError, invalid
 from steersman.machinery.meta import Obj
 
@@ -32,6 +33,10 @@ class Custom:
     kind: str
     has_status: bool
     scale: ScalePaths | None
+    rules: Rules = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", Rules(self.root))
 
     def strategy(self) -> Strategy:
         return Strategy(
@@ -41,7 +46,7 @@ class Custom:
             validate_create=self.validate,
             validate_update=self.validate,
             validate_status_update=self.validate,
-            warnings=warnings,
+            warnings=self.warnings,
             unconditional_update=False,
         )
 
@@ -67,7 +72,11 @@ class Custom:
             errors += lists.validate(obj, self.root)
         if self.scale is not None:
             errors += self._replicas(obj, self.scale)
-        return errors
+        return errors + self.rules.errors(obj, MISSING if old is None else old, errors)
+
+    def warnings(self, new: Obj, old: Obj | None) -> list[str]:
+        found = _finalizers(new, old)
+        return found + self.rules.warnings(new, old) if old is not None else found
 
     def _replicas(self, obj: Obj, scale: ScalePaths) -> list[FieldError]:
         errors = []
@@ -79,7 +88,7 @@ class Custom:
         return errors
 
 
-def warnings(new: Obj, old: Obj | None) -> list[str]:
+def _finalizers(new: Obj, old: Obj | None) -> list[str]:
     """Finalizers without a domain that were not there before."""
     before = ((old or {}).get("metadata") or {}).get("finalizers") or ()
     fresh = [item for item in new["metadata"].get("finalizers") or () if item not in before]

@@ -9,6 +9,7 @@ from steersman.api.structural import lists, values
 from steersman.api.structural.defaulting import default
 from steersman.api.structural.model import MISSING, RESOURCE_FIELDS, Node
 from steersman.api.structural.pruning import prune_value
+from steersman.api.structural.rules.evaluate import Rules
 from steersman.machinery.fielderrors import FieldError, forbidden, invalid
 
 
@@ -56,6 +57,7 @@ def _default(node: Node, path: str) -> list[FieldError]:
         return [invalid(at, node.default, "must not have unknown fields")]
     default(value, node)
     found = values.validate(value, node) + lists.validate(value, node)
+    found += Rules(node, is_resource=False).errors(value, before=found)
     return [_moved(error, at) for error in found]
 
 

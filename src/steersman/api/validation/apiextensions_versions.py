@@ -10,6 +10,7 @@ from typing import Any
 from steersman.api.customresources.fields import parts_of
 from steersman.api.structural import check, check_defaults
 from steersman.api.structural.model import Node, build
+from steersman.api.structural.rules import check as check_rules
 from steersman.api.validation.common import Errors, needs, unique
 from steersman.machinery.fielderrors import FieldError, invalid, required, too_many
 from steersman.machinery.jsonpath.path import Path
@@ -63,8 +64,13 @@ def _place(own: str, key: str, common: dict[str, bool]) -> str:
 
 
 def _schema(raw: Obj, path: str, *, has_status: bool) -> list[FieldError]:
-    """Defaults are looked at only when the schema itself is right."""
-    return check.check(raw, path, has_status=has_status) or check_defaults.check(build(raw), path)
+    """Defaults and rules are looked at only when the schema itself is right."""
+    found = check.check(raw, path, has_status=has_status)
+    if found:
+        return found
+    root = build(raw)
+    rules = check_rules.check(root, path)
+    return rules or check_defaults.check(root, path)
 
 
 def _deprecation(errors: Errors, path: str, version: Obj) -> None:

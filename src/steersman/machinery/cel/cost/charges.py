@@ -42,9 +42,18 @@ def _matched(args: Args, _: Any) -> int:
 
 def _elements(args: Args, _: Any) -> int:
     """Functions that go through a list once, strings in it included. Of a string: itself."""
-    if not isinstance(args[0], list):
-        return traversed(size_of(args[0]))
-    return sum(math.floor(size_of(item) * TRAVERSAL) if isinstance(item, str | bytes) else 1 for item in args[0])
+    return _gone_through(args[0])
+
+
+def _gone_through(value: Any) -> int:
+    """By bytes, and rounded down, unlike all else."""
+    if isinstance(value, str):
+        return int(len(value.encode("utf-8", "surrogatepass")) * TRAVERSAL)
+    if isinstance(value, bytes):
+        return int(len(value) * TRAVERSAL)
+    if isinstance(value, list):
+        return sum(map(_gone_through, value))
+    return sum(map(_gone_through, value.values())) if isinstance(value, Mapping) else 1
 
 
 def _contains_cidr(args: Args, _: Any) -> int:
