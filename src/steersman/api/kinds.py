@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from steersman.machinery.apply.types import Type
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
@@ -144,6 +145,8 @@ class KindSpec:
     """What happens to a stored object when it is loaded, in place. Compared by ==: if it changes, objects are loaded anew."""
     openapi: Obj | None = None
     """The OpenAPI v3 schema to publish, for kinds without schema facts."""
+    apply_type: Type | None = None
+    """What server-side apply has to know of a kind without schema facts."""
     scale: ScalePaths | None = None
     """For kinds whose Scale is not that of the workloads."""
     deprecation: str = ""

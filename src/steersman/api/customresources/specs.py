@@ -15,6 +15,7 @@ from steersman.api.customresources.strategy import Custom
 from steersman.api.customresources.table import table
 from steersman.api.groups.common import SCALE
 from steersman.api.kinds import STATUS, Conversion, KindSpec, ScalePaths, Subresource
+from steersman.api.structural.applytypes import of_root
 from steersman.api.structural.model import Node, build
 from steersman.machinery.gvk import Resource, version_priority
 from steersman.machinery.meta import Obj, dig, is_condition_true
@@ -62,6 +63,7 @@ def _spec(definition: Obj, version: Obj, root: Node, reading: Reading) -> KindSp
         settle=Settling(root),
         read=reading,
         openapi=openapi.schema(resource, root),
+        apply_type=of_root(root),
         strategy=Custom(root, resource.kind, sub.get("status") is not None, scale).strategy(),
         subresources=tuple(subresources),
         scale=scale,

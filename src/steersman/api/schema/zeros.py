@@ -29,8 +29,10 @@ _KEPT = {
     "api.flowcontrol.v1.QueuingConfiguration": "handSize queueLengthLimit queues",
     "api.rbac.v1.ClusterRole": "rules",
     "api.rbac.v1.Role": "rules",
+    "apimachinery.pkg.apis.meta.v1.ObjectMeta": "managedFields",
 }
-"""Fields that are neither required nor pointers, and yet Go does not mark them omitempty."""
+"""Fields that are neither required nor pointers, and yet Go does not mark them omitempty. Empty managedFields are a request: to
+forget who owns what; they are never stored."""
 
 _KIND_STRUCTS = ("metadata", "spec", "status")
 _STRUCTS = {

@@ -7,6 +7,7 @@ import copy
 from steersman.api.validation import objectmeta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers import ownership
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.write import Write, decode_body, match_url, read_body
@@ -19,7 +20,7 @@ from steersman.machinery.meta import Obj, is_deleting, metadata, name_of, new_ui
 
 GENERATE_TRIES = 8
 HOOK_TRIES = 10
-_WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields")
+_WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
 
 async def create(api: Api, call: Call, served: Served) -> Response:
@@ -35,14 +36,19 @@ async def create(api: Api, call: Call, served: Served) -> Response:
     return respond.of_stored(call.request, served, stored, api.clock.now(), 201, write.warnings)
 
 
-async def insert(write: Write, obj: Obj) -> Stored:
-    """Store a decoded new object. Raises AlreadyExists, Invalid, and whatever admission raises."""
+async def insert(write: Write, obj: Obj, *, follow: bool = True) -> Stored:
+    """Store a decoded new object. Raises AlreadyExists, Invalid, and whatever admission raises.
+
+    follow: who creates it owns what is in it (else the caller has said who owns what).
+    """
     api, served = write.api, write.served
     meta = metadata(obj)
     if meta.get("resourceVersion"):
         raise StatusError("resourceVersion should not be set on objects to be created")
     for key in _WIPED:
         meta.pop(key, None)
+    if follow:
+        ownership.follow_create(write, obj)
     meta["uid"] = new_uid()
     meta["creationTimestamp"] = api.timestamp()
     request = write.admission("CREATE", str(meta.get("name") or ""), obj, None)

@@ -32,9 +32,12 @@ class WriteOptions:
 _DEFAULT = WriteOptions()
 
 
-def write_options(request: Request, kind: str) -> WriteOptions:
-    """Options of create, update and patch. kind is `CreateOptions`, `UpdateOptions` or `PatchOptions`. Raises Invalid."""
-    if not request.raw_query:
+def write_options(request: Request, kind: str, *, apply: bool = False) -> WriteOptions:
+    """Options of create, update and patch. kind is `CreateOptions`, `UpdateOptions` or `PatchOptions`. Raises Invalid.
+
+    apply: of server-side apply, which must say who it is and may force.
+    """
+    if not request.raw_query and not apply:
         return _DEFAULT
     errors: list[FieldError] = []
     dry_run = _dry_run([value for key, value in request.query_pairs if key == "dryRun"], errors)
@@ -47,11 +50,13 @@ def write_options(request: Request, kind: str) -> WriteOptions:
     if validation not in _VALIDATIONS:
         errors.append(fielderrors.not_supported("fieldValidation", validation, ["", *_VALIDATIONS]))
     force = request.query("force")
-    if force and kind == "PatchOptions":
+    if apply and not manager:
+        errors.insert(0, fielderrors.required("fieldManager", "is required for apply patch"))
+    elif force and kind == "PatchOptions" and not apply:
         errors.append(fielderrors.forbidden("force", "may not be specified for non-apply patch"))
     if errors:
         raise Invalid.of(_META, kind, "", errors)
-    return WriteOptions(dry_run, manager, validation, bool(force))
+    return WriteOptions(dry_run, manager, validation, force=bool(force) and force not in _FALSE)
 
 
 def _dry_run(values: list[str], errors: list[FieldError]) -> bool:

@@ -1,4 +1,7 @@
-"""patch: JSON patch, merge patch and strategic merge patch, each applied to the object as it is when the write succeeds."""
+"""patch: JSON patch, merge patch and strategic merge patch, each applied to the object as it is when the write succeeds.
+
+Not here: server-side apply (apply.py).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from steersman.api.schema import unstructured
 from steersman.api.schema.loader import patch_meta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers.apply import apply_patch, is_apply
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.update import check_updatable, modify
@@ -32,16 +36,22 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A request's patch. `apply` gives the patched object; `strategic` is the patch itself if it is of that type."""
+    """A request's patch. `apply` gives the patched object; `strategic` is the patch itself if it is of that type.
+
+    whole: it may say something of managedFields; any other is spared them.
+    """
 
     apply: Callable[[Obj], Obj]
     strategic: Obj | None = None
+    whole: bool = True
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
     """PATCH on an object, its status or another part of it."""
     info = call.info
     check_updatable(served, info.subresource, "patch")
+    if is_apply(call):
+        return await apply_patch(api, call, served)
     asked = patch_of(call, served.spec.schema if served.bare_items else "", await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), info.subresource)
 
@@ -63,12 +73,13 @@ def patch_of(call: Call, schema: str, body: bytes) -> Patch:
     if media_type == JSON_PATCH:
         ops = json_patch.decode(body)
         return Patch(lambda obj: _an_object(json_patch.apply(obj, ops)))
+    whole = b"managedFields" in body or b"\\u" in body
     if media_type == MERGE_PATCH:
         merging = merge.decode(body)
-        return Patch(lambda obj: _an_object(merge.apply(obj, merging)))
+        return Patch(lambda obj: _an_object(merge.apply(obj, merging)), whole=whole)
     if media_type == STRATEGIC_PATCH and schema:
         strategic_patch, meta = strategic.decode(body), patch_meta(schema)
-        return Patch(lambda obj: strategic.apply(obj, strategic_patch, meta), strategic_patch)
+        return Patch(lambda obj: strategic.apply(obj, strategic_patch, meta), strategic_patch, whole)
     raise UnsupportedMediaType("415: Unsupported Media Type", details={})
 
 
@@ -91,6 +102,8 @@ def checked(write: Write, asked: Patch, current: Obj) -> Obj:
 
 def decoded(spec: KindSpec, asked: Patch, current: Obj, *, strict: bool = False) -> tuple[Obj, list[str]]:
     """The patched object, owned and type-checked, and what is told of its unknown fields. Raises Invalid."""
+    if not asked.whole:
+        current["metadata"].pop("managedFields", None)
     patched = asked.apply(current)
     # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
     obj: Obj = orjson.loads(orjson.dumps(patched))

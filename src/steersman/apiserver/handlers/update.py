@@ -15,7 +15,7 @@ import orjson
 from steersman.api.validation import objectmeta
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call, Verdict
-from steersman.apiserver.handlers import life
+from steersman.apiserver.handlers import life, ownership
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.create import insert
 from steersman.apiserver.handlers.options import write_options
@@ -30,7 +30,8 @@ from steersman.machinery.meta import Obj, metadata, name_of
 from steersman.store.interface import Commit
 
 TRIES = 30
-_KEPT = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields", "selfLink")
+_KEPT = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
+_TIMED = ("resourceVersion", "managedFields")
 
 Change = Callable[[Obj], Awaitable[Obj]]
 """From the object as it is (the caller's own copy, in the served version) to the wanted one."""
@@ -117,10 +118,13 @@ async def modify(
     asked: int = 0,
     steps: Steps | None = None,
     skip_admission: bool = False,
+    follow: bool = True,
 ) -> Stored:
     """Guaranteed update. asked: a resourceVersion that must still be the current one (else Conflict).
 
-    steps: in place of the strategy's. Raises NotFound, Conflict, Invalid, and whatever admission and `change` raise.
+    steps: in place of the strategy's. follow: who writes owns what is changed (else `change` has said who owns what); what skips
+    admission is the server's own doing, and owned by nobody. Raises NotFound, Conflict, Invalid, and whatever admission and
+    `change` raise.
     """
     api, served = write.api, write.served
     key = served.key(namespace, name)
@@ -135,6 +139,8 @@ async def modify(
         insisted = str(metadata(new).get("resourceVersion") or "")
         if insisted and insisted != "0" and insisted != str(current.revision):
             raise Conflict.of(served.resource.group, served.resource.plural, name)
+        if follow and not skip_admission:
+            ownership.follow_update(write, new, old)
         extra = await prepare(write, new, old, name, steps or _steps(write), skip_admission=skip_admission)
         request = None if skip_admission else write.admission("UPDATE", name, new, old)
         if write.options.dry_run:
@@ -203,9 +209,15 @@ async def prepare(write: Write, new: Obj, old: Obj, name: str, steps: Steps, *, 
 
 
 def _unchanged(new: Obj, old: Obj) -> bool:
-    """Whether a write would change nothing. Python's == takes True for 1, so equal objects are compared as bytes again."""
-    old["metadata"].pop("resourceVersion", None)
-    new["metadata"].pop("resourceVersion", None)
-    if new != old:
+    """Whether a write would change nothing but times in managedFields, which would change with every write.
+
+    Python's == takes True for 1, so equal objects are compared as bytes again.
+    """
+    if new.keys() != old.keys() or any(value != old[key] for key, value in new.items() if key != "metadata"):
         return False
-    return orjson.dumps(new, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
+    bare = [
+        {**obj, "metadata": {key: obj["metadata"][key] for key in obj["metadata"] if key not in _TIMED}} for obj in (new, old)
+    ]
+    if bare[0] != bare[1] or not ownership.same_but_times(new, old):
+        return False
+    return orjson.dumps(bare[0], option=orjson.OPT_SORT_KEYS) == orjson.dumps(bare[1], option=orjson.OPT_SORT_KEYS)

@@ -24,7 +24,7 @@ Extra = Joining
 NOTHING: Extra = ((), ())
 CHARGE_TRIES = 100
 """Writers of one namespace take turns within a server; of several servers one is faster each time."""
-_OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences", "generateName", "creationTimestamp")
+_OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences", "generateName", "creationTimestamp", "managedFields")
 
 
 @dataclass(slots=True)

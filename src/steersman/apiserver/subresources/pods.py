@@ -10,6 +10,7 @@ from steersman.api.validation.pod_update import validate_ephemeral_update
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers import read
+from steersman.apiserver.handlers.apply import apply_patch, is_apply
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.patch import checked, patch_of
@@ -37,6 +38,8 @@ async def update(api: Api, call: Call, served: Served) -> Response:
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
+    if is_apply(call):
+        return await apply_patch(api, call, served, STEPS[call.info.subresource])
     asked = patch_of(call, served.spec.schema, await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), call.info.subresource)
 
@@ -58,6 +61,7 @@ def _taking(take: Callable[[Obj, Obj], None]) -> Callable[[Obj, Obj], None]:
         take(spec, sent)
         meta = copy.deepcopy(old["metadata"])
         meta["resourceVersion"] = metadata(new).get("resourceVersion") or meta.get("resourceVersion")
+        meta["managedFields"] = metadata(new).get("managedFields")
         if spec != old["spec"]:
             meta["generation"] = (meta.get("generation") or 0) + 1
         kept = {key: value for key, value in old.items() if key not in ("metadata", "spec")}

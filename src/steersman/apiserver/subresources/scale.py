@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from steersman.api.customresources import scale as custom
@@ -9,6 +10,8 @@ from steersman.api.decode import decode
 from steersman.api.groups.bodies import SCALE
 from steersman.apiserver import respond
 from steersman.apiserver.contracts import Call
+from steersman.apiserver.handlers import ownership
+from steersman.apiserver.handlers.apply import applied, check_kind, is_apply, read, tell_repeated
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.patch import decoded, patch_of
@@ -17,7 +20,11 @@ from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
+from steersman.apiserver.subresources.scalemanagers import API_VERSION, ScaleVersions, to_object, to_scale
 from steersman.machinery import fielderrors, labels
+from steersman.machinery.apply import managers
+from steersman.machinery.apply.managers import APPLY, UPDATE, Managers, manager_id
+from steersman.machinery.apply.updater import Writer
 from steersman.machinery.errors import Conflict, Invalid, NotFound, StatusError
 from steersman.machinery.meta import Obj, dig, metadata
 
@@ -34,27 +41,56 @@ async def update(api: Api, call: Call, served: Served) -> Response:
     scale, warnings = decode(await read_body(call), body_media_type(call.request), SCALE)
     write.warnings += warnings
     match_url(scale, served, call.info.namespace, call.info.name)
-    return await _set(write, lambda _: scale)
+    return await _set(write, lambda current, owners: (scale, _followed(write, current, scale, owners)))
 
 
 async def patch(api: Api, call: Call, served: Served) -> Response:
+    if is_apply(call):
+        return await _apply(api, call, served)
     asked = patch_of(call, SCALE.schema, await read_body(call))
     write = Write(api, call, served, write_options(call.request, "PatchOptions"), "scale")
 
-    def patched(current: Obj) -> Obj:
-        obj, _ = decoded(SCALE, asked, current)
+    def patched(current: Obj, owners: Managers) -> tuple[Obj, Managers]:
+        obj, _ = decoded(SCALE, asked, copy.deepcopy(current))
         match_url(obj, served, call.info.namespace, call.info.name)
-        return obj
+        return obj, _followed(write, current, obj, owners)
 
     return await _set(write, patched)
 
 
-async def _set(write: Write, wanted: Callable[[Obj], Obj]) -> Response:
-    """Bring the Scale that `wanted` makes of the current one into the object."""
-    info = write.call.info
+async def _apply(api: Api, call: Call, served: Served) -> Response:
+    config = read(await read_body(call))
+    write = Write(api, call, served, write_options(call.request, "PatchOptions", apply=True), "scale")
+
+    def merged(current: Obj, owners: Managers) -> tuple[Obj, Managers]:
+        check_kind(config.obj, SCALE.kind, API_VERSION)
+        writer = _writer(write, APPLY)
+        found = applied(current, config.obj, owners, writer, ScaleVersions(), force=write.options.force)
+        tell_repeated(write, config)
+        obj = found.obj if found.obj is not None else current
+        match_url(obj, served, call.info.namespace, call.info.name)
+        return obj, found.managers
+
+    return await _set(write, merged)
+
+
+def _writer(write: Write, operation: str) -> Writer:
+    name = ownership.manager_name(write.call, write.options.field_manager)
+    return Writer(manager_id(name, operation, API_VERSION, "scale"), API_VERSION, lambda fields: fields, write.api.timestamp())
+
+
+def _followed(write: Write, current: Obj, scale: Obj, owners: Managers) -> Managers:
+    """Replicas that nobody owns stay so until somebody applies."""
+    return ownership.followed(current, scale, owners, _writer(write, UPDATE), ScaleVersions()) if owners else {}
+
+
+async def _set(write: Write, wanted: Callable[[Obj, Managers], tuple[Obj, Managers]]) -> Response:
+    """Bring the Scale that `wanted` makes of the current one and of who owns it into the object."""
+    info, spec = write.call.info, write.served.spec
 
     async def change(current: Obj) -> Obj:
-        scale = wanted(_scale_of(write.served, current))
+        owners = managers.stored(metadata(current).get("managedFields"))
+        scale, scaled = wanted(_scale_of(write.served, current), to_scale(owners, spec))
         version = metadata(scale).get("resourceVersion")
         if version and version != current["metadata"]["resourceVersion"]:
             raise Conflict.of(write.served.resource.group, write.served.resource.plural, info.name)
@@ -62,14 +98,14 @@ async def _set(write: Write, wanted: Callable[[Obj], Obj]) -> Response:
         if replicas < 0:
             text = "must be greater than or equal to 0"
             raise Invalid.of("autoscaling", "Scale", info.name, [fielderrors.invalid("spec.replicas", replicas, text)])
-        paths = write.served.spec.scale
-        if paths is None:
+        if spec.scale is None:
             current["spec"]["replicas"] = replicas
         else:
-            write.refuse(info.name, custom.set_replicas(current, paths, replicas))
+            write.refuse(info.name, custom.set_replicas(current, spec.scale, replicas))
+        ownership.put(current, to_object(scaled, owners, spec))
         return current
 
-    stored = await modify(write, info.namespace, info.name, change)
+    stored = await modify(write, info.namespace, info.name, change, follow=False)
     return respond.of_obj(write.call.request, _scale_of(write.served, write.served.peek(stored)), warnings=write.warnings)
 
 

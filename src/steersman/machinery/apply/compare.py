@@ -13,7 +13,7 @@ import orjson
 
 from steersman.machinery.apply.fieldset import EMPTY, LEAF, FieldSet, union
 from steersman.machinery.apply.sets import of_new
-from steersman.machinery.apply.types import MISSING, Type, resolve
+from steersman.machinery.apply.types import ANY, MISSING, Type, resolve
 
 _Node = FieldSet | None
 
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
 
     def without(self, reset: Callable[[FieldSet], FieldSet]) -> Comparison:
         """As if what `reset` leaves out had not been compared."""
-        return Comparison(reset(self.added), reset(self.modified), reset(self.removed))
+        return self if self is NOTHING else Comparison(reset(self.added), reset(self.modified), reset(self.removed))
 
 
 NOTHING = Comparison(EMPTY, EMPTY, EMPTY)
@@ -82,27 +82,22 @@ def _compare_maps(old: dict[str, Any], new: dict[str, Any], kind: Type) -> tuple
     added: FieldSet = {}
     modified: FieldSet = {}
     removed: FieldSet = {}
-    always, ignored = kind.always, kind.ignored
+    fields, element, always, ignored = kind.fields, kind.element or ANY, kind.always, kind.ignored
     for key, value in new.items():
         before = old.get(key, MISSING)
-        if before is MISSING:
-            if key in ignored:
-                continue
-            before = always.get(key, MISSING)
-            if before is MISSING:
-                added["f:" + key] = of_new(value, kind.of(key))
-                continue
-        elif key in ignored:
+        if key in ignored:
             continue
-        _put(_compare(before, value, kind.of(key)), "f:" + key, added, modified, removed)
-    for key, before in old.items():
-        if key in new or key in ignored:
-            continue
-        after = always.get(key, MISSING)
+        inner = fields.get(key, element)
+        if before is MISSING and (before := always.get(key, MISSING)) is MISSING:
+            added["f:" + key] = of_new(value, inner)
+        elif before != value or not inner.exact:
+            _put(_compare(before, value, inner), "f:" + key, added, modified, removed)
+    for key in old.keys() - new.keys() - ignored:
+        inner, after = fields.get(key, element), always.get(key, MISSING)
         if after is MISSING:
-            removed["f:" + key] = of_new(before, kind.of(key))
+            removed["f:" + key] = of_new(old[key], inner)
         else:
-            _put(_compare(before, after, kind.of(key)), "f:" + key, added, modified, removed)
+            _put(_compare(old[key], after, inner), "f:" + key, added, modified, removed)
     return _found(added, modified, removed)
 
 
@@ -144,7 +139,12 @@ def _index(items: Any, kind: Type) -> dict[str, list[Any]]:
 
 
 def _put(found: tuple[_Node, _Node, _Node] | None, element: str, added: FieldSet, modified: FieldSet, removed: FieldSet) -> None:
-    if found is not None:
-        for node, into in zip(found, (added, modified, removed), strict=True):
-            if node is not None:
-                into[element] = node
+    if found is None:
+        return
+    new, changed, gone = found
+    if new is not None:
+        added[element] = new
+    if changed is not None:
+        modified[element] = changed
+    if gone is not None:
+        removed[element] = gone

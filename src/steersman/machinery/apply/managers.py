@@ -37,6 +37,7 @@ class Managed(NamedTuple):
 
 
 Managers: TypeAlias = dict[ManagerId, Managed]
+_NOBODY: Managers = {}
 
 
 def manager_id(name: str, operation: str, api_version: str, subresource: str = "") -> ManagerId:
@@ -65,7 +66,7 @@ def decode(entries: Any) -> Managers:
             raise ValueError(f"missing fieldsType in managed fields entry {index}")
         if kind != _FIELDS_V1:
             raise ValueError(f'invalid fieldsType "{kind}" in managed fields entry {index}')
-        fields = fieldset.decode(entry.get("fieldsV1") or {})
+        fields = fieldset.ordered(fieldset.decode(entry.get("fieldsV1") or {}))
         found[_id(entry)] = Managed(fields, str(entry["apiVersion"]), str(entry.get("time") or ""))
     return found
 
@@ -81,9 +82,19 @@ def is_reset(entries: Any) -> bool:
     return isinstance(entries, list) and entries in ([], [{}])
 
 
-def encode(managers: Managers) -> list[Obj]:
-    """Entries in upstream's order: by operation, time, manager, version and subresource."""
-    return [_entry(who, managed) for who, managed in sorted(managers.items(), key=_order)]
+def entry(who: ManagerId, managed: Managed) -> Obj:
+    """One entry, of fields that are sorted (fieldset.ordered)."""
+    return _entry(who, managed, managed)
+
+
+def encode(managers: Managers, before: Managers | None = None) -> list[Obj]:
+    """Entries in upstream's order: by operation, time, manager, version and subresource.
+
+    before: managers as `stored` gave them, whose fields need no sorting.
+    """
+    found = sorted(managers.items(), key=_order) if len(managers) > 1 else managers.items()
+    known = before or _NOBODY
+    return [_entry(who, managed, known.get(who)) for who, managed in found]
 
 
 def _order(item: tuple[ManagerId, Managed]) -> tuple[str, ...]:
@@ -91,14 +102,15 @@ def _order(item: tuple[ManagerId, Managed]) -> tuple[str, ...]:
     return (who.operation, managed.time, who.name, managed.api_version, who.subresource)
 
 
-def _entry(who: ManagerId, managed: Managed) -> Obj:
+def _entry(who: ManagerId, managed: Managed, before: Managed | None) -> Obj:
     entry: Obj = {"manager": who.name, "operation": who.operation, "apiVersion": managed.api_version}
     if not who.name:
         del entry["manager"]
     if managed.time:
         entry["time"] = managed.time
     entry["fieldsType"] = _FIELDS_V1
-    entry["fieldsV1"] = _ordered(orjson.dumps(managed.fields))
+    sorted_already = before is not None and before.fields is managed.fields
+    entry["fieldsV1"] = managed.fields if sorted_already else _ordered(orjson.dumps(managed.fields))
     if who.subresource:
         entry["subresource"] = who.subresource
     return entry

@@ -173,7 +173,7 @@ def test_patches_of_all_three_formats_apply() -> None:
 @pytest.mark.parametrize(
     ("content_type", "body", "code", "text"),
     [
-        ("application/apply-patch+yaml", {}, 415, "415: Unsupported Media Type"),
+        ("application/apply-patch+cbor", {}, 415, "415: Unsupported Media Type"),
         (MERGE, {"metadata": {"resourceVersion": "1"}}, 409, STALE_POD),
         (MERGE, {"metadata": {"name": "other"}}, 400, OTHER_NAME),
         (JSON_PATCH, [{"op": "test", "path": "/kind", "value": "x"}], 422, REJECTED),
