@@ -26,6 +26,14 @@ class KubeconfigError(ValueError):
     """The file can't be used; the message is one sentence for a person."""
 
 
+class UnreadableError(KubeconfigError):
+    """The file is no YAML, for a reason."""
+
+    def __init__(self, path: Path, reason: ValueError) -> None:
+        super().__init__(f"{path} is no valid kubeconfig: {reason}")
+        self.path, self.reason = path, reason
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """What a context stands for."""
@@ -79,7 +87,7 @@ def read(*paths: Path) -> Obj:
         try:
             found = _parsed(text)
         except ValueError as error:
-            raise KubeconfigError(f"{path} is no valid kubeconfig: {error}") from error
+            raise UnreadableError(path, error) from error
         if found is None:
             continue
         if not isinstance(found, dict):

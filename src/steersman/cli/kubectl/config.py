@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from steersman.cli.kubectl.errors import PlainError
+from steersman.cli.kubectl.errors import PlainError, file_problem
 from steersman.cli.kubectl.flags import Flags
 from steersman.client import kubeconfig
 from steersman.client.kubeconfig import Connection
@@ -54,6 +54,8 @@ def target(config: Obj, flags: Flags) -> Target:
     if nothing and os.environ.get("KUBERNETES_SERVICE_HOST") and kubeconfig.SERVICE_ACCOUNT_DIR.exists():
         return Target(kubeconfig.in_cluster())
     cluster, user = _overridden_cluster(cluster, flags), _overridden_user(user, flags)
+    _check_files(cluster, cluster_name, ("certificate-authority",))
+    _check_files(user, user_name, ("client-certificate", "client-key"))
     made = {
         "clusters": [{"name": "used", "cluster": cluster}],
         "users": [{"name": "used", "user": user}],
@@ -63,6 +65,18 @@ def target(config: Obj, flags: Flags) -> Target:
         return Target(replace(kubeconfig.resolve(made, "used"), context=context_name), user_name)
     except kubeconfig.KubeconfigError as error:
         raise PlainError(f"error: {error}") from None
+
+
+def _check_files(entry: dict[str, Any], name: str, fields: tuple[str, ...]) -> None:
+    """PlainError for a file that is named and can't be read."""
+    for field in fields:
+        path = entry.get(field)
+        if path and not entry.get(f"{field}-data"):
+            try:
+                open(path, "rb").close()
+            except OSError as error:
+                what = field.replace("certificate", "cert") if field.startswith("client") else field
+                raise PlainError(f"error: unable to read {what} {path} for {name} due to {file_problem(error)}") from None
 
 
 def _overridden_cluster(cluster: dict[str, Any], flags: Flags) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class Context:
             raise KubectlError(f"stat {given}: no such file or directory")
         try:
             return kubeconfig.read(*self.kubeconfig_paths)
+        except kubeconfig.UnreadableError as error:
+            raise KubectlError(f'error loading config file "{error.path}": {error.reason}') from None
         except kubeconfig.KubeconfigError as error:
             raise KubectlError(f"error loading config file: {error}") from None
 

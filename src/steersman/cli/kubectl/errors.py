@@ -166,9 +166,8 @@ def _invalid_text(error: StatusError) -> str:
         lead = f'The {details.get("kind", "")} "{details.get("name", "")}" is invalid'
     elif error.causes and error.message and not error.causes[0].get("message"):
         lead = f"{lead}: {error.message}"
-    texts = sorted(
-        {f"{cause['field']}: {cause['message']}" if cause.get("field") else cause["message"] for cause in error.causes}
-    )
+    told = (f"{cause['field']}: {cause['message']}" if cause.get("field") else cause["message"] for cause in error.causes)
+    texts = list(dict.fromkeys(told))
     if not texts:
         return lead
     if len(texts) == 1:

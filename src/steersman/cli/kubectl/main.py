@@ -137,7 +137,7 @@ async def run_line(line: Line, ctx: Context) -> int:
     except BrokenPipeError:
         raise
     except (KubectlError, StatusError, OSError, ValueError) as error:
-        ctx.complain(describe(error))
+        ctx.complain(describe(error).removesuffix("\n"))
         return exit_code(error)
     finally:
         await ctx.close()
@@ -178,6 +178,9 @@ def _find(words: list[str], argv: list[str]) -> tuple[str, Command | None, list[
         if not words:
             _check_top(argv)
             return "", None, argv
+        if argv[0].startswith("-"):
+            # Upstream looks for a plugin by then.
+            raise FlagError(f"Error: flags cannot be placed before plugin name: {argv[0]}")
         from steersman.cli.kubectl import usage
 
         raise FlagError(usage.unknown(words[0], VERBS))

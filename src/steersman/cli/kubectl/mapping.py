@@ -18,6 +18,7 @@ from steersman.cli.kubectl.errors import KubectlError
 from steersman.client.discovery import Discovered, discover
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
+from steersman.machinery.errors import Unauthorized
 from steersman.machinery.gvk import Resource, api_version
 
 CACHE_LIFE = timedelta(hours=6)
@@ -43,7 +44,12 @@ class Mapper:
         if self._served is None and not fresh:
             self._served = self._read()
         if self._served is None or (fresh and not self._fresh):
-            self._served = await discover(self._client)
+            try:
+                self._served = await discover(self._client)
+            except Unauthorized:
+                # Upstream's discovery tells the answer's code in its own words, whatever the server said.
+                reason = "the server has asked for the client to provide credentials"
+                raise KubectlError(f"You must be logged in to the server ({reason})") from None
             self._fresh = True
             self._write(self._served)
         return self._served
@@ -51,7 +57,7 @@ class Mapper:
     async def for_argument(self, word: str) -> Mapping:
         """The resource a person means: plural, singular, short name or kind; also `plural.group` and `plural.version.group`."""
         return await self._find(
-            lambda served: _by_word(served, word), NoMatch(f'the server doesn\'t have a resource type "{word}"')
+            lambda served: _by_word(served, word), NoMatch(f'the server doesn\'t have a resource type "{word.partition(".")[0]}"')
         )
 
     async def for_kind(self, group: str, version: str, kind: str) -> Mapping:

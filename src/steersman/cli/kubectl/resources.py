@@ -70,6 +70,8 @@ def query_of(
     default_type: str = "",
 ) -> Query:
     """A Query from the flags that verbs share (-f, -R, -l, --field-selector, -A, --all), as far as this verb has them."""
+    if flags.has("kustomize") and flags.text("kustomize"):
+        raise KubectlError("-k is not there yet: build the directory with kustomize and give its output to -f -")
     return Query(
         args=args,
         files=flags.texts("filename") if flags.has("filename") else (),
@@ -183,7 +185,10 @@ async def targets(ctx: Context, query: Query) -> tuple[list[Target], list[Except
 
         return await from_files(ctx, query.files, recursive=query.recursive, selector=query.selector, local=query.local)
     if query.local:
-        raise KubectlError("one or more files must be specified as -f when --local is set")
+        raise KubectlError(
+            "you must specify resources by --filename when --local is set.\n"
+            "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'"
+        )
     args = list(query.args)
     if query.default_type and args and not any("/" in arg for arg in args):
         args = [query.default_type, *args]

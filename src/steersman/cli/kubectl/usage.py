@@ -103,7 +103,7 @@ def of(name: str, command: Command) -> str:
 def unknown(word: str, verbs: Iterable[str]) -> str:
     """The error about a verb that does not exist, with those one may have meant."""
     near = [verb for verb in verbs if _distance(word, verb) <= _CLOSE or verb.startswith(word)]
-    hint = "\n\nDid you mean this?\n" + "".join(f"\t{verb}\n" for verb in near) if near else "\nRun 'kubectl --help' for usage."
+    hint = "\n\nDid you mean this?\n" + "".join(f"\t{verb}\n" for verb in near) if near else ""
     return f'Error: unknown command "{word}" for "kubectl"{hint}'
 
 

@@ -83,7 +83,8 @@ class Writer:
         params = {"fieldManager": self._manager, **params}
         if self.dry_run == "server":
             params["dryRun"] = "All"
-        sent = body if isinstance(body, bytes) else orjson.dumps(body)
+        # Sorted as Go's maps are: the server names unknown fields in the order in which they come.
+        sent = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         headers = {"Accept": "application/json", "Content-Type": content_type}
         return cast(Obj, await self._ctx.client.raw(method, path + query(**params), body=sent, headers=headers))
 

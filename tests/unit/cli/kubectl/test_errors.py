@@ -20,7 +20,7 @@ INVALID = Invalid(
         (KubectlError("error: no"), "error: no"),
         (NotFound.of("apps", "deployments", "x"), 'Error from server (NotFound): deployments.apps "x" not found'),
         (Unauthorized(), "error: You must be logged in to the server (Unauthorized)"),
-        (INVALID, 'The Pod "x" is invalid: \n* a: m1\n* b: m2'),
+        (INVALID, 'The Pod "x" is invalid: \n* b: m2\n* a: m1'),
         (Invalid("nothing more"), "The request is invalid: nothing more"),
         (Aggregate([INVALID]), 'Error from server (Invalid): Pod "x" is invalid: a'),
         (Aggregate([KubectlError("one"), Aggregate([KubectlError("two")])]), "one\ntwo"),

@@ -128,7 +128,7 @@ async def _patch(ctx: Context, flags: Flags, writer: Writer, info: Info, obj: Ob
 
         ctx.print(f"Patch: {orjson.dumps(patch, option=orjson.OPT_SORT_KEYS).decode()}")
     info.refresh(await writer.patch(info, patch, kind, subresource=flags.text("subresource")))
-    ctx.print(f"{info.shown} edited")
+    writer.tell(info, "edited", alone=True)
 
 
 def _reasons(info: Info, error: Invalid) -> list[str]:

@@ -86,7 +86,10 @@ async def _subject(ctx: Context, text: str, version: str) -> tuple[Resource, lis
             at = item.resource
             if (at.group, at.version, at.plural) == (group, number, found.plural):
                 return at, words[count:]
-        raise KubectlError(f'couldn\'t find resource for "{group}/{number}, Resource={found.plural}"')
+        name = f"{group}/{number}, Resource={found.plural}"
+        if any((item.resource.group, item.resource.version) == (group, number) for item in await ctx.mapper.all()):
+            raise KubectlError(f"GVR ({name}) not found in OpenAPI schema")
+        raise KubectlError(f'couldn\'t find resource for "{name}"')
     raise PlainError(f'the server doesn\'t have a resource type "{words[0]}"')
 
 

@@ -17,7 +17,7 @@ from steersman.machinery import duration
 from steersman.machinery.errors import BadRequest, NotFound, StatusError
 from steersman.machinery.meta import Obj, name_of, parse_time
 
-ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+_TABLES = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 
 
 class Shown(NamedTuple):
@@ -46,16 +46,19 @@ async def print_tables(ctx: Context, flags: Flags, query: Query) -> int:
     return 0
 
 
+def accepted(flags: Flags) -> str:
+    """The Accept header for tables; for objects, which become tables of names and ages, with --server-print=false."""
+    return _TABLES if flags.on("server-print") else "application/json"
+
+
 async def fetch(ctx: Context, query: Query, target: Target, *, objects: bool = False) -> list[Obj]:
     """The table of a name, or one per page of a collection. `objects`: rows hold whole objects, not only their metadata."""
     include = "Object" if objects else ""
+    headers = {"Accept": accepted(ctx.flags)}
     if target.name:
         path = object_path(target.mapping.resource, target.namespace, target.name, ctx.flags.text("subresource"))
-        return [
-            as_table(
-                await ctx.client.raw("GET", path + query_text(includeObject=include), headers={"Accept": ACCEPT}), ctx.clock.now()
-            )
-        ]
+        answer = await ctx.client.raw("GET", path + query_text(includeObject=include), headers=headers)
+        return [as_table(answer, ctx.clock.now())]
     pages: list[Obj] = []
     continue_ = ""
     while True:
@@ -68,7 +71,7 @@ async def fetch(ctx: Context, query: Query, target: Target, *, objects: bool = F
         )
         path = collection_path(target.mapping.resource, target.namespace)
         try:
-            pages.append(as_table(await ctx.client.raw("GET", path + params, headers={"Accept": ACCEPT}), ctx.clock.now()))
+            pages.append(as_table(await ctx.client.raw("GET", path + params, headers=headers), ctx.clock.now()))
         except (BadRequest, NotFound) as error:
             raise unlistable(error, query, target) from None
         continue_ = (pages[-1].get("metadata") or {}).get("continue") or ""

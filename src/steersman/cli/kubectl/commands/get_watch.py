@@ -8,7 +8,7 @@ from dataclasses import replace
 import orjson
 
 from steersman.cli.kubectl.commands.get import printer_of
-from steersman.cli.kubectl.commands.get_tables import ACCEPT, as_table, fetch, options_of
+from steersman.cli.kubectl.commands.get_tables import accepted, as_table, fetch, options_of
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError
 from steersman.cli.kubectl.flags import Flags
@@ -79,7 +79,7 @@ async def _events(ctx: Context, query: Query, target: Target, version: str, tabl
         field_selector = f"metadata.name={target.name}"
     params = query_text(watch="true", resourceVersion=version, labelSelector=query.selector, fieldSelector=field_selector)
     path = collection_path(target.mapping.resource, target.namespace) + params
-    headers = {"Accept": ACCEPT if tables else "application/json"}
+    headers = {"Accept": accepted(ctx.flags) if tables else "application/json"}
     async with ctx.client.transport.stream("GET", path, headers=headers) as answer:
         if answer.status != 200:
             raise from_status(orjson.loads(b"".join([chunk async for chunk in answer.chunks()])), answer.status)

@@ -22,7 +22,7 @@ from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.resources import Query, find
 from steersman.cli.kubectl.streaming.terminal import Sink
 from steersman.client.rest import object_path, query
-from steersman.machinery.errors import StatusError, from_status
+from steersman.machinery.errors import NotFound, StatusError, from_status
 from steersman.machinery.meta import Obj, name_of, namespace_of
 
 SUMMARY = (
@@ -139,7 +139,7 @@ async def _pods(ctx: Context, flags: Flags, word: str) -> list[Obj]:
     resource = (await ctx.mapper.for_argument(kind)).resource if slash else PODS
     try:
         obj = await ctx.client.get(resource, name if slash else word, ctx.namespace if resource.namespaced else "")
-    except StatusError as error:
+    except NotFound as error:
         raise KubectlError(f'error from server ({reason_of(error)}): {error.message} in namespace "{ctx.namespace}"') from None
     if obj.get("kind") == "Pod":
         return [obj]
@@ -175,7 +175,7 @@ async def _copy(ctx: Context, flags: Flags, source: _Source, *, prefixed: bool) 
 
 async def _stream(ctx: Context, target: str, write: Callable[[bytes], None], prefix: bytes) -> None:
     async with ctx.client.transport.stream("GET", target, headers={"Accept": "*/*"}) as answer:
-        if answer.status != 200:
+        if answer.status >= 300:  # 204: the container has not begun
             raise from_status(_decoded(b"".join([chunk async for chunk in answer.chunks()])), answer.status)
         if not prefix:
             async for chunk in answer.chunks():

@@ -20,6 +20,9 @@ from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, metadata
 from steersman.machinery.patch import merge
 
+_CHANGE_CAUSE = "kubernetes.io/change-cause"
+"""Written anew with every change, so it may always be overwritten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -132,7 +135,7 @@ def _annotate(ctx: Context, flags: Flags, changes: Changes, info: Info) -> str:
         taken = [
             f"'{key}' already has a value ({annotations[key]})"
             for key, value in changes.new.items()
-            if annotations.get(key, value) != value
+            if key != _CHANGE_CAUSE and annotations.get(key, value) != value
         ]
         if taken:
             raise KubectlError(f"--overwrite is false but found the following declared annotation(s): {'; '.join(taken)}")

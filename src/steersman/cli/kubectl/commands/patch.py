@@ -47,8 +47,9 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     if local and args:
         raise KubectlError("cannot specify --local and server resources")
     writer = Writer(ctx, "kubectl-patch")
-    # Only the file's object is looked at by --local, and only the server's by all else.
-    found = await find(ctx, query_of(flags, args, fetch=not local, latest=not local, local=local))
+    # What is not sent is tried on the file's object, if there is a file; everything else on the server's.
+    from_file = local or (writer.local and bool(flags.texts("filename")))
+    found = await find(ctx, query_of(flags, args, fetch=not from_file, latest=not from_file, local=local))
     if not found.infos and not found.errors:
         raise KubectlError("no objects passed to patch")
     for info in found.infos:

@@ -88,6 +88,8 @@ def _check(ctx: Context, flags: Flags, args: list[str]) -> bool:
         raise KubectlError("-i/--stdin is required for containers with -t/--tty=true")
     if flags.on("expose") and not flags.text("port"):
         raise wrong("--port must be set when exposing a service")
+    if not flags.text("image"):
+        raise KubectlError("--image is required")
     if not _IMAGE.fullmatch(flags.text("image")):
         raise KubectlError(f'Invalid image name "{flags.text("image")}": invalid reference format')
     if attach and flags.text("dry-run") != "none":

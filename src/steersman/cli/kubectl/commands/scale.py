@@ -44,8 +44,8 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     found = await find(ctx, query_of(flags, args, latest=True))
     if flags.text("resource-version") and len(found.infos) > 1:
         raise KubectlError("cannot use --resource-version with multiple resources")
-    if not found.infos and not found.errors:
-        raise KubectlError("no objects passed to scale")
+    if not found.infos:
+        raise KubectlError(" ".join(["no objects passed to scale", *map(str, found.errors)]))
     done: list[Info] = []
     for info in found.infos:
         try:

@@ -74,6 +74,8 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     selector = flags.text("selector")
     if len(words) < 2 and not selector and not flags.on("all"):
         raise KubectlError("at least one resource name must be specified since 'all' parameter is not set")
+    if selector and flags.on("all"):
+        raise KubectlError("setting 'all' parameter with a non empty selector is prohibited")
     clashing = [
         f"{taint.key}={gone.effect}"
         for taint in added
@@ -96,8 +98,9 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
 async def _taint(ctx: Context, writer: Writer, info: Info, added: Sequence[_Taint], removed: Sequence[_Taint]) -> None:
     overwrite = ctx.flags.on("overwrite")
     held: list[Obj] = dig(info.object, "spec", "taints", default=[])
-    if not overwrite and any(taint.same(old) for taint in added for old in held):
-        raise KubectlError(f"node {info.name} already has a taint(s) with same effect(s) and --overwrite is false")
+    if not overwrite and (taken := [taint.key for taint in added if any(taint.same(old) for old in held)]):
+        keys = ",".join(taken)
+        raise KubectlError(f"node {info.name} already has {keys} taint(s) with same effect(s) and --overwrite is false")
     missing = [f'taint "{taint.shown}" not found' for taint in removed if not any(taint.same(old) for old in held)]
     if missing:
         raise KubectlError(missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]")

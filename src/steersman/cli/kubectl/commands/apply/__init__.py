@@ -74,8 +74,7 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     for info in found.infos:
         try:
             if not info.name:
-                prefix = metadata(info.object).get("generateName") or ""
-                raise KubectlError(f"from {prefix}: cannot use generate name with apply")
+                raise _nameless(info)
             operation = await _apply(ctx, flags, writer, info)
         except (StatusError, KubectlError) as error:
             found.errors.append(error)
@@ -87,6 +86,15 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     show(ctx, writer, found, applied)
     raise_all(found.errors)
     return 0
+
+
+def _nameless(info: Info) -> KubectlError:
+    if prefix := metadata(info.object).get("generateName"):
+        return KubectlError(f"from {prefix}: cannot use generate name with apply")
+    return KubectlError(
+        f"error when retrieving current configuration of:\n{_about(info)}\n"
+        f'from server for: "{info.source}": resource name may not be empty'
+    )
 
 
 def _check(ctx: Context, flags: Flags, args: list[str]) -> None:
@@ -134,7 +142,7 @@ async def _apply(ctx: Context, flags: Flags, writer: Writer, info: Info) -> str:
         raise with_source(
             "retrieving current configuration of:\n" + _about(info) + "\nfrom server for:", info.source, error
         ) from None
-    if ANNOTATION not in annotations_of(live):
+    if ANNOTATION not in annotations_of(live) and not writer.local:
         ctx.warn(_MISSING.format(plural=info.resource.plural, name=info.name, command="kubectl apply"))
     if is_deleting(live):
         ctx.warn(f"Detected changes to resource {info.name} which is currently being deleted.")

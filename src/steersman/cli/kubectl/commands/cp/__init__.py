@@ -7,7 +7,7 @@ import posixpath
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TextIO
 
 from steersman.cli.kubectl.commands.cp.archives import pack, unpack
 from steersman.cli.kubectl.commands.exec import stream_path
@@ -94,7 +94,8 @@ async def _from_pod(ctx: Context, flags: Flags, source: _Place, target: _Place) 
     pod = await ctx.client.get(PODS, source.pod, source.namespace or ctx.namespace)
     with tempfile.TemporaryFile() as archive:
         try:
-            await _exec(ctx, pod, flags.text("container"), ["tar", "cf", "-", source.path], lambda data: _append(archive, data))
+            command = ["tar", "cf", "-", source.path]
+            await _exec(ctx, pod, flags.text("container"), command, lambda data: _append(archive, data), stderr=ctx.out)
         except ExitError:
             # tar has told of what it could not read. What it could is there.
             pass
@@ -127,11 +128,19 @@ async def _is_folder(ctx: Context, pod: Obj, container: str, path: str) -> bool:
 
 
 async def _exec(
-    ctx: Context, pod: Obj, container: str, command: list[str], stdout: Sink, *, stdin: AsyncIterator[bytes] | None = None
+    ctx: Context,
+    pod: Obj,
+    container: str,
+    command: list[str],
+    stdout: Sink,
+    *,
+    stderr: TextIO | None = None,
+    stdin: AsyncIterator[bytes] | None = None,
 ) -> int:
+    """`stderr`: where the command's own goes, kubectl's if nothing is said. Upstream tells of a copy's tar on stdout."""
     name = container or default_container(ctx, pod)["name"]
     target = stream_path(pod, "exec", name, command, stdin=stdin is not None, tty=False)
-    code = await remotecommand.run(ctx, target, Streams(stdout, terminal.Sink(ctx.err), stdin))
+    code = await remotecommand.run(ctx, target, Streams(stdout, terminal.Sink(stderr or ctx.err), stdin))
     if code:
         if stdin is not None:
             ctx.complain(f"command terminated with exit code {code}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from steersman.cli.kubectl import common
 from steersman.cli.kubectl.command import Command
 from steersman.cli.kubectl.commands.rollout.revisions import described, revisions
-from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, kind_of, subjects
+from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, subjects
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flag, Flags
@@ -40,7 +40,8 @@ async def _history(ctx: Context, flags: Flags, args: list[str]) -> int:
 
 async def _one(ctx: Context, info: Info, wanted: int, printing: Printer | None) -> None:
     if (info.resource.group, info.resource.kind) not in KINDS:
-        raise KubectlError(f'no history viewer has been implemented for "{kind_of(info)}"')
+        kind, group = info.resource.kind, info.resource.group
+        raise KubectlError(f'error retrieving history for "{kind}", no visitor method exists for {{{group} {kind}}}')
     known = await revisions(ctx, info)
     if wanted and wanted not in known:
         raise KubectlError("unable to find the specified revision")

@@ -34,8 +34,8 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     gone = [word[:-1] for word in words if "=" not in word and word.endswith("-") and len(word) > 1]
     if not resources and not flags.texts("filename"):
         raise KubectlError("one or more resources must be specified as <resource> <name> or <resource>/<name>")
-    if both := [item["name"] for item in new if item["name"] in gone]:
-        raise KubectlError(f"can not both modify and remove the following env var(s) in the same command: {', '.join(both)}")
+    if any(item["name"] in gone for item in new):
+        raise KubectlError("can not both modify and remove the same environment variable in the same command")
     if source := flags.text("from"):
         new += await _from_source(ctx, flags, source)
     found = await find(ctx, query(ctx, resources))
