@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from steersman.machinery.cel.ast import Call
-from steersman.machinery.cel.cost.charges import BY_OVERLOAD, CHARGES, compared
+from steersman.machinery.cel.cost.charges import BY_OVERLOAD, BY_RESULT, CHARGES, compared
 from steersman.machinery.cel.errors import CelRuntimeError, no_such_overload
 from steersman.machinery.cel.frame import Run
 from steersman.machinery.cel.functions import Overload
@@ -36,14 +36,7 @@ def applied(overloads: Sequence[Overload], types: Sequence[Type], operands: Sequ
     call = overloads[0].run if exact else dispatcher(overloads)
     charge = CHARGES.get(cost)
     if charge is not None:
-
-        def charged(frame: Any) -> Any:
-            args = [item(frame) for item in operands]
-            result = call(*args)
-            frame.cost += charge(args, result)
-            return result
-
-        return charged
+        return _charged(call, operands, charge, by_result=cost in BY_RESULT)
     if len(operands) == 1:
         (only,) = operands
 
@@ -66,6 +59,25 @@ def applied(overloads: Sequence[Overload], types: Sequence[Type], operands: Sequ
         return call(*[item(frame) for item in operands])
 
     return plain
+
+
+def _charged(call: Callable[..., Any], operands: Sequence[Run], charge: Callable[[Any, Any], int], *, by_result: bool) -> Run:
+    """What can be charged before it runs is: a call that is too expensive does not happen."""
+
+    def after(frame: Any) -> Any:
+        args = [item(frame) for item in operands]
+        result = call(*args)
+        frame.cost += charge(args, result)
+        frame.check()
+        return result
+
+    def before(frame: Any) -> Any:
+        args = [item(frame) for item in operands]
+        frame.cost += charge(args, None)
+        frame.check()
+        return call(*args)
+
+    return after if by_result else before
 
 
 def equality(left: Run, right: Run, node: Call) -> Run:

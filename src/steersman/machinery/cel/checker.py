@@ -29,7 +29,7 @@ from steersman.machinery.cel.types import BOOL, DYN, ERROR, Type
 from steersman.machinery.cel.unify import Bindings
 
 _IN_CONTAINER = "(in container '')"
-_MAX_VISITS = 200_000
+_MAX_VISITS = 100_000
 """optMap() doubles what it stands on; nested, it would grow without end."""
 
 
@@ -46,7 +46,7 @@ class Checker:
         self._named = named
         self._functions = functions
         self._scopes: list[dict[str, Type]] = []
-        self._bindings: Bindings = {}
+        self._bindings = Bindings()
         self._fresh = 0
         self._visits = 0
 
@@ -209,7 +209,7 @@ class Checker:
         if not candidate.has_params:
             return candidate.params, candidate.result
         self._fresh += 1
-        renamed: Bindings = {}
+        renamed: dict[str, Type] = {}
         for name in "ABCT":
             renamed[name] = types.param(f"{name}{self._fresh}")
         return (

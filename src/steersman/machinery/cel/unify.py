@@ -1,15 +1,38 @@
 """Whether one type may stand for another, where both may have parameters that are not bound yet (cel-spec, type checking).
 
-Bindings are a plain dict from the name of a type parameter to a type; a failed attempt leaves it as it was.
+A failed attempt leaves the bindings as they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from steersman.machinery.cel.types import DYN, OPTIONAL, Type
 
-Bindings = dict[str, Type]
+
+class Bindings(dict[str, Type]):
+    """From the name of a type parameter to a type. Remembers what it was before, so that attempts can be taken back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._journal: list[tuple[str, Type | None]] = []
+
+    def bind(self, name: str, value: Type) -> None:
+        self._journal.append((name, self.get(name)))
+        self[name] = value
+
+    def mark(self) -> int:
+        return len(self._journal)
+
+    def undo(self, mark: int) -> None:
+        while len(self._journal) > mark:
+            name, before = self._journal.pop()
+            if before is None:
+                del self[name]
+            else:
+                self[name] = before
+
+
 _NULLABLE = ("object", "opaque", "duration", "timestamp", "any", "null", "dyn")
 
 
@@ -17,12 +40,11 @@ def assignable(bindings: Bindings, given: Sequence[Type], wanted: Sequence[Type]
     """Bind what must be bound for all of `given` to stand for `wanted`; False, and nothing bound, if that cannot be."""
     if len(given) != len(wanted):
         return False
-    attempt = dict(bindings)
-    if not all(_assignable(attempt, one, other) for one, other in zip(given, wanted)):
-        return False
-    bindings.clear()
-    bindings.update(attempt)
-    return True
+    mark = bindings.mark()
+    if all(_assignable(bindings, one, other) for one, other in zip(given, wanted)):
+        return True
+    bindings.undo(mark)
+    return False
 
 
 def _assignable(bindings: Bindings, a: Type, b: Type) -> bool:
@@ -56,11 +78,11 @@ def _substitutes(bindings: Bindings, value: Type, parameter: Type) -> tuple[bool
             return False, True
         wider = value if less_specific(value, known) else known
         if not _mentions(bindings, wider, parameter):
-            bindings[parameter.name] = wider
+            bindings.bind(parameter.name, wider)
         return True, True
     if _mentions(bindings, value, parameter):
         return False, False
-    bindings[parameter.name] = value
+    bindings.bind(parameter.name, value)
     return True, False
 
 
@@ -87,7 +109,7 @@ def _mentions(bindings: Bindings, value: Type, parameter: Type) -> bool:
     return any(_mentions(bindings, item, parameter) for item in value.params)
 
 
-def substitute(bindings: Bindings, item: Type, *, open_is_dyn: bool) -> Type:
+def substitute(bindings: Mapping[str, Type], item: Type, *, open_is_dyn: bool) -> Type:
     """A type with its parameters replaced. open_is_dyn: those without a value become dyn."""
     if item.kind == "param":
         known = bindings.get(item.name)

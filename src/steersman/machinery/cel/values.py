@@ -197,13 +197,25 @@ def _same_list(a: list[Any], b: list[Any]) -> bool:
     if type(a) is MapList or type(b) is MapList:
         return _same_map_list(a if type(a) is MapList else b, b if type(a) is MapList else a)
     if type(a) is SetList or type(b) is SetList:
-        return all(contains(b, item) for item in a) and all(contains(a, item) for item in b)
+        return set(map(mark, a)) == set(map(mark, b))
     return all(map(equal, a, b))
 
 
 def _same_map_list(a: Any, b: list[Any]) -> bool:
     mine = {a.key(item): item for item in a}
     return all(a.key(item) in mine and equal(mine[a.key(item)], item) for item in b)
+
+
+def mark(value: Any) -> Any:
+    """Something to hash in place of a value: of two equal values, it is the same."""
+    kind = type(value)
+    if kind is bool:
+        return _BOOL_KEYS[value]
+    if isinstance(value, list):
+        return ("list", *map(mark, value))
+    if isinstance(value, Mapping):
+        return ("map", frozenset((key, mark(item)) for key, item in value.items()))
+    return value
 
 
 def contains(items: list[Any], value: Any) -> bool:

@@ -104,5 +104,7 @@ CHARGES: Mapping[str, Callable[[Args, Any], int]] = {
     "flatten": _flattened,
     "quadratic": lambda args, _: 2 * size_of(args[0]) ** 2 + _CALL,
 }
+BY_RESULT = frozenset({"join", "result", "flatten"})
+"""Of these, the cost is known when they have run."""
 BY_OVERLOAD = frozenset({"add", "add_list", "compare", "in_list", "contains", "starts", "matches", "to_string", "to_bytes"})
 """Of these, a call that could be of several overloads costs 1."""

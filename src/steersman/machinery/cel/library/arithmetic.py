@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from steersman.machinery.cel.errors import CelRuntimeError
+from steersman.machinery.cel.errors import CelRuntimeError, CostLimitExceeded
 from steersman.machinery.cel.functions import Overload, overload
-from steersman.machinery.cel.values import MAX_INT, MAX_UINT, MIN_INT, Duration, MapList, SetList, Timestamp, UInt, contains
+from steersman.machinery.cel.values import MAX_INT, MAX_UINT, MIN_INT, Duration, MapList, SetList, Timestamp, UInt, mark
 
+LONGEST_LIST = 10_000_000
+"""Items. Upstream joins lists without copying them; nothing that fits into a request gets near it by honest means."""
 _OVERFLOW = "integer overflow"
 
 
@@ -59,8 +61,11 @@ def _divide(a: float, b: float) -> float:
 
 def add_lists(a: list[Any], b: list[Any]) -> list[Any]:
     """Sets and maps merge: what is in both stays where the left one has it, a map's item as the right one has it."""
+    if len(a) + len(b) > LONGEST_LIST:
+        raise CostLimitExceeded
     if type(a) is SetList:
-        return SetList([*a, *(item for place, item in enumerate(b) if not contains(a, item) and not contains(b[:place], item))])
+        merged = {mark(item): item for item in reversed([*a, *b])}
+        return SetList(reversed(merged.values()))
     if type(a) is MapList:
         merged = {a.key(item): item for item in a}
         merged.update({a.key(item): item for item in b})

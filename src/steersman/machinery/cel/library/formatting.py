@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from steersman.machinery.cel import timetext
 from steersman.machinery.cel.ast import Node
-from steersman.machinery.cel.errors import CelRuntimeError
+from steersman.machinery.cel.errors import CelRuntimeError, CostLimitExceeded
 from steersman.machinery.cel.types import Type
 from steersman.machinery.cel.values import Duration, Timestamp, key_value, type_of_value
 
@@ -19,6 +19,8 @@ _QUOTED = {
 }  # fmt: skip
 _SUPERSCRIPT = str.maketrans("0123456789-", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b")
 _MAX_PRECISION = 1000
+LONGEST_TEXT = 100_000_000
+"""Code points of a result. Upstream has no such limit; nothing that fits into a request gets near it by honest means."""
 _KNOWN = "sdfexXob"
 _ALLOWED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "d": ("decimal clause can only be used on integers, was given {}", ("int", "uint")),
@@ -158,11 +160,22 @@ def text_of(value: Any, *, inside: bool = False) -> str:
     if isinstance(value, Type):
         return value.runtime_name
     if isinstance(value, list):
-        return f"[{', '.join(text_of(item, inside=True) for item in value)}]"
+        return f"[{', '.join(_parts(value))}]"
     if isinstance(value, Mapping):
-        shown = sorted((text_of(key_value(key), inside=True), text_of(item, inside=True)) for key, item in value.items())
+        shown = sorted(zip(_parts(map(key_value, value)), _parts(value.values())))
         return f"{{{', '.join(f'{key}: {item}' for key, item in shown)}}}"
     raise CelRuntimeError(_ALLOWED["s"][0].format(type_of_value(value).runtime_name))
+
+
+def _parts(values: Iterable[Any]) -> Iterator[str]:
+    """The texts of several values. Raises CostLimitExceeded where they get out of hand."""
+    size = 0
+    for value in values:
+        text = text_of(value, inside=True)
+        size += len(text)
+        if size > LONGEST_TEXT:
+            raise CostLimitExceeded
+        yield text
 
 
 def _plain(value: float) -> str:

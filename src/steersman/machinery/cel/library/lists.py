@@ -8,6 +8,7 @@ from typing import Any
 from steersman.machinery.cel.cost.charges import CALL_LIMIT
 from steersman.machinery.cel.errors import CelRuntimeError, CostLimitExceeded
 from steersman.machinery.cel.functions import Overload, overload
+from steersman.machinery.cel.library.arithmetic import LONGEST_LIST
 from steersman.machinery.cel.library.arithmetic import OVERLOADS as ARITHMETIC
 from steersman.machinery.cel.values import Duration, UInt, compare, contains, equal
 
@@ -64,6 +65,8 @@ def _flatten(items: list[Any], depth: int = 1) -> list[Any]:
     if depth < 0:
         raise CelRuntimeError("level must be non-negative")
     while depth and any(isinstance(item, list) for item in items):
+        if sum(len(item) if isinstance(item, list) else 1 for item in items) > LONGEST_LIST:
+            raise CostLimitExceeded
         items = [part for item in items for part in (item if isinstance(item, list) else [item])]
         depth -= 1
     return list(items)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from steersman.machinery.cel.cost.charges import CALL_LIMIT
 from steersman.machinery.cel.errors import CelRuntimeError, CostLimitExceeded
 from steersman.machinery.cel.functions import Overload, overload
-from steersman.machinery.cel.library.formatting import complaint, format_string, quote
+from steersman.machinery.cel.library.formatting import LONGEST_TEXT, complaint, format_string, quote
 
-_LONGEST = 100 * CALL_LIMIT
-"""Code points of a result. Upstream has no such limit; nothing that fits into a request gets near it by honest means."""
 _UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LOWER = {value: key for key, value in _UPPER.items()}
 _SPACE = "\t\n\v\f\r \u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -46,7 +43,7 @@ def _last_index_of(text: str, part: str, offset: int | None = None) -> int:
 
 def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
     count = text.count(old) if limit < 0 else min(limit, text.count(old))
-    if len(text) + count * (len(new) - len(old)) > _LONGEST:
+    if len(text) + count * (len(new) - len(old)) > LONGEST_TEXT:
         raise CostLimitExceeded
     return text.replace(old, new, -1 if limit < 0 else limit)
 
@@ -78,7 +75,7 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
 def _join(items: list[Any], separator: str = "") -> str:
     if not all(isinstance(item, str) for item in items):
         raise CelRuntimeError("no such overload")
-    if sum(map(len, items)) + len(items) * len(separator) > _LONGEST:
+    if sum(map(len, items)) + len(items) * len(separator) > LONGEST_TEXT:
         raise CostLimitExceeded
     return separator.join(items)
 

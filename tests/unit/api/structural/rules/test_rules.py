@@ -269,7 +269,8 @@ def shown(**more: Any) -> str:
             {"x-kubernetes-preserve-unknown-fields": True, **ruled({}, "true")},
             [
                 "s.properties[spec].x-kubernetes-validations: Internal error: failed to compile x-kubernetes-validations rules: "
-                "rule declared on schema that does not support validation rules type: '' x-kubernetes-preserve-unknown-fields: 'true'"
+                "rule declared on schema that does not support validation rules type: '' "
+                "x-kubernetes-preserve-unknown-fields: 'true'"
             ],
         ),
     ],
