@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from steersman.api.schema.applytypes import NOT_OWNED, object_meta
+from steersman.api.schema.applytypes import NOT_OWNED, OBJECT_META, object_meta, of_definition
 from steersman.api.structural.model import MISSING, Node
 from steersman.machinery.apply.types import ANY, UNTYPED, Type
 
@@ -52,7 +52,7 @@ def of_node(node: Node) -> Type:
 def _members(node: Node) -> tuple[Mapping[str, Type], Type | None]:
     fields = {key: of_node(inner) for key, inner in node.properties.items()}
     if node.embedded:
-        fields = {**_NAMES, "metadata": ANY, **fields}
+        fields |= {**_NAMES, "metadata": of_definition(OBJECT_META)}
     if node.additional is not None:
         return fields, of_node(node.additional)
     return fields, ANY if node.preserve or node.open_keys or not fields else None

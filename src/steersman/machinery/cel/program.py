@@ -43,8 +43,9 @@ class Program:
         frame = Frame(slots, limit)
         try:
             value = self._run(frame)
-        except (TypeError, AttributeError):
-            # Data that are not of the type that was declared, as a null in a list that may have some: no function takes them.
+        except (TypeError, AttributeError, ValueError, ArithmeticError):
+            # Data that are not of the type that was declared (a null in a list that may have some), or are no text (half of a
+            # surrogate pair): no function takes them.
             raise no_such_overload() from None
         except RecursionError:
             raise CelRuntimeError("recursion limit exceeded") from None

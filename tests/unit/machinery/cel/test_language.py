@@ -240,6 +240,11 @@ def test_a_null_where_a_number_was_declared_is_no_crash() -> None:
         cel.compile("numbers[0] + 1 > 0", ENV).evaluate({"numbers": [None]})
 
 
+def test_text_that_is_no_unicode_is_no_crash() -> None:
+    with pytest.raises(cel.CelRuntimeError, match="no such overload"):
+        cel.compile("'%x'.format([s]) == ''", ENV).evaluate({"s": "\ud800"})
+
+
 def test_the_same_program_may_run_again_with_other_values() -> None:
     program = cel.compile("x + numbers.size() > 3", ENV)
     assert program.evaluate({"x": 1, "numbers": [1, 2, 3]}) is True

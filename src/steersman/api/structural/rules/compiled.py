@@ -43,12 +43,17 @@ class Rule:
 
 def of_level(node: Node, decl: Decl) -> list[Rule]:
     """All rules of a level, in order; those that are empty have neither program nor fault."""
-    return [_rule(raw, node, decl.type) for raw in node.raw.get(KEY) or ()]
+    return [_rule(raw, node, decl) for raw in node.raw.get(KEY) or ()]
 
 
-def _rule(raw: Obj, node: Node, itself: Type) -> Rule:
-    old = types.optional_of(itself) if raw.get("optionalOldSelf") else itself
-    env = cel.KUBERNETES.with_variables(**{"self": itself, _OLD: old})
+def schema_env(decl: Decl, *, optional_old: bool = False) -> cel.Env:
+    """What names mean in the rules of a level."""
+    old = types.optional_of(decl.type) if optional_old else decl.type
+    return cel.KUBERNETES.with_variables(**{"self": decl.type, _OLD: old})
+
+
+def _rule(raw: Obj, node: Node, decl: Decl) -> Rule:
+    env = schema_env(decl, optional_old=bool(raw.get("optionalOldSelf")))
     program, fault = _compiled(raw.get("rule") or "", env, types.BOOL, "", "cel expression must evaluate to a bool")
     wrong = "messageExpression must evaluate to a string"
     message, message_fault = _compiled(raw.get("messageExpression") or "", env, types.STRING, "messageExpression ", wrong)
