@@ -67,8 +67,9 @@ def within(errors: Errors, status: Obj, keys: Iterable[str], *, ready: str = "",
     """Counters that are parts of replicas; available ones are ready ones too."""
     total = status.get("replicas") or 0
     for key in keys:
-        if (status.get(key) or 0) > total:
-            errors.append(invalid(f"status.{key}", status[key], _ABOVE_REPLICAS))
+        count = status.get(key) or 0
+        if count > total:
+            errors.append(invalid(f"status.{key}", count, _ABOVE_REPLICAS))
     available = status.get("availableReplicas") or 0
     if ready and available > (status.get(ready) or 0):
         errors.append(invalid("status.availableReplicas", available, ready_text))

@@ -20,7 +20,7 @@ from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.create import insert
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.update import Steps, modify
-from steersman.apiserver.handlers.write import Write, match_url, read_body
+from steersman.apiserver.handlers.write import Write, match_url, read_body, too_deep
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
@@ -129,14 +129,20 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
         live, config.obj, owners, writer, ownership.KindVersions(write.api.registry, served), force=write.options.force
     )
     tell_repeated(write, config)
-    obj: Obj = orjson.loads(orjson.dumps(found.obj if found.obj is not None else live))
+    try:
+        obj: Obj = orjson.loads(orjson.dumps(found.obj if found.obj is not None else live))
+    except TypeError as fault:
+        raise too_deep() from fault
     obj["kind"], obj["apiVersion"] = spec.kind, version
     faults = typecheck(obj, spec).errors
     if faults:
         raise StatusError(f"unable to convert unstructured object to {spec.kind}: {faults[0]}")
     lastapplied.follow(obj, config.obj, writer)
     spec.default(obj)
-    ownership.put(obj, found.managers, owners)
+    try:
+        ownership.put(obj, found.managers, owners)
+    except RecursionError:
+        raise too_deep() from None
     return obj
 
 
@@ -188,7 +194,7 @@ def applied(live: Obj, config: Obj, owners: Managers, writer: Writer, versions: 
     except (Fault, KeyFault) as fault:
         raise StatusError(str(fault)) from fault
     except RecursionError as fault:
-        raise BadRequest("the applied object is nested too deeply") from fault
+        raise too_deep() from fault
     return found
 
 

@@ -57,9 +57,9 @@ def follow(obj: Obj, config: Obj, writer: Writer) -> None:
     annotations = annotations_of(obj)
     if writer.who.name != _MANAGER or ANNOTATION not in annotations:
         return
-    meta = config.get("metadata") or {}
-    mine = {key: value for key, value in (meta.get("annotations") or {}).items() if key != ANNOTATION}
-    meta = {key: value for key, value in meta.items() if key != "annotations"} | ({"annotations": mine} if mine else {})
+    meta = {**(config.get("metadata") or {})}
+    if meta.get("annotations") is not None:
+        meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key != ANNOTATION}
     text = orjson.dumps({**config, "metadata": meta}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
     others = sum(len(key) + len(value) for key, value in annotations.items() if key != ANNOTATION)
     # What would be too long is left empty, so that it says nothing wrong.

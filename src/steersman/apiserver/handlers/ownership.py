@@ -94,15 +94,20 @@ _MOST_FIELDS = 256
 def _fields_of_new(write: Write, obj: Obj, who: Writer) -> FieldSet:
     """The fields of a new object, sorted; computed once for all that only have other names (pods of a ReplicaSet)."""
     kind = type_of(write.served.spec)
+    try:
+        return _found_fields(kind, obj, who)
+    except (KeyFault, RecursionError, TypeError) as fault:
+        log.debug("ownership was not followed: resource=%s error=%s", write.served.resource.qualified, fault)
+        return EMPTY
+
+
+def _found_fields(kind: Type, obj: Obj, who: Writer) -> FieldSet:
+    """Raises KeyFault, RecursionError, TypeError (for objects that are too deep)."""
     meta = {key: value for key, value in obj["metadata"].items() if key not in NOT_OWNED_METADATA}
     shape = (kind, orjson.dumps({**obj, "metadata": meta}))
     found = _FIELDS.get(shape)
     if found is None:
-        try:
-            found = ordered(compare({}, obj, kind).without(who.reset).touched)
-        except (KeyFault, RecursionError) as fault:
-            log.debug("ownership was not followed: resource=%s error=%s", write.served.resource.qualified, fault)
-            return EMPTY
+        found = ordered(compare({}, obj, kind).without(who.reset).touched)
         if len(_FIELDS) >= _MOST_FIELDS:
             _FIELDS.clear()
         _FIELDS[shape] = found
@@ -141,11 +146,10 @@ def _sent(obj: Obj) -> Managers | None:
 
 def _follow(write: Write, old: Obj, new: Obj, owners: Managers, who: Writer) -> None:
     try:
-        made = followed(old, new, owners, who, KindVersions(write.api.registry, write.served))
+        put(new, followed(old, new, owners, who, KindVersions(write.api.registry, write.served)), owners)
     except (KeyFault, RecursionError) as fault:
         log.debug("ownership was not followed: resource=%s error=%s", write.served.resource.qualified, fault)
-        made = {}
-    put(new, made, owners)
+        put(new, {})
 
 
 def followed(old: Obj, new: Obj, owners: Managers, who: Writer, versions: Versions) -> Managers:
@@ -154,7 +158,7 @@ def followed(old: Obj, new: Obj, owners: Managers, who: Writer, versions: Versio
 
 
 def put(obj: Obj, made: Managers, before: Managers | None = None) -> None:
-    """before: those that the object had, as they were stored."""
+    """before: those that the object had, as they were stored. Raises RecursionError."""
     meta = metadata(obj)
     if made:
         meta["managedFields"] = managers.encode(made, before)

@@ -20,7 +20,7 @@ from steersman.apiserver.handlers.apply import apply_patch, is_apply
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.update import check_updatable, modify
-from steersman.apiserver.handlers.write import Write, match_url, read_body
+from steersman.apiserver.handlers.write import Write, match_url, read_body, too_deep
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.machinery import fielderrors
@@ -106,7 +106,10 @@ def decoded(spec: KindSpec, asked: Patch, current: Obj, *, strict: bool = False)
         current["metadata"].pop("managedFields", None)
     patched = asked.apply(current)
     # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
-    obj: Obj = orjson.loads(orjson.dumps(patched))
+    try:
+        obj: Obj = orjson.loads(orjson.dumps(patched))
+    except TypeError as fault:
+        raise too_deep() from fault
     found = typecheck(obj, spec)
     if found.errors:
         why = unstructured.fault(patched, spec.schema) if asked.strategic is not None else None

@@ -94,14 +94,20 @@ class Write:
             self.warnings += self.served.spec.strategy.warnings(new, old)
 
     def encoded(self, obj: Obj) -> bytes:
-        """The stored form. Empty metadata fields are left out, and an empty status is there, as in upstream's encoding."""
+        """The stored form. Empty metadata fields are left out, and an empty status is there, as in upstream's encoding.
+
+        Raises BadRequest.
+        """
         meta = obj["metadata"]
         for key in _OMITTED_EMPTY:
             if key in meta and not meta[key]:
                 del meta[key]
         if self.served.spec.schema:
             fill(obj, self.served.spec.schema)
-        return encode(self.served.to_storage(obj))
+        try:
+            return encode(self.served.to_storage(obj))
+        except TypeError as fault:
+            raise too_deep() from fault
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         return self.served.form.stored(key, value, revision)
@@ -111,6 +117,11 @@ def _hold(guards: Sequence[Guard], commit: Commit) -> bool:
     """Whether all of these guards of a refused commit held, so that it was another that failed."""
     found = ((guard, commit.current.get(guard.key)) for guard in guards)
     return all(guard.mod_revision == (entry.mod_revision if entry is not None else 0) for guard, entry in found)
+
+
+def too_deep() -> BadRequest:
+    """Of objects with more levels than can be written (254)."""
+    return BadRequest("the object is nested too deeply: exceeded max depth")
 
 
 async def read_body(call: Call) -> bytes:

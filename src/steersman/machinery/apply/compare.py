@@ -63,7 +63,11 @@ def _compare(old: Any, new: Any, kind: Type) -> tuple[_Node, _Node, _Node] | Non
             return _MODIFIED
     if not old and not new:
         return None if old == new else _MODIFIED
-    if isinstance(old or new, dict):
+    shape = dict if kind.kind == "map" else list
+    if not all(isinstance(value, shape) for value in (old, new) if value):
+        # Not what the schema says: it has changed, or validation will refuse this.
+        return _MODIFIED
+    if shape is dict:
         return _compare_maps(old or {}, new or {}, kind)
     return _compare_lists(old or (), new or (), kind)
 

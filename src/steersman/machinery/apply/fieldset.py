@@ -18,6 +18,8 @@ Path: TypeAlias = tuple[str, ...]
 SELF = "."
 EMPTY: FieldSet = {}
 LEAF: FieldSet = {}
+MOST_DEPTH = 200
+"""Deeper objects can be stored (orjson writes 254 levels), but nobody owns anything in them."""
 
 
 def is_member(node: FieldSet) -> bool:
@@ -150,14 +152,19 @@ def paths(fields: FieldSet, before: Path = ()) -> Iterator[Path]:
         yield from paths(node, path)
 
 
-def ordered(fields: FieldSet) -> FieldSet:
-    """The same set as upstream writes it: fields, then keys, values and indexes, each sorted."""
+def ordered(fields: FieldSet, room: int = MOST_DEPTH) -> FieldSet:
+    """The same set as upstream writes it: fields, then keys, values and indexes, each sorted.
+
+    Raises RecursionError for a set that is too deep to be written.
+    """
     if not fields:
         return fields
+    if not room:
+        raise RecursionError("a set of fields is too deep")
     # `.` and fields come first and sort as text; only what holds values has to be looked at.
     plain = all(element[0] in ".f" for element in fields)
     found = sorted(fields) if plain else sorted(fields, key=elements.order)
-    return {element: ordered(fields[element]) for element in found}
+    return {element: ordered(fields[element], room - 1) for element in found}
 
 
 def decode(raw: Any) -> FieldSet:

@@ -88,7 +88,7 @@ def entry(who: ManagerId, managed: Managed) -> Obj:
 
 
 def encode(managers: Managers, before: Managers | None = None) -> list[Obj]:
-    """Entries in upstream's order: by operation, time, manager, version and subresource.
+    """Entries in upstream's order: by operation, time, manager, version and subresource. Raises RecursionError.
 
     before: managers as `stored` gave them, whose fields need no sorting.
     """
@@ -110,10 +110,17 @@ def _entry(who: ManagerId, managed: Managed, before: Managed | None) -> Obj:
         entry["time"] = managed.time
     entry["fieldsType"] = _FIELDS_V1
     sorted_already = before is not None and before.fields is managed.fields
-    entry["fieldsV1"] = managed.fields if sorted_already else _ordered(orjson.dumps(managed.fields))
+    entry["fieldsV1"] = managed.fields if sorted_already else _ordered(_dump(managed.fields))
     if who.subresource:
         entry["subresource"] = who.subresource
     return entry
+
+
+def _dump(fields: FieldSet) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError as fault:
+        raise RecursionError(str(fault)) from fault
 
 
 @lru_cache(256)

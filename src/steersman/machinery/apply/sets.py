@@ -33,6 +33,8 @@ def _applied(value: Any, kind: Type) -> FieldSet | None:
                 node = _itself(node)
             if node is not None:
                 made[f"f:{key}"] = node
+    elif not isinstance(value, list) or kind.kind != "list":
+        return LEAF
     else:
         for item in value:
             element = kind.item(item)

@@ -123,7 +123,7 @@ def _give_way(old: Obj, new: Obj, managers: Managers, compared: _Compared) -> Ma
 def apply(live: Obj, config: Obj, managers: Managers, writer: Writer, versions: Versions, *, force: bool = False) -> Applied:
     """Apply a configuration. live and config are without managedFields and are not changed; live is empty for a creation.
 
-    Raises Fault, Conflicts.
+    Raises Fault, Conflicts, and RecursionError for what is too deep.
     """
     kind = versions.type_of(writer.api_version)
     assert kind is not None, "applied through a version that is not served"
@@ -153,13 +153,17 @@ def apply(live: Obj, config: Obj, managers: Managers, writer: Writer, versions: 
 
 
 def _bytes(obj: Obj) -> bytes:
-    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+    except TypeError as fault:
+        raise RecursionError(str(fault)) from fault
 
 
 def _fit(obj: Obj, kind: Type, what: str, named: Obj, api_version: str) -> None:
     found = checking.faults(obj, kind)
     if found:
-        meta = named.get("metadata") or {}
+        meta = named.get("metadata")
+        meta = meta if isinstance(meta, dict) else {}
         name = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
         gvk = f"{api_version}, Kind={named.get('kind') or ''}"
         raise Fault(f"failed to create typed {what} object ({name}; {gvk}): {checking.text(found)}")
