@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -92,12 +93,28 @@ def _attributes() -> Obj:
     return {"driverName": "walk.example.com", "parameters": {"iops": "100"}}
 
 
+REQUESTS: Obj = {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.example.com"}}]}}
+DEVICE: Obj = {"driver": "gpu.example.com", "pool": "node", "device": "gpu-0"}
+
+
+def _slice() -> Obj:
+    pool = {"name": "node", "generation": 1, "resourceSliceCount": 1}
+    devices = [{"name": "gpu-0", "attributes": {"model": {"string": "one"}}, "capacity": {"memory": {"value": "8Gi"}}}]
+    return {"spec": {"driver": "gpu.example.com", "nodeName": "node", "pool": pool, "devices": devices}}
+
+
+def _device_class() -> Obj:
+    return {"spec": {"selectors": [{"cel": {"expression": 'device.driver == "gpu.example.com"'}}]}}
+
+
 def _same(body: Obj) -> Callable[[], Obj]:
-    return lambda: {**body}
+    return lambda: copy.deepcopy(body)
 
 
 FLOW, NETWORKING, STORAGE = "flowcontrol.apiserver.k8s.io", "networking.k8s.io", "storage.k8s.io"
 ATTACHMENTS = _cluster(STORAGE, "volumeattachments", "VolumeAttachment")
+DRA = "resource.k8s.io"
+_DRA = "[sig-node] [DRA] CRUD Tests resource.k8s.io/v1"
 _FLOW = "[sig-api-machinery] API priority and fairness should support"
 
 WALKS: tuple[Walk, ...] = (
@@ -188,4 +205,25 @@ WALKS: tuple[Walk, ...] = (
         _cluster(STORAGE, "volumeattributesclasses", "VolumeAttributesClass"),
         _attributes,
     ),
+    Walk(f"{_DRA} DeviceClass [Conformance]", _cluster(DRA, "deviceclasses", "DeviceClass"), _device_class),
+    Walk(
+        f"{_DRA} ResourceClaim [Conformance]",
+        Resource(DRA, "v1", "resourceclaims", kind="ResourceClaim"),
+        _same({"spec": REQUESTS}),
+        {
+            "status": {
+                "status": {
+                    "allocation": {"devices": {"results": [{"request": "gpu", **DEVICE}]}},
+                    "reservedFor": [{"resource": "pods", "name": "user", "uid": "1"}],
+                    "devices": [{**DEVICE, "conditions": [condition("Ready")]}],
+                }
+            }
+        },
+    ),
+    Walk(
+        f"{_DRA} ResourceClaimTemplate [Conformance]",
+        Resource(DRA, "v1", "resourceclaimtemplates", kind="ResourceClaimTemplate"),
+        _same({"spec": {"metadata": {"labels": {"a": "b"}}, "spec": REQUESTS}}),
+    ),
+    Walk(f"{_DRA} ResourceSlice [Conformance]", _cluster(DRA, "resourceslices", "ResourceSlice"), _slice),
 )

@@ -6,7 +6,6 @@ One walk for all of them (kinds.py says which), against an API server in the pro
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -99,11 +98,10 @@ class Walker:
         """What has happened since, as a watch tells it."""
         events: list[tuple[str, str]] = []
         watch = self.client.watch(self.resource, self.namespace, resource_version=start, label_selector=SELECTOR, bookmarks=False)
-        async with aclosing(watch) as stream:
-            async for event in stream:
-                events.append((event.type, name_of(event.object)))
-                if len([kind for kind, _ in events if kind == "DELETED"]) == 3:
-                    break
+        async for event in watch:
+            events.append((event.type, name_of(event.object)))
+            if len([kind for kind, _ in events if kind == "DELETED"]) == 3:
+                break
         first, second, third = (self.walk.name(number) for number in (1, 2, 3))
         parts = [("MODIFIED", name) for _ in self.walk.parts for name in (first, second)]
         assert events[:-2] == [("MODIFIED", first), ("MODIFIED", first), *parts, ("DELETED", first)]
