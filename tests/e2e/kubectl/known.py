@@ -9,7 +9,7 @@ _BY_REASON = {
     ),
     "Upstream tells of a flag that is required as a line of its log, with time and place.": (
         "kubectl create cronjob x --image=a", "kubectl create deploy x", "kubectl create svc externalname x",
-        "kubectl run", "kubectl run x", "kubectl scale", "kubectl scale deploy web",
+        "kubectl run", "kubectl scale",
     ),
     "Not built.": (
         "kubectl apply -f two.yaml --prune", "kubectl apply -k .", "kubectl apply edit-last-applied", "kubectl auth reconcile",

@@ -6,6 +6,7 @@ import difflib
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,9 @@ class Sides:
             "KUBECONFIG": str(kubeconfig),
             "KUBECACHEDIR": str(self._folder / f"cache-{program}"),
             "HOME": str(temporary),
+            # Ours is compiled once, as it is where it is installed.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self._folder / "compiled"),
             "NS": namespace,
             "DIR": str(temporary),
         }
@@ -82,28 +86,24 @@ class Sides:
             real, ours = pool.map(lambda side: side.run(line.text), made)
         return alike(real), alike(ours)
 
-    def alone(self, lines: list[Line], namespace: str) -> Findings:
-        """Lines that only read, in any order."""
-        findings = Findings()
-        with ThreadPoolExecutor(AT_ONCE // 2) as pool:
-            results = pool.map(lambda line: self.both(line, namespaces=(namespace, namespace)), lines)
-            for line, (real, ours) in zip(lines, results):
-                findings.note(line, real, ours)
-        return findings
-
-    def steps(self, paragraphs: list[list[Line]]) -> Findings:
-        """Paragraphs at the same time, their lines in order."""
+    def compare(self, alone: Sequence[Line], namespace: str, paragraphs: Sequence[Sequence[Line]]) -> Findings:
+        """Lines that only read (`namespace`), in any order, and paragraphs, each in its order: all that at the same time."""
         findings = Findings()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for paragraph, results in zip(paragraphs, pool.map(self._paragraph, paragraphs, range(len(paragraphs)))):
-                for line, (real, ours) in zip(paragraph, results):
+            # Paragraphs take longest, so they begin first.
+            changing = [pool.submit(self._paragraph, part, number) for number, part in enumerate(paragraphs)]
+            reading = [pool.submit(self.both, line, namespaces=(namespace, namespace)) for line in alone]
+            for line, one in zip(alone, reading):
+                findings.note(line, *one.result())
+            for part, several in zip(paragraphs, changing):
+                for line, (real, ours) in zip(part, several.result()):
                     if line.prepares:
                         assert real.code == ours.code == 0, f"{line.where}: {line.text}\n{real.shown()}\n{ours.shown()}"
                     else:
                         findings.note(line, real, ours)
         return findings
 
-    def _paragraph(self, lines: list[Line], number: int) -> list[tuple[Said, Said]]:
+    def _paragraph(self, lines: Sequence[Line], number: int) -> list[tuple[Said, Said]]:
         """Each program in a namespace of its own, which is gone afterwards."""
         real, ours = (f"lines-{number:02d}-{program}" for program in (REAL, OURS))
         for namespace in (real, ours):

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.harness import Cluster, eventually
 from tests.e2e.kubectl import lines
 from tests.e2e.kubectl.known import KNOWN
-from tests.e2e.kubectl.sides import Findings, Sides
+from tests.e2e.kubectl.sides import Sides
 
 ALONE = "lines-alone"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "kubectl.md"
@@ -35,16 +35,8 @@ def read(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.mark.root
-def test_lines_that_only_read_come_out_as_upstreams(sides: Sides, read: str, capsys: pytest.CaptureFixture[str]) -> None:
-    report(sides.alone(lines.alone(), read), capsys)
-
-
-@pytest.mark.root
-def test_lines_that_change_things_come_out_as_upstreams(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
-    report(sides.steps(lines.steps()), capsys)
-
-
-def report(findings: Findings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_comes_out_as_upstreams(sides: Sides, read: str, capsys: pytest.CaptureFixture[str]) -> None:
+    findings = sides.compare(lines.alone(), read, lines.steps())
     with capsys.disabled():
         print(f"\n{len(set(findings.compared))} command lines, {len(findings.known)} of them known to differ", end=" ")
     assert not findings.differences, "\n\n".join(findings.differences)

@@ -16,6 +16,7 @@ from steersman.cli.kubectl.files import documents
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.lastapplied import ANNOTATION, annotate
 from steersman.cli.kubectl.output import PLAIN_FORMATS, printer
+from steersman.cli.kubectl.output.documents import without_managed_fields
 from steersman.cli.kubectl.patching import difference
 from steersman.cli.kubectl.resources import Found, Info, find, query_of
 from steersman.cli.kubectl.writing import Writer
@@ -119,7 +120,7 @@ async def _save(ctx: Context, flags: Flags, writer: Writer, infos: Sequence[Info
 async def _patch(ctx: Context, flags: Flags, writer: Writer, info: Info, obj: Obj) -> None:
     if flags.on("save-config") or ANNOTATION in annotations_of(obj):
         obj = annotate(obj) if flags.on("save-config") else obj
-    kind, patch = difference(info.resource, info.object, obj)
+    kind, patch = difference(info.resource, without_managed_fields(info.object), without_managed_fields(obj))
     if not patch:
         ctx.print(f"{info.shown} skipped")
         return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from steersman.cli.kubectl.commands.apply.migrating import migrate
 from steersman.cli.kubectl.context import FIELD_MANAGER, Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flags
-from steersman.cli.kubectl.resources import find, query_of
+from steersman.cli.kubectl.resources import Info, find, query_of
 from steersman.cli.kubectl.writing import Writer
 from steersman.machinery.errors import Conflict, StatusError, UnsupportedMediaType
 from steersman.machinery.meta import Obj
@@ -30,7 +31,7 @@ async def apply_all(ctx: Context, flags: Flags) -> int:
     applied: list[tuple[Obj, str]] = []
     for info in found.infos:
         try:
-            info.refresh(await writer.patch(info, info.object, "apply", force=flags.on("force-conflicts")))
+            await _apply(ctx, flags, writer, info)
         except UnsupportedMediaType as error:
             found.errors.append(KubectlError(f"Server-side apply not available on the server: ({error.message})"))
             continue
@@ -49,3 +50,11 @@ async def apply_all(ctx: Context, flags: Flags) -> int:
     show(ctx, writer, found, applied)
     raise_all(found.errors)
     return 0
+
+
+async def _apply(ctx: Context, flags: Flags, writer: Writer, info: Info) -> None:
+    sent, force = info.object, flags.on("force-conflicts")
+    info.refresh(await writer.patch(info, sent, "apply", force=force))
+    manager = flags.text("field-manager") or FIELD_MANAGER
+    if writer.dry_run == "none" and await migrate(ctx, writer, info, sent, manager):
+        info.refresh(await writer.patch(info, sent, "apply", force=force))
