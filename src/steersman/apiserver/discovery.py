@@ -153,9 +153,11 @@ def aggregated(specs: Iterable[KindSpec], *, core: bool) -> Obj:
 def _aggregated_resources(specs: list[KindSpec]) -> list[Obj]:
     resources: list[Obj] = []
     for spec in sorted(specs, key=lambda spec: spec.resource.plural):
+        # Upstream names them for custom resources only; for all others its aggregated form leaves them out.
+        own = ("", "") if spec.openapi is None else (spec.resource.group, spec.resource.version)
         found: Obj = {
             "resource": spec.resource.plural,
-            "responseKind": _response_kind(spec.kind),
+            "responseKind": _response_kind(spec.kind, *own),
             "scope": "Namespaced" if spec.resource.namespaced else "Cluster",
             "singularResource": spec.singular_name,
             "verbs": _verbs(spec),
@@ -168,7 +170,7 @@ def _aggregated_resources(specs: list[KindSpec]) -> list[Obj]:
             found["subresources"] = [
                 {
                     "subresource": sub.name,
-                    "responseKind": _response_kind(sub.kind or spec.kind, sub.group, sub.version),
+                    "responseKind": _response_kind(sub.kind or spec.kind, *((sub.group, sub.version) if sub.kind else own)),
                     "verbs": sorted(sub.verbs),
                 }
                 for sub in sorted(spec.subresources, key=lambda sub: sub.name)

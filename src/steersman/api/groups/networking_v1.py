@@ -42,7 +42,7 @@ IP_ADDRESSES = KindSpec(
 )
 
 SERVICE_CIDRS = KindSpec(
-    resource=Resource(GROUP, "v1", "servicecidrs", False, "ServiceCIDR"),
+    resource=r.SERVICE_CIDRS,
     schema=SCHEMA + "ServiceCIDR",
     strategy=networking.SERVICE_CIDR,
     subresources=(STATUS,),

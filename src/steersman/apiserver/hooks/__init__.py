@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from steersman.api.resources import SERVICES
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import StoreHook
-from steersman.apiserver.hooks import authentication_config, kubernetes_service, priority_classes, rbac, system_namespaces
+from steersman.apiserver.hooks import (
+    authentication_config,
+    kubernetes_service,
+    priority_classes,
+    rbac,
+    service_cidr,
+    system_namespaces,
+)  # fmt: skip
 from steersman.apiserver.hooks.service_addresses import ServiceAddresses
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
@@ -31,6 +38,7 @@ async def bootstrap(client: Client, config: ServerConfig, clock: Clock) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(kubernetes_service.ensure(client, config))
+            group.create_task(service_cidr.ensure(client, config, clock))
             group.create_task(priority_classes.ensure(client))
             group.create_task(rbac.ensure(client))
             group.create_task(authentication_config.ensure(client, config))

@@ -81,11 +81,10 @@ def _release(volume: Obj, now: datetime) -> Decision:
 
 def _phase(volume: Obj, now: datetime, phase: str, reason: str = "", message: str = "") -> Decision:
     old = volume.get("status") or {}
-    if (old.get("phase"), old.get("message") or "") == (phase, message):
+    if old.get("phase") == phase:
+        # What others say about it in the status is theirs.
         return Decision()
     status = {"phase": phase, **({"message": message} if message else {}), "lastPhaseTransitionTime": format_time(now)}
-    if old.get("phase") == phase:
-        status["lastPhaseTransitionTime"] = old.get("lastPhaseTransitionTime") or format_time(now)
     actions: list[Action] = [Update(PERSISTENT_VOLUMES, {**volume, "status": status}, "status")]
     if reason:
         actions.append(Emit(volume, "Warning", reason, message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ from steersman.api.resources import (
     PRIORITY_CLASSES,
     ROLE_BINDINGS,
     ROLES,
+    SERVICE_CIDRS,
     SERVICES,
 )  # fmt: skip
 from steersman.apiserver import hooks
-from steersman.apiserver.hooks import kubernetes_service, rbac_policy
+from steersman.apiserver.hooks import kubernetes_service, rbac_policy, service_cidr
 from steersman.apiserver.run import APIServer
 from steersman.machinery.clock import VirtualClock
 from steersman.machinery.errors import Invalid
@@ -62,6 +64,9 @@ def test_the_first_start_makes_what_every_cluster_has(tmp_path: Path) -> None:
             assert endpoints["subsets"][0]["addresses"] == [{"ip": "10.0.0.1"}]
             endpoint_slice = await made.admin.get(ENDPOINT_SLICES, "kubernetes", "default")
             assert endpoint_slice["endpoints"][0]["addresses"] == ["10.0.0.1"]
+            shown = await made.admin.get(SERVICE_CIDRS, "kubernetes")
+            assert shown["spec"]["cidrs"] == ["10.96.0.0/16"]
+            assert [(it["type"], it["status"]) for it in shown["status"]["conditions"]] == [("Ready", "True")]
             trust = await made.admin.get(CONFIG_MAPS, "extension-apiserver-authentication", "kube-system")
             assert trust["data"] == {"client-ca-file": "a certificate"}
 
@@ -184,3 +189,17 @@ def test_only_the_cluster_admin_and_the_sweeping_controllers_name_all_resources(
         "system:controller:horizontal-pod-autoscaler", "system:controller:namespace-controller",
         "system:controller:resourcequota-controller",
     }  # fmt: skip
+
+
+def test_another_service_range_is_not_said_to_be_the_first(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with cluster(tmp_path) as made:
+            await made.admin.patch(SERVICE_CIDRS, "kubernetes", {"status": {"conditions": []}}, subresource="status")
+            other = replace(made.server.config, service_cidr="10.97.0.0/16")
+            await service_cidr.ensure(made.server.client, other, made.clock)
+            found = await made.admin.get(SERVICE_CIDRS, "kubernetes")
+            assert found["spec"]["cidrs"] == ["10.96.0.0/16"] and not found["status"].get("conditions")
+            await service_cidr.ensure(made.server.client, made.server.config, made.clock)
+            assert (await made.admin.get(SERVICE_CIDRS, "kubernetes"))["status"]["conditions"][0]["status"] == "True"
+
+    asyncio.run(scenario())
