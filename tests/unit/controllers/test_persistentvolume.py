@@ -234,6 +234,16 @@ def test_a_volume_whose_claim_is_gone_is_reclaimed(policy: str, annotations: Obj
     assert found(w)["status"]["phase"] == "Pending", "what others wrote is not given to a namesake"
 
 
+def test_what_others_say_in_the_status_of_a_volume_stays_while_its_phase_does() -> None:
+    w = world()
+    w.put(PERSISTENT_VOLUMES, volume("v"))
+    w.put(PERSISTENT_VOLUME_CLAIMS, claim())
+    w.settle()
+    w.edit(PERSISTENT_VOLUMES, "v", lambda obj: obj["status"].update(reason="Slow", message="the disk is slow"))
+    w.settle()
+    assert kept(w, "v")["status"]["message"] == "the disk is slow"
+
+
 class Lagging(World):
     """Its cache can miss claims that the server has."""
 
