@@ -75,7 +75,7 @@ class Served:
         return obj if self.convert is None else {**self.convert(obj)}
 
     def peek(self, stored: Stored) -> Obj:
-        """As `decode`, where the object is only read."""
+        """As `decode`, where the object is only read, not shown: managedFields may be missing."""
         return stored.peek() if self.convert is None else self.convert(stored.decode())
 
     def to_storage(self, obj: Obj) -> Obj:

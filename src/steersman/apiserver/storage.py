@@ -149,9 +149,10 @@ class Stored:
 
     @property
     def shared(self) -> Obj:
-        """The decoded object, kept. Never change it."""
+        """The decoded object, kept, without managedFields, which the server's own parts never look at. Never change it."""
         if self._obj is None:
             self._obj = self.decode()
+            self._obj["metadata"].pop("managedFields", None)
         return self._obj
 
     def decode(self) -> Obj:
@@ -160,7 +161,7 @@ class Stored:
         return obj
 
     def peek(self) -> Obj:
-        """The object for one look: not kept, maybe shared, never to be changed."""
+        """The object for one look: not kept, maybe shared and without managedFields, never to be changed or shown."""
         return self.decode() if self._obj is None else self._obj
 
     def at(self, revision: int) -> Stored:

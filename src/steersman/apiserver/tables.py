@@ -14,7 +14,7 @@ from steersman.machinery.meta import Obj
 
 def table(served: Served, items: list[Stored], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
     """A meta.k8s.io Table. include: Metadata (PartialObjectMetadata per row), Object, or None."""
-    objs = (served.peek(stored) for stored in items)
+    objs = (served.decode(stored) for stored in items)
     return of_objs(spec_of(served), objs, list_meta, version, include, now)
 
 
@@ -69,7 +69,7 @@ def include_object(asked: str) -> str:
 
 def partial(served: Served, stored: Stored, version: str) -> Obj:
     """PartialObjectMetadata."""
-    return partial_of(served.peek(stored), version)
+    return partial_of(served.decode(stored), version)
 
 
 def partial_of(obj: Obj, version: str) -> Obj:

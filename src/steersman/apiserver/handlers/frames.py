@@ -139,7 +139,7 @@ class ProtobufFrames:
     def _make(self, kind: str, stored: Stored) -> bytes:
         resource = self._served.resource
         names = {"kind": resource.kind, "apiVersion": resource.api_version}
-        return watch_frame(kind, {**self._served.peek(stored), **names})
+        return watch_frame(kind, {**self._served.decode(stored), **names})
 
 
 def _table_of(served: Served, form: Format, include_object: str, clock: Clock) -> Callable[[Stored], Obj]:

@@ -286,3 +286,26 @@ def test_a_lookalike_that_only_moves_times_is_no_write() -> None:
             assert await put(w, MAP, later) == made
 
     asyncio.run(scenario())
+
+
+TABLE, PARTIAL = (f"application/json;as={form};v=v1;g=meta.k8s.io" for form in ("Table", "PartialObjectMetadata"))
+
+
+def test_every_form_of_an_object_shows_managed_fields() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            made = await w.client.create(PODS, pod())
+            entries = made["metadata"]["managedFields"]
+            # Also when a part of the server has looked at the object.
+            pods = w.server.api.registry.lister(PODS)
+            await pods.settle()
+            kept = pods.get("default", "web")
+            assert kept is not None and "managedFields" not in kept["metadata"]
+            for accept in (PARTIAL, TABLE):
+                found = await w.obj("GET", POD, accept=accept)
+                shown = found["rows"][0]["object"] if found["kind"] == "Table" else found
+                assert shown["metadata"]["managedFields"] == entries
+            listed = await w.obj("GET", PODS.path("default"))
+            assert listed["items"][0]["metadata"]["managedFields"] == entries
+
+    asyncio.run(scenario())
