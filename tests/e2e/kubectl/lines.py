@@ -21,7 +21,9 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent / "lines"
 FILES = FOLDER / "files"
 LONGEST_S = 20
-"""A line that takes longer is ended, with exit code 124: those that would never end say so with a `timeout` of their own."""
+"""A line that takes longer is ended; one that would never end has a `timeout` of its own."""
+TOO_LONG = 124
+"""The exit code of what was ended."""
 
 
 class Said(NamedTuple):

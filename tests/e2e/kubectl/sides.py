@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 from tests.e2e.kubectl.known import KNOWN
-from tests.e2e.kubectl.lines import Line, Said, Side, alike
+from tests.e2e.kubectl.lines import LONGEST_S, TOO_LONG, Line, Said, Side, alike
 from tools.throwaway import Cluster
 
 REAL, OURS = "real", "ours"
@@ -30,6 +30,8 @@ class Findings:
 
     def note(self, line: Line, real: Said, ours: Said) -> None:
         self.compared.append(line.text)
+        if real.code == TOO_LONG and "timeout" not in line.text:
+            self.differences.append(f"{line.where}: {line.text}\ntakes longer than {LONGEST_S} s")
         same = real == ours
         if line.text in KNOWN:
             self.known.add(line.text)
