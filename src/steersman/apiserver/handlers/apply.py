@@ -122,6 +122,7 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     version = served.resource.api_version
     check_kind(config.obj, spec.kind, version)
     owners = managers.stored((live.get("metadata") or {}).get("managedFields"))
+    owners = ownership.current(served, owners, write.api.registry)
     live = without_managers(live)
     who = manager_id(write.options.field_manager, APPLY, version, write.subresource)
     writer = Writer(who, version, reset(spec, write.subresource, creating=not live), write.api.timestamp())

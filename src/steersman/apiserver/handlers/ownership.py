@@ -21,7 +21,7 @@ from steersman.machinery.apply.compare import compare
 from steersman.machinery.apply.fieldset import EMPTY, FieldSet, ordered
 from steersman.machinery.apply.managers import UPDATE, Managed, Managers, manager_id
 from steersman.machinery.apply.types import KeyFault, Type
-from steersman.machinery.apply.updater import Versions, Writer, update
+from steersman.machinery.apply.updater import Versions, Writer, folded, update
 from steersman.machinery.gvk import split_api_version
 from steersman.machinery.meta import Obj, metadata
 
@@ -133,7 +133,12 @@ def follow_update(write: Write, new: Obj, old: Obj) -> None:
     if write.subresource == "status" and write.served.spec.schema:
         # Nulls that are always written (lastProbeTime) are owned with the condition that they are in.
         fill(new, write.served.spec.schema)
-    _follow(write, old, new, owners, writer(write))
+    _follow(write, old, new, current(write.served, owners, write.api.registry), writer(write))
+
+
+def current(served: Served, owners: Managers, registry: Registry) -> Managers:
+    """Stored managers as the type is now: a definition may have changed since."""
+    return owners if served.spec.schema else folded(owners, KindVersions(registry, served))
 
 
 def _sent(obj: Obj) -> Managers | None:

@@ -89,3 +89,16 @@ def struct_fields_too(fields: FieldSet, kind: Type) -> FieldSet:
         inner = struct_fields_too(node, kind.of(key))
         made[element] = {SELF: LEAF, **inner} if inner and key in kind.fields else inner
     return made
+
+
+def folded(fields: FieldSet, kind: Type) -> FieldSet:
+    """The set after the type has changed: who owned something in what is atomic now owns it as a whole."""
+    if not fields or kind.kind == "any":
+        return fields
+    if kind.leaf:
+        return LEAF
+    made: FieldSet = {}
+    for element, node in fields.items():
+        inner = kind.of(element[2:]) if element[0] == "f" else kind.items
+        made[element] = node if element == SELF else folded(node, inner)
+    return made

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from steersman.machinery.apply import checking, fieldset
+from steersman.machinery.apply import checking, fieldset, sets
 from steersman.machinery.apply.compare import Comparison, compare
 from steersman.machinery.apply.fieldset import FieldSet
 from steersman.machinery.apply.managers import Managed, ManagerId, Managers
@@ -80,6 +80,15 @@ def update(old: Obj, new: Obj, managers: Managers, writer: Writer, versions: Ver
         made[writer.who] = Managed(fieldset.union(before, touched), writer.api_version, writer.now)
     elif before and mine is not None:
         made[writer.who] = mine._replace(fields=before, api_version=writer.api_version)
+    return made
+
+
+def folded(managers: Managers, versions: Versions) -> Managers:
+    """The managers of an object whose type may have changed since (custom resources)."""
+    made: Managers = {}
+    for who, managed in managers.items():
+        kind = versions.type_of(managed.api_version)
+        made[who] = managed if kind is None else managed._replace(fields=sets.folded(managed.fields, kind))
     return made
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.machinery.apply.kinds import KIND, TEXT, Live, Same, mapping, struct
+from tests.unit.machinery.apply.kinds import KIND, TEXT, Live, Same, listing, mapping, struct
 
 from steersman.machinery.apply import conflicts, fieldset, managers
 from steersman.machinery.apply.managers import APPLY, UPDATE, Managed, ManagerId, manager_id
-from steersman.machinery.apply.types import Type
-from steersman.machinery.apply.updater import Conflicts, Fault, Writer, apply, update
+from steersman.machinery.apply.types import ANY, Type
+from steersman.machinery.apply.updater import Conflicts, Fault, Writer, apply, folded, update
 from steersman.machinery.meta import Obj
 
 
@@ -228,6 +228,15 @@ def test_what_a_manager_of_another_version_owns_is_not_pruned() -> None:
     second = apply({"text": "a", "number": "1"}, {"text": "a"}, first.managers, renamed_writer("two", APPLY, "v2"), versions)
     third = apply(first.obj, {}, second.managers, renamed_writer("one", APPLY, "v1"), versions)
     assert third.obj == {"label": "a"}
+
+
+def test_who_owned_something_in_what_is_atomic_now_owns_it_as_a_whole() -> None:
+    live = Live()
+    live.apply("one", {"items": [{"name": "a"}], "labels": {"a": "1"}, "free": {"a": 1}})
+    now = Same(struct(items=listing(TEXT, atomic=True), labels=mapping(TEXT), free=ANY))
+    fields = [managed.fields for managed in folded(live.managers, now).values()]
+    assert fields == [{"f:items": {}, "f:labels": {"f:a": {}}, "f:free": {"f:a": {}}}]
+    assert folded(live.managers, live.versions) == live.managers
 
 
 def test_managers_of_versions_that_are_gone_go() -> None:
