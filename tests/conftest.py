@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write what is into tests/golden, and let it be looked at")
     parser.addoption("--cluster-runtime", choices=("native", "containerd"), default="native", help="what runs pods in tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure comes what the shared cluster was like: it may not fail again when looked for."""
+    report = yield
+    used = item.funcargs.get("cluster") if isinstance(item, pytest.Function) else None
+    if report.failed and used is not None:
+        report.sections.append(("the cluster", cast("Cluster", used).condition()))
+    return report
 
 
 @pytest.fixture(scope="session")

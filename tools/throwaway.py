@@ -112,6 +112,20 @@ class Cluster:
         """The process of a part: supervisor, apiserver, control or node."""
         return int((self.state / "run" / f"{part}.pid").read_text() or 0)
 
+    def condition(self) -> str:
+        """For who must find out why a test failed: pods and Services, the node's network, the ends of the logs."""
+        commands = (
+            "kubectl get pods,services,endpointslices -A -o wide",
+            "nft list table ip kube-proxy",
+            "ip neigh",
+            "bridge fdb show",
+            "cat /proc/net/nf_conntrack",
+        )
+        seen = [f"# {command}\n{self.run(*command.split(), code=None)}" for command in commands]
+        logs = sorted((self.state / "logs").glob("*.log"))
+        seen += [f"# {log.name}\n{''.join(log.read_text(errors='replace').splitlines(True)[-40:])}" for log in logs]
+        return "\n".join(seen)
+
     def up(self) -> str:
         return self.steersman("up", "--node-name", "node-1")
 
