@@ -216,6 +216,7 @@ def test_each_sort_of_workload_does_its_job(world: World) -> None:
     workloads.drain(first, SPACE, "node-3")
 
 
+@pytest.mark.outage
 def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) -> None:
     first, second, third = (world.nodes[number] for number in (1, 2, 3))
     second.kubectl("patch", "deployment", "front", "-n", SPACE, "--type=strategic", "-p", json.dumps({"spec": SPREAD}))
