@@ -225,8 +225,10 @@ class NodeAgent:
         patch = {key: value for key, value in patch.items() if key == "conditions" or value != old.get(key)}
         name = self._config.node_name
         answer = await self._client.patch(NODES, name, {"status": patch}, kind="strategic", subresource="status")
-        self._reported, self._reported_s = answer.get("status") or {}, now_s
-        self._reported_version = resource_version_of(answer)
+        self._reported_s = now_s
+        if resource_version_of(answer) >= self._reported_version:
+            # Else somebody has written since, and the news of that was faster than this answer.
+            self._reported, self._reported_version = answer.get("status") or {}, resource_version_of(answer)
         self._note_changes(answer, old)
 
     def _note_changes(self, node: Obj, old: Obj) -> None:
@@ -285,7 +287,8 @@ class NodeAgent:
                 self._reported_s = float("-inf")
                 return
             self._facts.node = node
-            if resource_version_of(node) > self._reported_version:
+            if (version := resource_version_of(node)) > self._reported_version:
+                self._reported_version = version
                 # Somebody else has written: a node that was silent for too long is given up, and must hear of it to object.
                 seen = node.get("status") or {}
                 self._reported = {**self._reported, **{key: seen.get(key) or empty for key, empty in _SHARED.items()}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,6 +94,33 @@ def test_a_node_that_was_given_up_objects_as_soon_as_it_hears_of_it(world: World
             before = world.clock.monotonic()
             await world.until(lambda: node_ready(world) == "True")
             assert world.clock.monotonic() - before <= 11
+
+    asyncio.run(scenario())
+
+
+def test_news_that_overtakes_the_answer_to_a_report_is_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is the older of the two; taken as the newest it hid that the node was given up."""
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            await world.until(lambda: node_ready(world) == "True")
+            given_up = copy.deepcopy(world.api.objects["nodes"]["", world.config.node_name])
+            for item in given_up["status"]["conditions"]:
+                item.update(status="Unknown", reason="NodeStatusUnknown")
+            patch, overtaken = world.api.patch, asyncio.Event()
+
+            async def slow(*args: Any, **named: Any) -> Obj:
+                answer = copy.deepcopy(await patch(*args, **named))
+                monkeypatch.undo()
+                world.api.put("nodes", given_up)
+                await world.settle()
+                overtaken.set()
+                return answer
+
+            monkeypatch.setattr(world.api, "patch", slow)
+            world.api.put("nodes", given_up)
+            await world.until(overtaken.is_set)
+            await world.until(lambda: node_ready(world) == "True", limit_s=11)
 
     asyncio.run(scenario())
 
