@@ -88,7 +88,9 @@ def _status_to_v2(status: Obj, extra: dict[str, str]) -> Obj:
 
 
 def _status_to_v1(status: Obj, extra: dict[str, str]) -> Obj:
-    new: Obj = {key: status[key] for key in _SHARED_STATUS if key in status}
+    # v2 leaves currentReplicas out when it is 0; to v1 both counts are required.
+    new: Obj = {"currentReplicas": 0, "desiredReplicas": 0}
+    new |= {key: status[key] for key in _SHARED_STATUS if key in status}
     metrics = status.get("currentMetrics") or []
     if metrics:
         extra[CURRENT_METRICS] = _dumped([_renamed(metric, _STATUS_TO_V1) for metric in metrics])

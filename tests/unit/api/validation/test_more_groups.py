@@ -172,6 +172,16 @@ def test_every_kind_of_metric_survives_the_older_version(metric: Obj) -> None:
     assert "metrics" not in old["spec"] and to_v2(old) == new
 
 
+def test_the_older_version_always_counts_replicas() -> None:
+    new = {
+        "apiVersion": "autoscaling/v2",
+        "metadata": {"name": "x"},
+        "spec": {"maxReplicas": 1},
+        "status": {"desiredReplicas": 2},
+    }
+    assert from_v2(new)["status"] == {"currentReplicas": 0, "desiredReplicas": 2}
+
+
 def test_annotations_of_the_older_version_that_are_no_json_count_for_nothing() -> None:
     broken = {f"autoscaling.alpha.kubernetes.io/{name}": "{" for name in ("metrics", "behavior", "conditions")}
     old = {"metadata": {"name": "x", "annotations": {**broken, "a": "b"}}, "spec": {"maxReplicas": 1}}
