@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from tests.conformance.objects import SLEEP, pod
 from tests.conformance.space import Space, condition, container_status, eventually
 
-from steersman.api.resources import PODS
+from steersman.api.resources import EVENTS, PODS
 from steersman.machinery.meta import Obj, parse_time
 
 pytestmark = pytest.mark.root
@@ -40,6 +43,41 @@ HEALTHZ = "mkdir -p /www; echo ok > /www/healthz; httpd -p 8080 -h /www;"
 def test_a_container_that_is_not_alive_is_restarted(space: Space, script: str, probe: Obj) -> None:
     space.create(PODS, pod(script, spec=RESTARTED, livenessProbe={**probe, **QUICK, "initialDelaySeconds": 1}))
     space.until(PODS, "pod", lambda it: container_status(it)["restartCount"] >= 1)
+
+
+GRPC_SERVER = Path(__file__).with_name("grpchealth_server.py")
+
+
+def grpc_server(port: int, probed: int, readiness: Obj | None = None) -> Obj:
+    """A pod with a gRPC server on `port`, whose liveness probe asks on `probed`. Its program is this machine's Python."""
+    # The image is busybox; the machine's files, read-only, are where there is a gRPC library.
+    script = f"exec chroot /host {sys.executable} {GRPC_SERVER} {port}"
+    machine: Obj = {"name": "host", "hostPath": {"path": "/"}}
+    return pod(
+        script,
+        spec={**RESTARTED, "volumes": [machine]},
+        volumeMounts=[{"name": "host", "mountPath": "/host", "readOnly": True}],
+        livenessProbe={"grpc": {"port": probed}, "initialDelaySeconds": 1, "timeoutSeconds": 5, **QUICK},
+        readinessProbe=readiness,
+    )
+
+
+@pytest.mark.conformance(f"[sig-node] Probing container should *not* be restarted with a GRPC liveness probe {NODE}")
+def test_a_grpc_server_that_is_alive_is_left_alone(space: Space) -> None:
+    # Ready when the liveness probe has been run four times: the server counts.
+    counted = {"grpc": {"port": 5000, "service": "asked-often"}, "periodSeconds": 1, "timeoutSeconds": 5}
+    found = space.running(grpc_server(5000, 5000, counted))
+    assert container_status(found)["restartCount"] == 0
+
+
+@pytest.mark.conformance(f"[sig-node] Probing container should be restarted with a GRPC liveness probe {NODE}")
+def test_a_container_without_the_probed_grpc_server_is_restarted(space: Space) -> None:
+    created = grpc_server(5000, 2333)
+    created["spec"]["containers"][0]["livenessProbe"]["timeoutSeconds"] = 1
+    space.create(PODS, created)
+    space.until(PODS, "pod", lambda it: container_status(it)["restartCount"] >= 1)
+    messages = [it["message"] for it in space.list(EVENTS) if it["reason"] == "Unhealthy"]
+    assert any("timeout: failed to connect service" in text and ":2333" in text for text in messages), messages
 
 
 @pytest.mark.conformance(f"[sig-node] Probing container should have monotonically increasing restart count {NODE}")

@@ -10,7 +10,7 @@ import asyncio
 import random
 import resource
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from steersman.client import kubeconfig
 from steersman.client.bounded import BoundedTransport
@@ -99,6 +99,11 @@ class SimulatedReach:
             ready = False
         if not ready:
             raise ConnectionRefusedError(111, "Connection refused")
+
+    async def health(self, container_id: str, host: str, port: int, service: str, greeted: Callable[[], None]) -> str:
+        await self.connect(container_id, host, port)
+        greeted()
+        return "SERVING"
 
 
 async def be_node(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
@@ -90,6 +90,9 @@ class Reach(Protocol):
     async def connect(self, container_id: str, host: str, port: int) -> None:
         """Open a TCP connection and close it. Raises OSError."""
 
+    async def health(self, container_id: str, host: str, port: int, service: str, greeted: Callable[[], None]) -> str:
+        """Ask a gRPC server how a service is: `probes/grpchealth.py` says how. Raises grpchealth.CallFailed, OSError."""
+
 
 class NetworkReach:
     """Through the node's network."""
@@ -100,3 +103,9 @@ class NetworkReach:
     async def connect(self, container_id: str, host: str, port: int) -> None:
         _, writer = await asyncio.open_connection(host, port)
         writer.close()
+
+    async def health(self, container_id: str, host: str, port: int, service: str, greeted: Callable[[], None]) -> str:
+        # Most nodes have no such probe.
+        from steersman.kubelet.probes import grpchealth
+
+        return await grpchealth.check(host, port, service, PROBE_AGENT, greeted)

@@ -1,4 +1,4 @@
-"""One try of a probe: exec, httpGet, tcpSocket. There is no grpc yet: such a probe fails as one without a handler.
+"""One try of a probe: exec, httpGet, tcpSocket, grpc.
 
 Source: upstream pkg/kubelet/prober/prober.go, pkg/probe/*.
 """
@@ -32,6 +32,8 @@ class Outcome:
 
 
 _TRIES_ON_ERROR = 3
+_GRPC_RECONNECT_S = 1.0
+"""gRPC's first pause between two connections."""
 
 
 async def run_probe(
@@ -60,6 +62,8 @@ async def _attempt(
         if action := probe.get("tcpSocket"):
             host, port = action.get("host") or pod_ip, httpcheck.port_number(spec, action["port"])
             return await _limited(clock, timeout_s, f"dial tcp {host}:{port}", lambda: _tcp(reach, container.id, host, port))
+        if action := probe.get("grpc"):
+            return await _grpc(reach, clock, container.id, pod_ip, action, timeout_s)
     except ValueError as error:
         return Outcome(Result.UNKNOWN, str(error))
     return Outcome(Result.UNKNOWN, f"missing probe handler for {spec['name']}")
@@ -110,3 +114,41 @@ async def _http(reach: Reach, container_id: str, url: str, headers: list[tuple[s
 async def _tcp(reach: Reach, container_id: str, host: str, port: int) -> Outcome:
     await reach.connect(container_id, host, port)
     return Outcome(Result.SUCCESS)
+
+
+async def _grpc(reach: Reach, clock: Clock, container_id: str, pod_ip: str, action: Obj, timeout_s: float) -> Outcome:
+    """Asks grpc.health.v1.Health. Like upstream's client, goes on trying to connect until the time is over."""
+    # Most nodes have no such probe, and its library is not small.
+    from steersman.kubelet.probes.grpchealth import SERVING, UNIMPLEMENTED, CallFailed
+
+    port, greeted = int(action["port"]), asyncio.Event()
+    found: list[str] = []
+
+    async def asked() -> None:
+        while True:
+            try:
+                found.append(await reach.health(container_id, pod_ip, port, action.get("service") or "", greeted.set))
+                return
+            except OSError:
+                if greeted.is_set():
+                    raise
+                await clock.sleep(_GRPC_RECONNECT_S)
+
+    limit = duration.format_go(timeout_s)
+    try:
+        if not await within(clock, timeout_s, asked):
+            text = f"timeout: health rpc did not complete within {limit}"
+            if not greeted.is_set():
+                where = f"[{pod_ip}]:{port}" if ":" in pod_ip else f"{pod_ip}:{port}"
+                text = f'timeout: failed to connect service "{where}" within {limit}: context deadline exceeded'
+            return Outcome(Result.FAILURE, text)
+    except CallFailed as error:
+        text = f"error: health rpc probe failed: {error}"
+        if error.code == UNIMPLEMENTED:
+            text = f"error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {error.message}"
+        return Outcome(Result.FAILURE, text)
+    except OSError as error:
+        return Outcome(Result.FAILURE, f"error: health rpc probe failed: {_words(error)}")
+    if found[0] != SERVING:
+        return Outcome(Result.FAILURE, f'service unhealthy (responded with "{found[0]}")')
+    return Outcome(Result.SUCCESS, "service healthy")
