@@ -5,7 +5,7 @@
 Parts: node (a whole cluster inside a network namespace of its own: start, 50 real pods, idle memory and CPU; needs root),
 store (commits against bare SQLite), scheduler (the pure core at 5,000 nodes), binding (the same through the API), convergence
 (1,000 Deployments on simulated nodes; needs root), kubectl (start-up beside upstream's), api (start, GET, POST, LIST against an
-API server on loopback).
+API server on loopback), scale (30,000 pods and 1,000 watchers). Only if named: soak (ten minutes, or SOAK_S seconds; memory).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import sys
 import traceback
 
-from bench import api, binding, cluster, convergence, kubectl, scheduling, storage
+from bench import api, binding, cluster, convergence, kubectl, scale, scheduling, soak, storage
 from bench.report import Report
 
 # The whole cluster first: what the others write keeps the disk busy for a while after them.
@@ -26,20 +26,22 @@ PARTS = {
     "convergence": convergence.measure,
     "kubectl": kubectl.measure,
     "api": api.measure,
+    "scale": scale.measure,
 }
+ON_REQUEST = {"soak": soak.measure}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("parts", nargs="*", metavar="NAME", help=f"only these: {', '.join(PARTS)}")
+    parser.add_argument("parts", nargs="*", metavar="NAME", help=f"only these: {', '.join((*PARTS, *ON_REQUEST))}")
     args = parser.parse_args()
-    if unknown := set(args.parts) - PARTS.keys():
+    if unknown := set(args.parts) - PARTS.keys() - ON_REQUEST.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     report = Report()
     failed = False
     for name in args.parts or PARTS:
         try:
-            PARTS[name](report)
+            (PARTS | ON_REQUEST)[name](report)
         except Exception:
             # The other parts' figures are worth having: each takes a while.
             traceback.print_exc()

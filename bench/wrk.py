@@ -5,13 +5,32 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+
+from bench.usage import cpu_s
 
 SECONDS = 5
 
 
 class NoWrk(Exception):
     """wrk is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests and megabytes per second, and the processor time that one request cost the server."""
+
+    rate: float
+    mb_rate: float
+    each_us: float
+
+
+def load(url: str, pid: int, *, headers: dict[str, str], script: Path | None = None, connections: int = 16) -> Load:
+    """SECONDS of requests to the server of that process. Raises as `rate` does."""
+    before = cpu_s(pid)
+    requests, megabytes = rate(url, headers=headers, script=script, connections=connections)
+    return Load(requests, megabytes, (cpu_s(pid) - before) * 1e6 / (requests * SECONDS))
 
 
 def rate(url: str, *, headers: dict[str, str], script: Path | None = None, connections: int = 16) -> tuple[float, float]:
