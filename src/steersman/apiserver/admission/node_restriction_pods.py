@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from steersman.api import nodeagents
+from steersman.api import nodeagents, noderefs
 from steersman.api.resources import NODES, PODS
 from steersman.apiserver.admission.refusal import refused
-from steersman.apiserver.authz import noderefs
 from steersman.apiserver.contracts import AdmissionRequest
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.errors import NotFound

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 
+from steersman.api import noderefs
 from steersman.api.resources import PODS, SERVICE_ACCOUNTS
 from steersman.apiserver.admission.refusal import refused
-from steersman.apiserver.authz import noderefs
 from steersman.apiserver.contracts import AdmissionRequest
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery import names

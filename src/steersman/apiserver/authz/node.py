@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from steersman.api import noderefs
 from steersman.api.resources import PERSISTENT_VOLUMES, PODS
-from steersman.apiserver.authz import noderefs
 from steersman.apiserver.authz.rules import RuleSet
 from steersman.apiserver.contracts import Listers, RequestInfo, UserInfo, Verdict
 from steersman.machinery.gvk import Resource

@@ -1,6 +1,7 @@
 """Which objects of its namespace a pod refers to, and which Secrets a volume's driver needs. Pure.
 
-Used by the node authorizer (may the pod's node read them?) and by admission (a mirror pod must have no such references).
+Used by the node authorizer (may the pod's node read them?), by admission (a mirror pod must have no such references) and by the
+kubelet (nor must a static pod).
 """
 
 from __future__ import annotations
