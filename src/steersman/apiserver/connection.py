@@ -121,6 +121,8 @@ class Connection(asyncio.Protocol):
         self.closing = True
         if not self.busy:
             self.transport.close()
+            # TLS would wait for the client's goodbye, which does not come from one that only reads when it has asked.
+            asyncio.get_running_loop().call_soon(self.transport.abort)
 
     async def _next_head(self) -> http1.Head | None:
         buffer = self._buffer

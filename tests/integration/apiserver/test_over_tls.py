@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -155,6 +156,25 @@ def test_a_body_over_the_limit_is_refused(certificates: Path) -> None:
         body = await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
         assert orjson.loads(body)["message"] == "Request entity too large: limit is 3145728"
         writer.close()
+
+    run(certificates, scenario)
+
+
+def test_the_end_does_not_wait_for_a_client_that_reads_only_what_it_asked_for(certificates: Path) -> None:
+    async def scenario(r: Running, admin: RestClient) -> None:
+        context = ssl.create_default_context(cafile=str(r.certificates / "ca.crt"))
+
+        def ask() -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", r.server.port))
+            secure = context.wrap_socket(plain, server_hostname="127.0.0.1")
+            secure.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert secure.recv(100).startswith(b"HTTP/1.1 200 ")
+            return secure
+
+        with await asyncio.to_thread(ask):
+            begun = CLOCK.monotonic()
+            await r.server.stop()
+            assert CLOCK.monotonic() - begun < 2
 
     run(certificates, scenario)
 

@@ -31,7 +31,10 @@ def api(served: Served) -> Iterator[k8s.ApiClient]:
             nodes = core.list_node().items
             return sum(c.type == "Ready" and c.status == "True" for node in nodes for c in node.status.conditions or ()) == NODES
 
-        eventually(ready, within_s=30, what="the nodes are Ready")
+        try:
+            eventually(ready, within_s=30)
+        except AssertionError:
+            raise AssertionError(f"the nodes are not Ready: {served.log('control').read_text()}") from None
         yield made
 
 

@@ -94,9 +94,9 @@ class Served:
         return int(eventually(ready, within_s=30, what="the API server is ready")[1])
 
     def end(self) -> None:
+        """The second process first: what it holds it gives back to the API server."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
-        for process in self._processes:
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -105,8 +105,10 @@ class Served:
 
 
 async def control_and_nodes(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
+    scheduler, manager = (paths.kubeconfigs / f"{name}.conf" for name in ("scheduler", "controller-manager"))
     async with asyncio.TaskGroup() as group:
-        group.create_task(components.control(paths, settings, clock))
+        group.create_task(components.scheduler(scheduler, clock, None))
+        group.create_task(components.controller_manager(manager, None, settings.cluster_cidr, clock, None))
         group.create_task(components.simulated_nodes(paths, settings, clock))
 
 
