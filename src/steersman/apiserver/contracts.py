@@ -82,6 +82,8 @@ class AdmissionRequest:
     user: UserInfo
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+    audit_annotations: dict[str, str] = field(default_factory=dict)
+    """What plugins note for the audit event, by keys of their own domain."""
 
 
 class AdmissionPlugin(Protocol):
@@ -123,6 +125,39 @@ class StoreHook(Protocol):
     async def prepare(
         self, new: Obj | None, old: Obj | None, *, dry_run: bool
     ) -> tuple[Sequence[Guard], Sequence[Put | Delete]]: ...
+
+
+class Dropped(Exception):
+    """The server is too busy for this request: 429. `headers` go with the answer."""
+
+    def __init__(self, retry_after_s: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__("Too many requests, please try again later.")
+        self.retry_after_s = retry_after_s
+        self.headers = headers or {}
+
+
+class Seat(Protocol):
+    """What a request needs to be served. `headers` go with its answer."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not its turn yet."""
+
+    async def granted(self) -> None:
+        """Return when it is. Raises Dropped."""
+
+    def leave(self) -> None:
+        """The request is served, or (a watch) has begun. More than once does no harm."""
+
+
+class FlowControl(Protocol):
+    """Keeps the server from doing more at once than it can."""
+
+    def admit(self, request: Request, info: RequestInfo, user: UserInfo) -> Seat:
+        """Called for every request but long-running ones other than watches. Must be fast. Raises Dropped."""
 
 
 Joining = tuple[Sequence[Guard], Sequence[Put | Delete]]

@@ -17,6 +17,7 @@ from steersman.apiserver.admission.default_toleration_seconds import DefaultTole
 from steersman.apiserver.admission.limit_ranger import LimitRanger
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from steersman.apiserver.admission.node_restriction import NodeRestriction
+from steersman.apiserver.admission.podsecurity import PodSecurity
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.rbac_escalation import RBACEscalation
 from steersman.apiserver.admission.runtime_class import RuntimeClass
@@ -40,6 +41,7 @@ def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple
         ServiceAccount(lookup, clock),
         NodeRestriction(lookup),
         TaintNodesByCondition(),
+        PodSecurity(lookup, clock),
         Priority(lookup),
         DefaultTolerationSeconds(),
         DefaultStorageClass(lookup),

@@ -59,7 +59,7 @@ def test_the_chain_keeps_upstreams_order() -> None:
     listers = FakeListers()
     names = [plugin.name for plugin in admission.chain(listers, VirtualClock(), authz.build(listers))]
     assert names == [
-        "NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "Priority",
+        "NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
         "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "RuntimeClass", "CertificateRecord",
         "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction", "DefaultIngressClass", "RBACEscalation",
     ]  # fmt: skip
