@@ -1,204 +1,213 @@
-"""Regular expressions as Go and CEL have them (RE2 syntax), on Python's engine: patterns are rewritten where the two differ.
+"""Regular expressions as Go and CEL have them, in time linear in the text: Google's RE2 below, Go's error texts above.
 
-What differs: `$` and `\\z` mean the very end, classes are ASCII, flags may stand anywhere, POSIX classes, \\Q..\\E; and what RE2
-does not have (look-around, backreferences, possessive repeats) is refused. Unlike RE2, matching may backtrack.
+Linear is not enough: a counted repetition makes a large automaton out of a short pattern, and a search may visit all of it at
+every byte. So every search is priced (states times bytes) before it begins, and one that would hold up the server for more than
+about a second does not begin. Who makes many searches for one request passes an Allowance, from which they are all paid.
+
+What RE2 does otherwise in C++ than in Go is decided here: \\C, the limits of repeats and of nesting, names of groups, and empty
+matches next to a match.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-_POSIX = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": "\\x00-\\x7f", "blank": "\\t ", "cntrl": "\\x00-\\x1f\\x7f",
-    "digit": "0-9", "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~",
-    "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z", "word": "0-9A-Za-z_",
-}  # fmt: skip
-_LETTERS = {"L": "[^\\W\\d_]", "Lu": "[A-Z\u00c0-\u00de]", "Ll": "[a-z\u00df-\u00ff]", "N": "\\d", "Nd": "\\d"}
-_ESCAPES = frozenset("AbBdDsSwWafnrtv")
-_META = frozenset(".\\+*?()|[]{}^$")
-_REFUSED = ("(?=", "(?!", "(?<=", "(?<!", "(?P=", "(?(", "(?>", "(?#")
-_FLAGS = re.compile(r"\(\?([imsU]*)(-[imsU]+)?([:)])")
-_BRACES = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-_MAX_REPEAT = 1000
+if TYPE_CHECKING:
+    import re2 as engine
+
+SEARCH_LIMIT: Final = 250_000_000
+"""The price of the dearest search: about a second where RE2 is slowest, a few milliseconds where it is not."""
+REQUEST_LIMIT: Final = 4 * SEARCH_LIMIT
+_COMPILING: Final = 300
+"""What making one state costs beside having it look at a byte."""
+_SMALL, _LARGE = 512 * 1024, 16 * 1024 * 1024
+"""Memory for a pattern's automaton. Few need the larger one, and few of those are kept."""
+_LONG: Final = 16 * 1024
+"""Texts of patterns longer than this are not kept."""
+_MAX_DEPTH: Final = 1000
+_WORDS: Final = (
+    ("missing ): ", "missing closing )"),
+    ("unexpected ): ", "unexpected )"),
+    ("missing ]: ", "missing closing ]"),
+    ("bad repetition operator: ", "invalid nested repetition operator"),
+    ("no argument for repetition operator: ", "missing argument to repetition operator"),
+    ("invalid repetition size: ", "invalid repeat count"),
+    ("invalid perl operator: ", "invalid or unsupported Perl syntax"),
+    ("invalid named capture group: ", "invalid named capture"),
+    ("invalid character class range: ", "invalid character class range"),
+    ("invalid character class: ", "invalid character class"),
+    ("invalid escape sequence: ", "invalid escape sequence"),
+)
+_TOKEN = re.compile(
+    r"\\Q(?:.*?)(?:\\E|\Z)|\\(?P<escape>.)|(?P<class>\[\^?\]?(?:\[:\w*:\]|\\.|[^\]\\])*\]?)"
+    r"|(?P<name>\(\?P?<(?![=!])[^>]{0,256}>)|(?P<open>\()|(?P<close>\))|(?P<repeat>\{(?:\d{1,4},)?[1-9]\d{8,}(?:,\d{0,9})?\})",
+    re.DOTALL,
+)
+_NAME = re.compile(r"\(\?P?<[0-9A-Za-z_]+>", re.ASCII)
 
 
-@lru_cache(maxsize=4096)
-def compile(pattern: str) -> re.Pattern[str]:
-    """The pattern, to be used with `search`. Raises ValueError in Go's words: error parsing regexp: ..."""
-    try:
-        return re.compile(_Rewriter(pattern).rewritten(), re.ASCII)
-    except (re.error, RecursionError, OverflowError):
-        raise ValueError(f"error parsing regexp: invalid or unsupported Perl syntax: `{pattern}`") from None
+class TooMuchWork(ValueError):
+    """A search that is not made, because it might take too long."""
+
+    def __init__(self) -> None:
+        super().__init__("regular expression is too costly for a text of this length")
 
 
-class _Rewriter:
-    """Goes through a pattern once, left to right."""
+class Allowance:
+    """What the searches of one request may cost together."""
 
-    def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
-        self._place = 0
-        self._multiline = [False]
-        self._out: list[str] = []
+    __slots__ = ("remaining",)
 
-    def rewritten(self) -> str:
-        pattern, out = self._pattern, self._out
-        extra_groups = 0
-        while self._place < len(pattern):
-            char = pattern[self._place]
-            if char == "\\":
-                out.append(self._escape())
-            elif char == "[":
-                out.append(self._class())
-            elif char == "(":
-                extra_groups += self._open()
-            elif char == ")":
-                if len(self._multiline) > 1:
-                    self._multiline.pop()
-                out.append(")")
-                self._place += 1
-            elif char == "$":
-                out.append("$" if self._multiline[-1] else r"\Z")
-                self._place += 1
-            elif char in "*+?{":
-                self._repeat(char)
-            else:
-                out.append(char)
-                self._place += 1
-        return "".join(out) + ")" * extra_groups
+    def __init__(self, remaining: int = REQUEST_LIMIT) -> None:
+        self.remaining = remaining
 
-    def _fail(self, why: str, what: str) -> ValueError:
-        return ValueError(f"error parsing regexp: {why}: `{what}`")
+    def spend(self, work: int) -> None:
+        """Raises TooMuchWork."""
+        self.remaining -= work
+        if work > SEARCH_LIMIT or self.remaining < 0:
+            raise TooMuchWork
 
-    def _repeat(self, char: str) -> None:
-        """A repeat; in Python a `+` after it would be possessive, in RE2 it is an error."""
-        pattern = self._pattern
-        if char == "{":
-            found = _BRACES.match(pattern, self._place)
+
+class Pattern:
+    """A compiled pattern. Texts are matched anywhere in them (RE2's unanchored search)."""
+
+    __slots__ = ("_regexp", "_states", "_due")
+
+    def __init__(self, regexp: engine._Regexp) -> None:
+        self._regexp = regexp
+        self._states = regexp.programsize
+        self._due = self._states * _COMPILING
+
+    def search(self, text: str, allowance: Allowance | None = None) -> str | None:
+        """The leftmost match. Raises TooMuchWork."""
+        data = _encoded(text)
+        self._pay(len(data), allowance)
+        found = self._regexp.search(data)
+        return _decoded(data[slice(*found.span())]) if found is not None else None
+
+    def find_all(self, text: str, limit: int = -1, allowance: Allowance | None = None) -> list[str]:
+        """Successive matches that do not overlap, at most `limit` if that is not negative. Raises TooMuchWork.
+
+        Each search may look as far as the end of the text without finding anything longer, so each is paid in full.
+        """
+        data = _encoded(text)
+        allowance = allowance or Allowance(SEARCH_LIMIT)
+        made: list[str] = []
+        place, last = 0, -1
+        while place <= len(data) and len(made) != limit:
+            self._pay(len(data) - place, allowance)
+            found = self._regexp.search(data, place)
             if found is None:
-                self._out.append(r"\{")
-                self._place += 1
-                return
-            if max(int(number) for number in found.groups() if number) > _MAX_REPEAT:
-                raise self._fail("invalid repeat count", found[0])
-            text = found[0]
-        else:
-            text = char
-        end = self._place + len(text)
-        if pattern[end : end + 1] == "?":
-            text, end = text + "?", end + 1
-        if pattern[end : end + 1] in ("*", "+", "?") and end < len(pattern):
-            raise self._fail("invalid nested repetition operator", pattern[self._place : end + 1])
-        self._out.append(text)
-        self._place = end
+                break
+            start, end = found.span()
+            if end > start or start != last:
+                # Go leaves out an empty match that touches the match before.
+                made.append(_decoded(data[start:end]))
+            last = end
+            place = end if end > place else _next_char(data, place)
+        return made
 
-    def _open(self) -> int:
-        """A group, or flags for the rest of the group around; 1 if a group was opened that nobody closes."""
-        pattern = self._pattern
-        for bad in _REFUSED:
-            if pattern.startswith(bad, self._place):
-                raise self._fail("invalid or unsupported Perl syntax", bad)
-        found = _FLAGS.match(pattern, self._place)
-        if found is None:
-            self._multiline.append(self._multiline[-1])
-            for name in ("(?P<", "(?<"):
-                if pattern.startswith(name, self._place):
-                    self._out.append("(?P<")
-                    self._place += len(name)
-                    return 0
-            self._out.append("(")
-            self._place += 1
-            return 0
-        on, off = found[1].replace("U", ""), (found[2] or "")[1:].replace("U", "")
-        multiline = ("m" in on or self._multiline[-1]) and "m" not in off
-        flags = on + (f"-{off}" if off else "")
-        self._place = found.end()
-        if found[3] == ":":
-            self._multiline.append(multiline)
-            self._out.append(f"(?{flags}:")
-            return 0
-        self._multiline[-1] = multiline
-        if not flags:
-            return 0
-        # Flags hold to the end of the group around. Python knows them only for a group, so one is opened.
-        if len(self._multiline) > 1:
-            raise self._fail("invalid or unsupported Perl syntax", found[0])
-        self._out.append(f"(?{flags}:")
-        return 1
+    def _pay(self, size: int, allowance: Allowance | None) -> None:
+        work = self._states * (size + 1)
+        if work > SEARCH_LIMIT:
+            raise TooMuchWork
+        if allowance is not None:
+            due, self._due = self._due, 0
+            allowance.spend(work + due)
 
-    def _escape(self) -> str:
-        pattern = self._pattern
-        char = pattern[self._place + 1 : self._place + 2]
-        if not char:
-            raise ValueError("error parsing regexp: trailing backslash at end of expression: ``")
-        if char == "Q":
-            end = pattern.find(r"\E", self._place)
-            literal = pattern[self._place + 2 : end if end >= 0 else len(pattern)]
-            self._place = end + 2 if end >= 0 else len(pattern)
-            return re.escape(literal)
-        if char == "z":
-            self._place += 2
-            return r"\Z"
-        if char in "pP":
-            return self._unicode(char == "P")
-        if char == "x":
-            return self._hex()
-        self._place += 2
-        if char in _ESCAPES:
-            return "\\" + char
-        if char in _META or not char.isalnum():
-            return re.escape(char)
-        raise self._fail("invalid escape sequence", "\\" + char)
 
-    def _hex(self) -> str:
-        found = re.compile(r"\\x(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{2}))").match(self._pattern, self._place)
-        if found is None or int(found[1] or found[2], 16) > 0x10FFFF:
-            raise self._fail("invalid escape sequence", self._pattern[self._place : self._place + 2])
-        self._place = found.end()
-        return re.escape(chr(int(found[1] or found[2], 16)))
+def compile(pattern: str) -> Pattern:
+    """Raises ValueError in Go's words: error parsing regexp: ..."""
+    made = _small(pattern) if len(pattern) <= _LONG else None
+    return made if made is not None else _large(pattern)
 
-    def _unicode(self, negated: bool) -> str:
-        found = re.compile(r"\\[pP](?:\{(\^?)(\w+)\}|(\w))").match(self._pattern, self._place)
-        name = (found[2] or found[3]) if found is not None else ""
-        if found is None or name not in _LETTERS:
-            raise self._fail("invalid character class range", self._pattern[self._place : self._place + 3])
-        self._place = found.end()
-        letters = _LETTERS[name]
-        outside = negated != bool(found[1])
-        return f"(?:(?!(?u:{letters}))(?s:.))" if outside else f"(?u:{letters})"
 
-    def _class(self) -> str:
-        """A bracket expression."""
-        pattern, start = self._pattern, self._place
-        self._place += 1
-        out = ["["]
-        if pattern.startswith("^", self._place):
-            out.append("^")
-            self._place += 1
-        first = True
-        while True:
-            if self._place >= len(pattern):
-                raise self._fail("missing closing ]", pattern[start:])
-            char = pattern[self._place]
-            if char == "]" and not first:
-                self._place += 1
-                return "".join(out) + "]"
-            first = False
-            out.append(self._class_item(char))
+def check(pattern: str) -> None:
+    """Raises ValueError like compile(), but makes nothing large: that a pattern takes too much memory shows when it is used."""
+    (_small if len(pattern) <= _LONG else _small.__wrapped__)(pattern)
 
-    def _class_item(self, char: str) -> str:
-        pattern = self._pattern
-        if pattern.startswith("[:", self._place):
-            end = pattern.find(":]", self._place)
-            name = pattern[self._place + 2 : end] if end >= 0 else ""
-            if name not in _POSIX:
-                raise self._fail("invalid character class range", pattern[self._place : end + 2 if end >= 0 else None])
-            self._place = end + 2
-            return _POSIX[name]
-        if char == "\\":
-            if pattern[self._place + 1 : self._place + 2] in ("p", "P"):
-                raise self._fail("invalid character class range", pattern[self._place : self._place + 3])
-            escaped = self._escape()
-            return escaped if len(escaped) > 1 or escaped.isalnum() else "\\" + escaped
-        self._place += 1
-        return "\\" + char if char in "[&~|" else char
+
+@lru_cache(maxsize=512)
+def _small(pattern: str) -> Pattern | None:
+    """None if it takes more memory."""
+    _check_as_go(pattern)
+    return _made(pattern, _SMALL)
+
+
+@lru_cache(maxsize=8)
+def _large(pattern: str) -> Pattern:
+    _check_as_go(pattern)
+    made = _made(pattern, _LARGE)
+    if made is None:
+        raise _fault("expression too large", pattern)
+    return made
+
+
+def _made(pattern: str, memory: int) -> Pattern | None:
+    """Raises ValueError."""
+    import re2 as engine  # a shared library that takes 10 ms to load; most clusters never have a pattern
+
+    options = engine.Options()
+    # Without groups RE2 never needs its slower ways of matching; nobody here asks for a group's text.
+    options.never_capture, options.log_errors, options.max_mem = True, False, memory
+    try:
+        return Pattern(engine.compile(pattern.encode(), options))
+    except UnicodeEncodeError:
+        raise _fault("invalid UTF-8", pattern) from None
+    except engine.error as fault:
+        told = fault.args[0].decode("utf-8", "replace")
+    finally:
+        engine.purge()  # it keeps what it made as well, without regard to size
+    if told.startswith("pattern too large"):
+        return None
+    if told.startswith("trailing \\"):
+        raise _fault("trailing backslash at end of expression", "")
+    for theirs, ours in _WORDS:
+        if told.startswith(theirs):
+            raise _fault(ours, told.removeprefix(theirs))
+    raise _fault(told, pattern)
+
+
+def _check_as_go(pattern: str) -> None:
+    """Refuses what Go does and RE2 does not. Raises ValueError."""
+    depth = 0
+    for token in _TOKEN.finditer(pattern):
+        kind = token.lastgroup
+        if kind == "escape" and token[0] == r"\C":
+            raise _fault("invalid escape sequence", r"\C")
+        if kind == "repeat":
+            raise _fault("invalid repeat count", token[0])
+        if kind == "name" and _NAME.fullmatch(token[0]) is None:
+            raise _fault("invalid named capture", token[0])
+        if kind in ("open", "name"):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise _fault("expression nests too deeply", pattern)
+        elif kind == "close":
+            depth -= 1
+
+
+def _fault(why: str, what: str) -> ValueError:
+    return ValueError(f"error parsing regexp: {why}: `{what}`")
+
+
+def _encoded(text: str) -> bytes:
+    """Half a surrogate pair counts as U+FFFD, as in Go's strings."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _next_char(data: bytes, place: int) -> int:
+    """Where the character at a place ends."""
+    place += 1
+    while place < len(data) and data[place] & 0xC0 == 0x80:
+        place += 1
+    return place

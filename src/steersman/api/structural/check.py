@@ -102,7 +102,7 @@ def _general(raw: Obj, path: str, errors: list[FieldError]) -> None:
         errors.append(invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined"))
     if raw.get("pattern"):
         try:
-            re2.compile(raw["pattern"])
+            re2.check(raw["pattern"])
         except ValueError as fault:
             text = f"must be a valid regular expression, but isn't: {fault}"
             errors.append(invalid(f"{path}.pattern", raw["pattern"], text))

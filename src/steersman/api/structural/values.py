@@ -1,6 +1,7 @@
 """Validation of values against a structural schema, in the words of upstream's OpenAPI validation.
 
-An update is ratcheted (KEP-4008): where a value is what it was, nothing about it is complained of. Not here: list uniqueness
+An update is ratcheted (KEP-4008): where a value is what it was, nothing about it is complained of. A large schema over a large
+object is their product of work, so it is counted, and given up where it would hold the server up. Not here: list uniqueness
 (lists.py), metadata (embedded.py, api/validation/objectmeta.py).
 """
 
@@ -13,11 +14,12 @@ from typing import Any
 
 import orjson
 
+from steersman.api.structural.effort import Effort, TooMuchWork
 from steersman.api.structural.formats import FORMATS
 from steersman.api.structural.model import MISSING, Node, join
-from steersman.machinery import re2
 from steersman.machinery.fielderrors import (
     FieldError,
+    forbidden,
     invalid,
     not_supported,
     render_value,
@@ -37,6 +39,7 @@ _LARGEST_INTEGRAL = float(2**53)
 class _Result:
     """What is wrong, and how many checks went well: of several alternatives, the one with most is told about."""
 
+    effort: Effort
     errors: list[FieldError] = field(default_factory=list)
     matches: int = 0
 
@@ -47,7 +50,10 @@ class _Result:
 
 def validate(obj: Obj, node: Node, old: Any = MISSING) -> list[FieldError]:
     """What is wrong with an object. old: what it was before an update."""
-    found = _check(obj, node.raw, "", node, old)
+    try:
+        found = _check(obj, node.raw, "", node, old, Effort())
+    except TooMuchWork:
+        return [forbidden(_NOWHERE, "validating it against the schema takes too long")]
     seen: dict[tuple[str, str], FieldError] = {}
     for error in found.errors:
         seen.setdefault((error.path, error.body), error)
@@ -65,9 +71,10 @@ def same(new: Any, old: Any) -> bool:
     return bool(new == old) and isinstance(new, bool) == isinstance(old, bool)
 
 
-def _check(value: Any, raw: Obj, path: str, node: Node | None, old: Any) -> _Result:
+def _check(value: Any, raw: Obj, path: str, node: Node | None, old: Any, effort: Effort) -> _Result:
     """One value against one JSONSchemaProps. `node`: its place in the tree, for correlating lists with what they were."""
-    result = _Result()
+    result = _Result(effort)
+    effort.spend(1)
     if old is not MISSING and same(value, old):
         result.matches = 1
         return result
@@ -122,6 +129,7 @@ def _enum(value: Any, raw: Obj, path: str, result: _Result) -> None:
     allowed = raw.get("enum")
     if not allowed:
         return
+    result.effort.look_through(len(allowed))
     if any(same(value, item) for item in allowed):
         result.matches += 1
         return
@@ -135,7 +143,7 @@ def _string(value: str, raw: Obj, path: str, result: _Result) -> None:
         result.errors.append(too_long(_at(path), longest))
     elif shortest is not None and len(value) < shortest:
         result.errors.append(_bad(path, value, f"should be at least {shortest} chars long"))
-    elif pattern and not _matches(pattern, value):
+    elif pattern and not result.effort.find(pattern, value):
         result.errors.append(_bad(path, value, f"should match '{pattern}'"))
     else:
         result.matches += 1
@@ -147,13 +155,6 @@ def _string(value: str, raw: Obj, path: str, result: _Result) -> None:
     else:
         text = f"{path} in body must be of type {raw['format']}: {render_value(value)}"
         result.errors.append(type_invalid(_at(path), value, text))
-
-
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return re2.compile(pattern).search(value) is not None
-    except ValueError:
-        return False
 
 
 def _bad(path: str, value: Any, text: str) -> FieldError:
@@ -186,7 +187,7 @@ def _list(value: list[Any], raw: Obj, path: str, node: Node | None, old: Any, re
         correlated = _correlated(old, node)
         for index, item in enumerate(value):
             before = correlated.get(_map_key(item, node), MISSING) if correlated else MISSING
-            result.merge(_check(item, items, f"{path}[{index}]", inner, before))
+            result.merge(_check(item, items, f"{path}[{index}]", inner, before, result.effort))
     least, most = raw.get("minItems"), raw.get("maxItems")
     if least is not None and len(value) < least:
         result.errors.append(_bad(path, len(value), f"should have at least {least} items"))
@@ -223,10 +224,12 @@ def _object(value: Obj, raw: Obj, path: str, node: Node | None, old: Any, result
         schema = properties.get(key, additional)
         if isinstance(schema, dict):
             inner = node.of(key) if node is not None else None
-            result.merge(_check(item, schema, join(path, key), inner, before.get(key, MISSING)))
+            result.merge(_check(item, schema, join(path, key), inner, before.get(key, MISSING), result.effort))
         elif schema is False:
             result.errors.append(invalid(_at(path), key, f"{join(path, key)} in body is a forbidden property"))
-    missing = [key for key in raw.get("required") or () if key not in value]
+    wanted = raw.get("required") or ()
+    result.effort.look_through(len(wanted))
+    missing = [key for key in wanted if key not in value]
     result.errors += [required(join(path, key)) for key in missing]
     if not missing:
         result.matches += 1
@@ -238,14 +241,14 @@ def _alternatives(value: Any, raw: Obj, path: str, node: Node | None, result: _R
     if raw.get("oneOf"):
         _one_of(value, raw["oneOf"], path, node, result)
     if raw.get("allOf"):
-        found = [_check(value, schema, path, node, MISSING) for schema in raw["allOf"]]
+        found = [_check(value, schema, path, node, MISSING, result.effort) for schema in raw["allOf"]]
         for one in found:
             result.merge(one)
         good = sum(not one.errors for one in found)
         if good != len(found):
             none = "" if good else ". None validated"
             result.errors.append(_composite(path, f"must validate all the schemas (allOf){none}"))
-    if raw.get("not") is not None and not _check(value, raw["not"], path, node, MISSING).errors:
+    if raw.get("not") is not None and not _check(value, raw["not"], path, node, MISSING, result.effort).errors:
         result.errors.append(_composite(path, "must not validate the schema (not)"))
     result.matches += 1
 
@@ -262,7 +265,7 @@ def _best(found: Sequence[_Result]) -> _Result:
 def _any_of(value: Any, schemas: Sequence[Obj], path: str, node: Node | None, result: _Result) -> None:
     failed: list[_Result] = []
     for schema in schemas:
-        found = _check(value, schema, path, node, MISSING)
+        found = _check(value, schema, path, node, MISSING, result.effort)
         if not found.errors:
             result.merge(found)
             return
@@ -272,7 +275,7 @@ def _any_of(value: Any, schemas: Sequence[Obj], path: str, node: Node | None, re
 
 
 def _one_of(value: Any, schemas: Sequence[Obj], path: str, node: Node | None, result: _Result) -> None:
-    found = [_check(value, schema, path, node, MISSING) for schema in schemas]
+    found = [_check(value, schema, path, node, MISSING, result.effort) for schema in schemas]
     good = [one for one in found if not one.errors]
     if len(good) == 1:
         result.merge(good[0])

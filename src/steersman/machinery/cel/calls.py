@@ -21,6 +21,7 @@ def dispatcher(overloads: Sequence[Overload]) -> Callable[..., Any]:
 
     def call(*args: Any) -> Any:
         for params, run in tests:
+            # A search has one argument more, see Overload.searches.
             if all(test(arg) for test, arg in zip(params, args)):
                 return run(*args)
         raise no_such_overload()
@@ -34,6 +35,8 @@ def applied(overloads: Sequence[Overload], types: Sequence[Type], operands: Sequ
         cost = ""
     exact = len(overloads) == 1 and not any(item.is_dyn for item in types)
     call = overloads[0].run if exact else dispatcher(overloads)
+    if overloads[0].searches:
+        operands = [*operands, lambda frame: frame.searching]
     charge = CHARGES.get(cost)
     if charge is not None:
         return _charged(call, operands, charge, by_result=cost in BY_RESULT)

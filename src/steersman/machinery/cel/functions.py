@@ -46,6 +46,8 @@ class Overload:
     run: Callable[..., Any]
     cost: str = ""
     """Empty: 1."""
+    searches: bool = False
+    """Whether `run` takes a re2.Allowance after its arguments, which pays for the work that no cost tells of."""
     literal: Callable[..., str | None] | None = None
     """What is wrong with arguments that are literals, told when the expression is compiled."""
 

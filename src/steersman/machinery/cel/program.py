@@ -14,6 +14,7 @@ from steersman.machinery.cel.frame import MISSING, Budget, Frame
 from steersman.machinery.cel.parser import MAX_DEPTH, parse
 from steersman.machinery.cel.planner import Planner
 from steersman.machinery.cel.types import Type
+from steersman.machinery.re2 import Allowance, TooMuchWork
 
 
 class Program:
@@ -40,9 +41,11 @@ class Program:
         slots = [MISSING] * self._slots
         for name, slot in self._globals:
             slots[slot] = activation.get(name, MISSING)
-        frame = Frame(slots, limit)
+        frame = Frame(slots, limit, budget.searching if budget is not None else Allowance())
         try:
             value = self._run(frame)
+        except TooMuchWork:
+            raise CostLimitExceeded from None
         except (TypeError, AttributeError, ValueError, ArithmeticError):
             # Data that are not of the type that was declared (a null in a list that may have some), or are no text (half of a
             # surrogate pair): no function takes them.

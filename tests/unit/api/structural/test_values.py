@@ -193,3 +193,27 @@ MAP: Obj = {
 def test_sets_and_maps_have_nothing_twice(schema: Obj, value: Any, errors: list[str]) -> None:
     root = build({"type": "object", "properties": {"x": schema}})
     assert [str(error) for error in lists.validate({"x": value}, root)] == errors
+
+
+WIDE: Obj = {"allOf": [{"minimum": number} for number in range(3000)]}
+DEAR: Obj = {"pattern": "|".join(f"a.{{{count}}}z" for count in range(1, 200))}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"type": "integer", **WIDE}}, [5000] * 3000),
+        ({"type": "array", "items": {"type": "integer", "enum": list(range(16000))}}, [15999] * 1000),
+        ({"type": "array", "items": {"required": [f"a{number}" for number in range(16000)]}}, [{}] * 1000),
+        ({"type": "string", **DEAR}, "ab" * 150_000),
+        ({"type": "array", "items": {"type": "string", **DEAR}}, ["ab" * 500] * 100),
+    ],
+)
+def test_a_large_schema_over_a_large_value_is_given_up_before_it_holds_up_the_server(schema: Obj, value: Any) -> None:
+    assert complaints(schema, value) == ["<nil>: Forbidden: validating it against the schema takes too long"]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "^(a|a)*$", "^(([a-z])+.)+[A-Z]$"])
+def test_a_pattern_that_backtracks_elsewhere_is_answered_at_once(pattern: str) -> None:
+    found = complaints({"type": "array", "items": {"type": "string", "pattern": pattern}}, ["a" * 1000 + "!"] * 100)
+    assert found[0].endswith(f"[0] in body should match '{pattern}'")

@@ -13,11 +13,12 @@ from steersman.machinery.cel.functions import Overload, overload
 from steersman.machinery.cel.values import compare, contains, equal, lookup_key, size_of
 
 
-def matches(text: str, pattern: str) -> bool:
+def matches(text: str, pattern: str, allowance: re2.Allowance) -> bool:
     try:
-        return re2.compile(pattern).search(text) is not None
+        compiled = re2.compile(pattern)
     except ValueError as fault:
         raise CelRuntimeError(str(fault)) from None
+    return compiled.search(text, allowance) is not None
 
 
 def bad_pattern(_: Any, pattern: Any = None) -> str | None:
@@ -25,7 +26,7 @@ def bad_pattern(_: Any, pattern: Any = None) -> str | None:
     if not isinstance(pattern, str):
         return None
     try:
-        re2.compile(pattern)
+        re2.check(pattern)
     except ValueError:
         return "invalid matches argument"
     return None
@@ -95,6 +96,8 @@ OVERLOADS: tuple[Overload, ...] = (
     overload("contains", "string.(string) -> bool", lambda text, part: part in text, "contains"),
     overload("startsWith", "string.(string) -> bool", str.startswith, "starts"),
     overload("endsWith", "string.(string) -> bool", str.endswith, "starts"),
-    overload("matches", "string.(string) -> bool", matches, "matches", literal=bad_pattern),
-    overload("matches", "(string, string) -> bool", matches, literal=lambda subject, _: bad_pattern(None, subject)),
+    overload("matches", "string.(string) -> bool", matches, "matches", searches=True, literal=bad_pattern),
+    overload(
+        "matches", "(string, string) -> bool", matches, searches=True, literal=lambda subject, _: bad_pattern(None, subject)
+    ),
 )

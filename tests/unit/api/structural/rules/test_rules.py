@@ -180,6 +180,33 @@ def test_all_rules_together_have_a_budget() -> None:
     assert found[0].endswith("validation failed due to running out of cost budget, no further validation rules will be run")
 
 
+@pytest.mark.parametrize(
+    "rule", ["!self.matches('(a+)+$')", "self.find('(a|a)*$') == ''", "self.findAll('(x+x+)+y').size() == 0"]
+)
+def test_a_rule_with_a_pattern_that_backtracks_elsewhere_is_decided_at_once(rule: str) -> None:
+    assert complaints(ruled(STRING, rule), "a" * 100_000 + "!") == []
+
+
+def test_searches_cost_by_text_and_pattern() -> None:
+    """314,573 times 3 for this one: under the limit of one call; ten of them are the budget of a request."""
+    dear = "self.all(x, !x.matches('(a+)+b[c]'))"
+    found = complaints(ruled({"type": "array", "items": STRING}, dear), ["a" * 300_000] * 12)
+    assert "actual cost limit exceeded" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ("!self.matches('.*a.{999}')", "ab" * 100_000),
+        ("self.findAll('a.*b|.').size() > 0", "a" * 100_000),
+        ("matches(self, '.*a.{999}')", "ab" * 100_000),
+    ],
+)
+def test_a_search_whose_cost_does_not_tell_its_work_is_not_made(rule: str, value: str) -> None:
+    found = complaints(ruled(STRING, rule), value)
+    assert len(found) == 1 and "'operation cancelled: actual cost limit exceeded'" in found[0]
+
+
 def refused(schema: Obj) -> list[str]:
     return [str(error) for error in check.check(build(thing(spec=schema)), "s")]
 
