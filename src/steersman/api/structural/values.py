@@ -230,6 +230,7 @@ def _object(value: Obj, raw: Obj, path: str, node: Node | None, old: Any, result
     wanted = raw.get("required") or ()
     result.effort.look_through(len(wanted))
     missing = [key for key in wanted if key not in value]
+    result.effort.spend(len(missing))
     result.errors += [required(join(path, key)) for key in missing]
     if not missing:
         result.matches += 1
