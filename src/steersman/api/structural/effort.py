@@ -5,7 +5,8 @@ from __future__ import annotations
 from steersman.machinery import re2
 
 _MOST_CHECKS = 1_000_000
-"""How often a value may be compared with a schema, or something said to be missing: two or three seconds' work. The largest object has 100,000 values."""
+"""How often a value may be compared with a schema, or something said to be missing: two or three seconds' work. The largest
+object has some 100,000 values."""
 _NAMES = 16
 """So many enumerated values or required names are as much work as one schema."""
 
