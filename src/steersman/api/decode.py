@@ -25,6 +25,7 @@ from steersman.api.schema import zeros
 from steersman.api.schema.checker import checker
 from steersman.api.schema.loader import schema
 from steersman.api.schema.walk import json_kind, walk
+from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest, UnsupportedMediaType
 from steersman.machinery.gvk import GroupVersionKind, split_api_version
 from steersman.machinery.meta import Obj
@@ -78,10 +79,7 @@ def _check(obj: Obj, body: bytes, spec: KindSpec, *, from_json: bool) -> Checked
 
 def _settled(obj: Obj, settle: Callable[[Obj], tuple[list[str], list[str]]]) -> Checked:
     """The same for kinds that check themselves."""
-    try:
-        errors, unknown = settle(obj)
-    except RecursionError:
-        return Checked(["exceeded max depth"])
+    errors, unknown = settle(obj)
     return Checked(errors, [f'unknown field "{path}"' for path in unknown])
 
 
@@ -97,6 +95,10 @@ def _from_protobuf(body: bytes, spec: KindSpec) -> Obj:
         obj = decode_message(spec.schema, said.raw)
     except Malformed as error:
         raise _not_handled(gvk, spec, str(error)) from None
+    except RecursionError:
+        raise _not_handled(gvk, spec, depth.EXCEEDED) from None
+    if depth.exceeded(obj):
+        raise _not_handled(gvk, spec, depth.EXCEEDED)
     checked = _settle(obj, spec, True, has_nulls=False, has_zeros=True)
     if checked.errors:
         raise _not_handled(gvk, spec, checked.errors[0])
@@ -131,8 +133,8 @@ def _parse(body: bytes, media_type: str, spec: KindSpec) -> tuple[Obj, list[str]
     kind = media_type.partition(";")[0].strip().lower()
     if kind in ("", "application/json", "*/*"):
         try:
-            obj = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            obj = depth.loads(body)
+        except ValueError as error:
             why = _go_syntax_error(body, error)
             raise _unrecognized(body, spec, f"couldn't get version/kind; json parse error: {why}") from None
     elif kind == "application/yaml":
@@ -141,6 +143,8 @@ def _parse(body: bytes, media_type: str, spec: KindSpec) -> tuple[Obj, list[str]
         try:
             repeated = []
             obj = yamlio.load(body, repeated)
+            if depth.exceeded(obj):
+                raise depth.TooDeep
         except ValueError as error:
             raise _unrecognized(body, spec, f"couldn't get version/kind; json parse error: {error}") from None
     else:
@@ -223,8 +227,10 @@ def _summary(body: bytes) -> str:
     return (head.decode("utf-8", "replace") if head[:1] == b"{" else head.hex()) + more
 
 
-def _go_syntax_error(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """The closest of Go's two commonest complaints."""
+def _go_syntax_error(body: bytes, error: ValueError) -> str:
+    """The closest of Go's commonest complaints."""
+    if not isinstance(error, orjson.JSONDecodeError) or error.msg.startswith("depth limit"):
+        return depth.EXCEEDED
     text = body.decode("utf-8", "replace")
     if error.pos >= len(text.rstrip()) or "end of" in error.msg or "EOF" in error.msg:
         return "unexpected end of JSON input"

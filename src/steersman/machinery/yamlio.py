@@ -22,6 +22,8 @@ _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
+_MOST_LEVELS = 5_000
+_TOO_DEEP = "yaml: exceeded max depth"
 _NUMERIC_START = frozenset("+-.0123456789")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _INT = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
@@ -68,28 +70,52 @@ class _Loader(yaml.CSafeLoader):
         return _PLAIN if implicit[0] else f"{_TAG}str"
 
 
+def _allowed_ratio(count: int) -> float:
+    """How much of a document of so many values may come of aliases: yaml.v2's rule against documents that grow when written."""
+    few, many = 400_000, 4_000_000
+    if count <= few:
+        return 0.99
+    return 0.10 if count >= many else 0.99 - 0.89 * (count - few) / (many - few)
+
+
 class _Build:
-    """Nodes to values. An anchor used many times is built once and shared, so aliases cannot blow memory up."""
+    """Nodes to values. An anchor used many times is built once and shared."""
 
     def __init__(self, duplicates: list[str] | None) -> None:
         self._duplicates = duplicates
         self._done: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}
+        self._count = 0
+        self._aliased = 0
 
     def value(self, node: yaml.Node) -> Any:
+        self._count += 1
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         known = self._done.get(id(node))
         if known is not None:
+            self._alias(id(node))
             return known
+        before = self._count
+        made: Any
         if isinstance(node, yaml.SequenceNode):
-            items: list[Any] = []
-            self._done[id(node)] = items
-            items.extend(self.value(item) for item in node.value)
-            return items
-        fields: dict[str, Any] = {}
-        self._done[id(node)] = fields
-        self._fields(node, fields)
-        return fields
+            made = self._done[id(node)] = []
+            made.extend([self.value(item) for item in node.value])
+        else:
+            made = self._done[id(node)] = {}
+            self._fields(node, made)
+        self._sizes[id(node)] = self._count - before
+        return made
+
+    def _alias(self, node: int) -> None:
+        """Count what an alias stands for. Raises YAMLError if it is inside itself, or if nearly all there is comes of aliases."""
+        size = self._sizes.get(node)
+        if size is None:
+            raise YAMLError("yaml: anchor value contains itself")
+        self._count += size
+        self._aliased += size
+        if self._aliased > 100 and self._count > 1000 and self._aliased / self._count > _allowed_ratio(self._count):
+            raise YAMLError("yaml: document contains excessive aliasing")
 
     @staticmethod
     def _scalar(node: yaml.ScalarNode) -> Any:
@@ -144,8 +170,27 @@ def _failure(error: yaml.YAMLError, text: str | bytes) -> YAMLError:
     return YAMLError(f"yaml: line {line}: {problem}" if line else f"yaml: {problem}")
 
 
+def _check_depth(text: str | bytes) -> None:
+    """Raises YAMLError for a text whose nodes would be nested too deeply: the composer is recursive, in C, and would crash."""
+    shown = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    if sum(map(shown.count, (b"[", b"{", b"-", b"?"))) <= _MOST_LEVELS:
+        return
+    level = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                level += 1
+                if level > _MOST_LEVELS:
+                    raise YAMLError(_TOO_DEEP)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                level -= 1
+    except yaml.YAMLError as error:
+        raise _failure(error, text) from None
+
+
 def iter_documents(text: str | bytes, duplicates: list[str] | None = None) -> Iterator[Any]:
     """Each document in turn. `duplicates` collects `line 3: key "a" already set in map`; the last value wins anyway."""
+    _check_depth(text)
     loader = _Loader(text)
     try:
         while loader.check_node():
@@ -155,7 +200,7 @@ def iter_documents(text: str | bytes, duplicates: list[str] | None = None) -> It
     except yaml.YAMLError as error:
         raise _failure(error, text) from None
     except RecursionError:
-        raise YAMLError("yaml: exceeded max depth") from None
+        raise YAMLError(_TOO_DEEP) from None
     finally:
         loader.dispose()
 

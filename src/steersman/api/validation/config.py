@@ -94,7 +94,7 @@ def _json_object(errors: Errors, data: dict[str, str], key: str) -> None:
         return
     try:
         value = json.loads(b64decode(data[key]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         errors.append(invalid(f"data[{key}]", _REDACTED, str(error)))
         return
     if not isinstance(value, dict):

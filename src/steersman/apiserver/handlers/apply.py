@@ -20,10 +20,11 @@ from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.create import insert
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.update import Steps, modify
-from steersman.apiserver.handlers.write import Write, match_url, read_body, too_deep
+from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
+from steersman.machinery import depth
 from steersman.machinery.apply import conflicts, managers
 from steersman.machinery.apply.managers import APPLY, UPDATE, Managers, manager_id
 from steersman.machinery.apply.types import KeyFault
@@ -75,6 +76,8 @@ def read(body: bytes) -> Config:
     repeated: list[str] = []
     try:
         obj = yamlio.load(body, repeated)
+        if depth.exceeded(obj):
+            raise depth.TooDeep
     except ValueError as error:
         raise BadRequest(f"error decoding YAML: {error}") from None
     if obj is None:
@@ -131,9 +134,9 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     )
     tell_repeated(write, config)
     try:
-        obj: Obj = orjson.loads(orjson.dumps(found.obj if found.obj is not None else live))
-    except TypeError as fault:
-        raise too_deep() from fault
+        obj: Obj = depth.loads(orjson.dumps(found.obj if found.obj is not None else live))
+    except (TypeError, depth.TooDeep) as fault:
+        raise depth.error() from fault
     obj["kind"], obj["apiVersion"] = spec.kind, version
     faults = typecheck(obj, spec).errors
     if faults:
@@ -143,7 +146,7 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     try:
         ownership.put(obj, found.managers, owners)
     except RecursionError:
-        raise too_deep() from None
+        raise depth.error() from None
     return obj
 
 
@@ -195,7 +198,7 @@ def applied(live: Obj, config: Obj, owners: Managers, writer: Writer, versions: 
     except (Fault, KeyFault) as fault:
         raise StatusError(str(fault)) from fault
     except RecursionError as fault:
-        raise too_deep() from fault
+        raise depth.error() from fault
     return found
 
 

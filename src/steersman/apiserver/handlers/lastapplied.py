@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import orjson
 
+from steersman.machinery import depth
 from steersman.machinery.apply import fieldset
 from steersman.machinery.apply.checking import faults
 from steersman.machinery.apply.compare import compare
@@ -41,7 +42,7 @@ def _allowed(live: Obj, writer: Writer, versions: Versions) -> FieldSet | None:
     """What is live as the annotation says it was applied."""
     kind = versions.type_of(writer.api_version)
     try:
-        applied = orjson.loads(annotations_of(live).get(ANNOTATION) or "null")
+        applied = depth.loads((annotations_of(live).get(ANNOTATION) or "null").encode())
         if not isinstance(applied, dict) or applied.get("apiVersion") != writer.api_version or kind is None:
             return None
         if faults(applied, kind):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from steersman.api.decode import decode
 from steersman.api.groups.bodies import DELETE_OPTIONS
 from steersman.apiserver.http import Request
 from steersman.apiserver.negotiate import PROTOBUF, body_media_type
-from steersman.machinery import fielderrors
+from steersman.machinery import depth, fielderrors
 from steersman.machinery.errors import BadRequest, Invalid, StatusError
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj
@@ -112,8 +110,8 @@ def _from_body(request: Request, body: bytes) -> Obj:
     if body_media_type(request) == PROTOBUF:
         return decode(body, PROTOBUF, DELETE_OPTIONS)[0]
     try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
+        given = depth.loads(body)
+    except ValueError as fault:
         raise BadRequest(f"couldn't get version/kind; json parse error: {fault}") from fault
     if not isinstance(given, dict) or given.get("kind", "DeleteOptions") not in ("DeleteOptions", ""):
         kind = given.get("kind") if isinstance(given, dict) else ""

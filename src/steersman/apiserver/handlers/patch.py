@@ -20,10 +20,10 @@ from steersman.apiserver.handlers.apply import apply_patch, is_apply
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import write_options
 from steersman.apiserver.handlers.update import check_updatable, modify
-from steersman.apiserver.handlers.write import Write, match_url, read_body, too_deep
+from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
-from steersman.machinery import fielderrors
+from steersman.machinery import depth, fielderrors
 from steersman.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
 from steersman.machinery.meta import Obj
 from steersman.machinery.patch import json_patch, merge, strategic
@@ -107,9 +107,9 @@ def decoded(spec: KindSpec, asked: Patch, current: Obj, *, strict: bool = False)
     patched = asked.apply(current)
     # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
     try:
-        obj: Obj = orjson.loads(orjson.dumps(patched))
-    except TypeError as fault:
-        raise too_deep() from fault
+        obj: Obj = depth.loads(orjson.dumps(patched))
+    except (TypeError, depth.TooDeep) as fault:
+        raise depth.error() from fault
     found = typecheck(obj, spec)
     if found.errors:
         why = unstructured.fault(patched, spec.schema) if asked.strategic is not None else None

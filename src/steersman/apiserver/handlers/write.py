@@ -14,6 +14,7 @@ from steersman.apiserver.handlers.options import WriteOptions
 from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored, encode
+from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest, Conflict, Invalid
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, metadata
@@ -107,7 +108,7 @@ class Write:
         try:
             return encode(self.served.to_storage(obj))
         except TypeError as fault:
-            raise too_deep() from fault
+            raise depth.error() from fault
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         return self.served.form.stored(key, value, revision)
@@ -117,11 +118,6 @@ def _hold(guards: Sequence[Guard], commit: Commit) -> bool:
     """Whether all of these guards of a refused commit held, so that it was another that failed."""
     found = ((guard, commit.current.get(guard.key)) for guard in guards)
     return all(guard.mod_revision == (entry.mod_revision if entry is not None else 0) for guard, entry in found)
-
-
-def too_deep() -> BadRequest:
-    """Of objects with more levels than can be written (254)."""
-    return BadRequest("the object is nested too deeply: exceeded max depth")
 
 
 async def read_body(call: Call) -> bytes:

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from steersman.machinery import depth
+
 _ORDER = {".": 0, "f": 1, "k": 2, "v": 3, "i": 4}
 
 
@@ -34,9 +36,9 @@ def canonical(element: str) -> str | None:
         case "f":
             return element
         case "v":
-            return of_value(orjson.loads(rest))
+            return of_value(depth.loads(rest.encode()))
         case "k":
-            keys = orjson.loads(rest)
+            keys = depth.loads(rest.encode())
             if not isinstance(keys, dict):
                 raise ValueError(f"{element!r} has no keys")
             return of_keys(keys)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest, RequestEntityTooLarge
 from steersman.machinery.patch.errors import PatchRejected
 from steersman.machinery.patch.merge import same
@@ -32,7 +33,9 @@ class _Fault(Exception):
 def decode(body: bytes) -> list[dict[str, Any]]:
     """The operations of a request body. Raises BadRequest, RequestEntityTooLarge."""
     try:
-        ops = orjson.loads(body)
+        ops = depth.loads(body)
+    except depth.TooDeep:
+        raise depth.error() from None
     except ValueError as error:
         raise BadRequest(f"error decoding patch: {error}") from None
     if not isinstance(ops, list) or not all(isinstance(op, dict) for op in ops):
@@ -155,6 +158,9 @@ class _Run:
         self._add(path, value, f"{kind} operation does not apply: doc is missing destination path: {path}", kind)
 
     def _copy(self, value: Any) -> Any:
+        if depth.exceeded(value):
+            # Moves of parts into each other make thousands of levels of a few operations.
+            raise depth.error()
         self._copied_bytes += len(orjson.dumps(value))
         if self._copied_bytes > MAX_COPIED_BYTES:
             raise _Fault(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest
 
 
 def decode(body: bytes) -> dict[str, Any]:
     """The patch document of a request body. Raises BadRequest."""
     try:
-        patch = orjson.loads(body)
+        patch = depth.loads(body)
+    except depth.TooDeep:
+        raise depth.error() from None
     except ValueError:
         patch = None
     if not isinstance(patch, dict):

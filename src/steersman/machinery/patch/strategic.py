@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest
 from steersman.machinery.patch.errors import PatchFailed, PatchRejected, go_print, go_type
 from steersman.machinery.patch.meta import PatchMeta
@@ -33,7 +32,9 @@ Map = dict[str, Any]
 def decode(body: bytes) -> Map:
     """The patch document of a request body. Raises BadRequest."""
     try:
-        patch = orjson.loads(body)
+        patch = depth.loads(body)
+    except depth.TooDeep:
+        raise depth.error() from None
     except ValueError:
         patch = None
     if not isinstance(patch, dict):
