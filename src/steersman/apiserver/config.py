@@ -35,3 +35,7 @@ class ServerConfig:
     event_ttl_s: int = 3600
     watch_cache_events: int = field(default=4096)
     """How many past events per resource a watch can resume from without the store."""
+    encryption_provider_config: Path | None = None
+    """An EncryptionConfiguration: what is encrypted in the store, and with which keys."""
+    encryption_reload: bool = False
+    """Take it up while running when the file changes."""

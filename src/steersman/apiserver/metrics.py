@@ -6,7 +6,7 @@ Counting is on the path of every request, so it is done in plain integers; the e
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from steersman.apiserver.contracts import RequestInfo
@@ -43,6 +43,8 @@ class Metrics:
         self._series: dict[tuple[str, ...], _Series] = {}
         self._long_running: dict[tuple[str, ...], int] = {}
         self._reading = self._writing = 0
+        self.more: list[Callable[[], Iterable[Metric]]] = []
+        """What other parts of the server count."""
 
     def began(self, info: RequestInfo) -> None:
         if info.verb in _READ_ONLY or not info.is_resource:
@@ -105,6 +107,8 @@ class Metrics:
         for cache in self._feed.caches:
             objects.add_metric([cache.form.resource.qualified], cache.count)
         yield objects
+        for collect in self.more:
+            yield from collect()
 
 
 def _values(info: RequestInfo) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
@@ -54,6 +54,10 @@ from steersman.machinery.gvk import Resource
 from steersman.machinery.waiting import within
 from steersman.store.interface import Store, Unavailable
 
+if TYPE_CHECKING:
+    from steersman.apiserver.encryption.atrest import AtRest
+    from steersman.apiserver.encryption.reload import Reloading
+
 log = logging.getLogger(__name__)
 
 _STORE_CHECK_S = 2.0
@@ -93,6 +97,10 @@ class APIServer:
         specs: Sequence[KindSpec] = BUILTIN,
         parts: MakeParts | None = None,
     ) -> None:
+        """Raises ConfigError for files that cannot be used."""
+        encryption = _encryption(config, store, specs)
+        if encryption is not None:
+            store = encryption.store
         self.config, self.store, self.clock = config, store, clock
         self.feed = Feed(store, clock, config.watch_cache_events)
         self.registry = Registry(self.feed)
@@ -115,6 +123,11 @@ class APIServer:
             store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
         )  # fmt: skip
         self.pipeline = Pipeline(self.api, made.authenticator, self.routes, self.metrics)
+        self._reloading: Reloading | None = None
+        if encryption is not None:
+            self.api.stale = encryption.store.stale
+            self._reloading = encryption.reloading(clock, self.feed.load_unreadable)
+            self.metrics.more.append(encryption.collect)
         self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
         self._http = HTTPServer(config, self.pipeline.handle, clock)
         self._add_checks()
@@ -177,6 +190,8 @@ class APIServer:
             await self._http.start()
         self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
         self._running.append(tasks.create_task(self._poller.run()))
+        if self._reloading is not None:
+            self._running.append(tasks.create_task(self._reloading.run()))
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
 
@@ -232,6 +247,16 @@ class APIServer:
         self.health.add("etcd-readiness", store, ("readyz",))
         self.health.add("informer-sync", ready, ("readyz",))
         self.health.add("shutdown", ready, ("readyz",))
+
+
+def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -> AtRest | None:
+    """Raises ConfigError."""
+    if config.encryption_provider_config is None:
+        return None
+    # Here, not above: few servers encrypt, and reading the file takes PyYAML.
+    from steersman.apiserver.encryption.atrest import AtRest
+
+    return AtRest(config.encryption_provider_config, config.encryption_reload, store, [spec.resource for spec in specs])
 
 
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:

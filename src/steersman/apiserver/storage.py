@@ -12,10 +12,14 @@ from collections.abc import Callable, Mapping
 import msgspec
 import orjson
 
+from steersman.machinery.errors import InternalError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
 
 ROOT = "/registry/"
+ENCRYPTED = b"k8s:enc:"
+"""What encrypted values begin with; none reaches this module but those that nobody could open."""
+_UNREADABLE = ENCRYPTED + b"unreadable:"
 _LEAD = b'"metadata":{"resourceVersion":"'
 
 
@@ -27,6 +31,18 @@ def prefix_of(resource: Resource) -> str:
 def head_of(kind: str, api_version: str) -> bytes:
     """`{"kind":"Pod","apiVersion":"v1",`: what list items of built-in kinds leave out."""
     return b'{"kind":%s,"apiVersion":%s,' % (orjson.dumps(kind), orjson.dumps(api_version))
+
+
+def unreadable(why: str) -> bytes:
+    """What stands in place of a value that could not be decrypted."""
+    return _UNREADABLE + why.encode()
+
+
+def _refusal(key: str, value: bytes) -> InternalError:
+    why = "identity transformer tried to read encrypted data"
+    if value.startswith(_UNREADABLE):
+        why = value[len(_UNREADABLE) :].decode()
+    return InternalError.of(f'unable to transform key "{key}": {why}')
 
 
 def encode(obj: Obj) -> bytes:
@@ -105,6 +121,9 @@ class Form:
         return (self.resource, self.read, self.selectable) == (other.resource, other.read, other.selectable)
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
+        """Raises InternalError for a value that is encrypted still."""
+        if value.startswith(ENCRYPTED):
+            raise _refusal(key, value)
         return Stored(self, key, self.tail(value, revision), revision)
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from tests.fakes.etcd import members
 
+from steersman.apiserver.encryption.ciphers import AESGCMCipher
+from steersman.apiserver.encryption.config import Encryption
+from steersman.apiserver.encryption.store import EncryptedStore
+from steersman.apiserver.encryption.transformer import Keyed, Transformer
 from steersman.machinery.clock import RealClock, VirtualClock
 from steersman.store.etcd import EtcdStore
 from steersman.store.etcd_calls import TLS
@@ -40,7 +44,13 @@ async def emptied(store: Store) -> Store:
     return store
 
 
-@pytest.fixture(params=["memory", "sqlite", "etcd"])
+def encrypted(inner: Store) -> EncryptedStore:
+    """All that is a resource's is ciphertext in `inner`."""
+    cipher = Keyed(b"k8s:enc:aesgcm:v1:", "AES", (("key1", AESGCMCipher(b"k" * 32)),))
+    return EncryptedStore(inner, Encryption({("*", "*"): Transformer([cipher])}, ""), ["pods"], [])
+
+
+@pytest.fixture(params=["memory", "sqlite", "etcd", "encrypted"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
     """Runs a scenario on an empty store of each implementation."""
     url = request.getfixturevalue("etcd") if request.param == "etcd" else ""
@@ -49,6 +59,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
         store: Store
         if request.param == "memory":
             store = MemoryStore(RealClock())
+        elif request.param == "encrypted":
+            store = encrypted(MemoryStore(RealClock()))
         elif request.param == "etcd":
             store = await emptied(await EtcdStore.open([url], TLS(), RealClock()))
         else:

@@ -23,7 +23,7 @@ from steersman.apiserver.watchcache.feed import Feed
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import Conflict, NotFound, StatusError
+from steersman.machinery.errors import Conflict, InternalError, NotFound, StatusError
 from steersman.machinery.meta import Obj, is_deleting, name_of, uid_of
 from steersman.store.interface import Unavailable
 
@@ -70,6 +70,9 @@ class Definitions:
                         elif not await watcher.next():
                             break
                         self._install_all(cache)
+                except InternalError as fault:
+                    log.error("definitions cannot be read, what is served stays as it is: error=%s", fault)
+                    await self._clock.sleep(_RETRY_S)
                 finally:
                     cache.unwatch(watcher)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,10 @@ class Admission:
             await plugin.validate(request)
 
 
+async def _never(_key: str) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Api:
     """One per server."""
@@ -44,6 +48,8 @@ class Api:
     clock: Clock
     spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], object]]
     """Run a helper beside a stream; returns what cancels it."""
+    stale: Callable[[str], Awaitable[bool]] = _never
+    """Whether a key's value should be written anew though nothing in it changes (encryption/store.py)."""
     rng: random.Random = field(default_factory=random.Random)
     _second: int = 0
     _stamp: str = ""

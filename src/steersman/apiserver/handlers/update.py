@@ -153,7 +153,7 @@ async def modify(
                 return write.stored(key, write.encoded(new), commit.revision or current.revision)
         else:
             value = write.encoded(new)
-            if _unchanged(new, old):
+            if _unchanged(new, old) and not await api.stale(key):
                 return current
             if request is None:
                 commit = await api.commit(served, key, value, current.revision, extra)

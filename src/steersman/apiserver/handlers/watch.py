@@ -37,6 +37,8 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
     cache = served.cache
     if not cache.loaded:
         await cache.ready.wait()
+    if not cache.sound:
+        cache.refuse_unreadable(chosen)
     initial = options.initial_events if options.initial_events is not None else not wanted
     if not options.resource_version:
         await api.feed.settle()

@@ -16,12 +16,14 @@ from typing import TypeAlias
 from steersman.apiserver.storage import Form, Stored
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Change, Watcher
+from steersman.machinery.errors import InternalError
 from steersman.machinery.meta import Obj
 from steersman.store.interface import Entry, Event
 
 log = logging.getLogger(__name__)
 
 Found: TypeAlias = list[Stored]
+_SAMPLES = 8
 
 
 class TooOld(Exception):
@@ -51,6 +53,7 @@ class WatchCache:
         self._changed = 0
         self._watchers: dict[tuple[str, str], set[Watcher]] = {}
         self._trigger_fields: dict[str, int] = {}
+        self._unreadable: dict[str, InternalError] = {}
 
     # --- reading ---
 
@@ -63,23 +66,45 @@ class WatchCache:
     def count(self) -> int:
         return len(self._objects)
 
+    @property
+    def typical_bytes(self) -> int:
+        """About how long an object is: the mean of a few, spread over all."""
+        keys = self._keys
+        if not keys:
+            return 0
+        some = keys[:: -(-len(keys) // _SAMPLES)]
+        return sum(len(self._objects[key].tail) for key in some) // len(some)
+
     async def settle(self) -> None:
         """Return when everything that was committed before the call is here."""
         await self._settle()
 
+    @property
+    def sound(self) -> bool:
+        """Whether every object can be read. Those that cannot (encryption/) are no absent ones: reading them raises."""
+        return not self._unreadable
+
     def find(self, key: str) -> Stored | None:
-        return self._objects.get(key)
+        """Raises InternalError for an object that cannot be read."""
+        found = self._objects.get(key)
+        if found is None and self._unreadable and (fault := self._unreadable.get(key)) is not None:
+            raise InternalError(fault.message, details=fault.details)
+        return found
 
     def get(self, namespace: str, name: str) -> Obj | None:
-        stored = self._objects.get(self.form.key(namespace, name))
+        stored = self.find(self.form.key(namespace, name))
         return stored.shared if stored is not None else None
 
     def list(self, namespace: str | None = None) -> list[Obj]:
         # Asked by admission at every write, often of kinds that nobody uses.
-        return [stored.shared for stored in self.select(Selection(namespace or ""))] if self._objects else []
+        if not self._objects and self.sound:
+            return []
+        return [stored.shared for stored in self.select(Selection(namespace or ""))]
 
     def select(self, selection: Selection, start: str = "") -> Found:
-        """Matching objects in key order, from the key `start` on."""
+        """Matching objects in key order, from the key `start` on. Raises InternalError if one among them cannot be read."""
+        if self._unreadable:
+            self.refuse_unreadable(selection, start)
         if selection.name and (selection.namespace or not self.form.resource.namespaced):
             found = self._objects.get(self.form.key(selection.namespace, selection.name))
             return [found] if found is not None and found.key >= start and selection.matches(found) else []
@@ -89,6 +114,15 @@ class WatchCache:
             return [objects[key] for key in keys]
         matches = selection.matches
         return [stored for stored in map(objects.__getitem__, keys) if matches(stored)]
+
+    def refuse_unreadable(self, selection: Selection, start: str = "") -> None:
+        """Raises InternalError if an object cannot be read that may match: what is in it, selectors included, is not known."""
+        lead = self.form.prefix
+        if selection.namespace and self.form.resource.namespaced:
+            lead += selection.namespace + "/"
+        for key, fault in self._unreadable.items():
+            if key >= start and key.startswith(lead) and selection.name in ("", key.rpartition("/")[2]):
+                raise InternalError(fault.message, details=fault.details)
 
     def _range(self, namespace: str, start: str) -> Sequence[str]:
         first, last = 0, len(self._keys)
@@ -139,6 +173,7 @@ class WatchCache:
         if self._next_form is not None:
             self.form, self._next_form = self._next_form, None
             self.end_watches()
+        self._unreadable = {}
         found = (self._stored(entry.key, entry.value, entry.mod_revision) for entry in entries)
         self._objects = {stored.key: stored for stored in found if stored is not None}
         self._keys = sorted(self._objects)
@@ -177,6 +212,8 @@ class WatchCache:
         if event.revision <= self._loaded_at:
             return
         key = event.key
+        if self._unreadable.pop(key, None) is not None:
+            self._lose_sight(event.revision)
         old = self._objects.get(key)
         new: Stored | None = None
         if event.value is not None:
@@ -201,9 +238,19 @@ class WatchCache:
         """None for a value that is no object: one spoilt entry must not keep the others from being served."""
         try:
             return self.form.stored(key, value, revision)
+        except InternalError as fault:
+            self._unreadable[key] = fault
+            self._lose_sight(revision)
+            return None
         except (ValueError, KeyError, TypeError):
             log.error("stored value cannot be read, it is left out: key=%s revision=%d", key, revision)
             return None
+
+    def _lose_sight(self, revision: int) -> None:
+        """A change that watchers cannot be shown: they list again, and are told what is the matter."""
+        self._ring.clear()
+        self._floor = self._changed = revision
+        self.end_watches()
 
     def _fan_out(self, change: Change) -> None:
         """Watchers are looked up by what they require, so that a thousand kubelets cost as much as one."""

@@ -53,6 +53,12 @@ class Feed:
         cache.reform(form)
         self._to_load.put_nowait(cache)
 
+    def load_unreadable(self) -> None:
+        """Load those caches anew in which something could not be read."""
+        for cache in self._caches.values():
+            if not cache.sound:
+                self.reform(cache, cache.form_to_be)
+
     def close(self, cache: WatchCache) -> None:
         """Forget a resource that is no longer served. Who still reads it sees what was there last."""
         cache.end_watches()
