@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE_AT = 256 * 1024
 _WRITE_HIGH = 256 * 1024
+_NO_BODY = http1.Body(0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
@@ -37,7 +38,8 @@ class Connection(asyncio.Protocol):
         self._date = date
         self._opened = opened
         self._buffer = bytearray()
-        self._body = http1.Body(0)
+        self._body = _NO_BODY
+        self._fields: http1.Fields | None = None
         self._declared = 0
         self._continue = False
         self._waiter: asyncio.Future[None] | None = None
@@ -129,7 +131,8 @@ class Connection(asyncio.Protocol):
         while True:
             end = buffer.find(b"\r\n\r\n")
             if end >= 0:
-                head = http1.parse_head(bytes(buffer[:end]))
+                head = http1.parse_head(bytes(buffer[:end]), self._fields)
+                self._fields = head.fields
                 del buffer[: end + 4]
                 return head
             if len(buffer) > http1.HEAD_LIMIT:
@@ -151,14 +154,15 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self, head: http1.Head) -> bool:
         """Answer one request. False: the connection is at its end."""
-        self._body = http1.Body(head.length)
-        self._declared = head.length
-        self._continue = head.headers.get("expect", "").lower() == "100-continue"
+        fields = head.fields
+        self._declared = fields.length
+        self._body = http1.Body(fields.length) if fields.length else _NO_BODY
+        self._continue = "expect" in fields.headers and fields.headers["expect"].lower() == "100-continue"
         path, _, query = head.target.partition("?")
         if "%" in path:
             path = unquote(path)
         request = Request(
-            head.method, path, query, head.headers, self.peer, self.remote, self.read_body, self.take_over, head.repeated
+            head.method, path, query, fields.headers, self.peer, self.remote, self.read_body, self.take_over, fields.repeated
         )  # fmt: skip
         response = await self._handler(request)
         if response.upgraded:

@@ -6,7 +6,7 @@ with both a length and chunks, no differing lengths.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 HEAD_LIMIT = 64 * 1024
 _CHUNK_LINE_LIMIT = 4096
@@ -22,32 +22,54 @@ class Malformed(Exception):
 
 
 @dataclass(slots=True)
-class Head:
-    """A request's line and headers. Names are lower case; `repeated` has all values of those sent more than once.
+class Fields:
+    """The headers of a request, with what they say of its body and connection. Names are lower case; `repeated` has all values
+    of those sent more than once.
 
     length -1: the body comes in chunks.
     """
 
+    block: bytes
+    headers: dict[str, str]
+    repeated: dict[str, tuple[str, ...]]
+    length: int
+    connection: str
+
+
+@dataclass(slots=True)
+class Head:
+    """A request's line and headers."""
+
     method: str
     target: str
-    headers: dict[str, str]
-    length: int
     keep_alive: bool
-    repeated: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fields: Fields
 
 
-def parse_head(data: bytes) -> Head:
-    """The head, without its final empty line. Raises Malformed."""
-    lines = data.decode("latin-1").split("\r\n")
-    words = lines[0].split(" ")
+def parse_head(data: bytes, before: Fields | None = None) -> Head:
+    """The head, without its final empty line. Raises Malformed.
+
+    before: those of the connection's last request, as most clients send the same each time. They are shared then: never change
+    them.
+    """
+    line, _, block = data.partition(b"\r\n")
+    words = line.decode("latin-1").split(" ")
     if len(words) != 3 or not words[0] or not words[1]:
         raise Malformed(400, "malformed request line")
     method, target, version = words
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise Malformed(505, "only HTTP/1.1 is spoken here")
+    fields = before if before is not None and before.block == block else _parse_fields(block)
+    keep_alive = "close" not in fields.connection if version == "HTTP/1.1" else "keep-alive" in fields.connection
+    if not target.startswith("/"):
+        target = _origin_form(method, target)
+    return Head(method, target, keep_alive, fields)
+
+
+def _parse_fields(block: bytes) -> Fields:
     headers: dict[str, str] = {}
     repeated: dict[str, tuple[str, ...]] = {}
-    for line in lines[1:]:
+    for line in block.decode("latin-1").split("\r\n") if block else ():
         name, colon, value = line.partition(":")
         if not colon or not _TOKEN.issuperset(name.encode("latin-1")) or not name:
             raise Malformed(400, "malformed header line")
@@ -57,11 +79,7 @@ def parse_head(data: bytes) -> Head:
             repeated[name] = (*repeated.get(name, (headers[name],)), value)
         else:
             headers[name] = value
-    connection = headers.get("connection", "").lower()
-    keep_alive = "close" not in connection if version == "HTTP/1.1" else "keep-alive" in connection
-    if not target.startswith("/"):
-        target = _origin_form(method, target)
-    return Head(method, target, headers, _length(headers, repeated), keep_alive, repeated)
+    return Fields(block, headers, repeated, _length(headers, repeated), headers.get("connection", "").lower())
 
 
 def _origin_form(method: str, target: str) -> str:

@@ -6,12 +6,14 @@ Source: upstream endpoints/request/requestinfo.go. What is not here: whether the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from steersman.apiserver.contracts import RequestInfo
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
 _METADATA_NAME = "metadata.name="
+_KEPT_LENGTH = 256
 
 
 def parse(method: str, path: str, query: Sequence[tuple[str, str]] = ()) -> RequestInfo:
@@ -20,6 +22,16 @@ def parse(method: str, path: str, query: Sequence[tuple[str, str]] = ()) -> Requ
     >>> parse("GET", "/api/v1/namespaces/default/pods/web/log").subresource
     'log'
     """
+    return _parse(method, path, query) if query or len(path) > _KEPT_LENGTH else _parse_kept(method, path)
+
+
+@lru_cache(1024)
+def _parse_kept(method: str, path: str) -> RequestInfo:
+    """Clients ask the same again and again: a lease, a status, the collection they create in."""
+    return _parse(method, path, ())
+
+
+def _parse(method: str, path: str, query: Sequence[tuple[str, str]]) -> RequestInfo:
     parts = path.split("/")
     if parts[-1] == "" and len(parts) > 1:
         parts.pop()

@@ -13,9 +13,9 @@ def head(*lines: str, first: str = "GET /a?b=c HTTP/1.1") -> bytes:
 
 def test_a_head_gives_method_target_and_lower_case_headers() -> None:
     found = parse_head(head("Host: x", "ACCEPT:  a,b ", "Impersonate-Group: g1", "impersonate-group: g2"))
-    assert (found.method, found.target, found.length, found.keep_alive) == ("GET", "/a?b=c", 0, True)
-    assert found.headers == {"host": "x", "accept": "a,b", "impersonate-group": "g1"}
-    assert found.repeated == {"impersonate-group": ("g1", "g2")}
+    assert (found.method, found.target, found.fields.length, found.keep_alive) == ("GET", "/a?b=c", 0, True)
+    assert found.fields.headers == {"host": "x", "accept": "a,b", "impersonate-group": "g1"}
+    assert found.fields.repeated == {"impersonate-group": ("g1", "g2")}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,15 @@ def test_malformed_heads_are_refused(data: bytes, status: int) -> None:
     with pytest.raises(Malformed) as caught:
         parse_head(data)
     assert caught.value.status == status
+
+
+def test_the_headers_of_the_request_before_serve_again_only_if_they_are_the_same() -> None:
+    first = parse_head(head("Host: x", "Content-Length: 3"))
+    again = parse_head(head("Host: x", "Content-Length: 3", first="POST /b HTTP/1.0"), first.fields)
+    assert again.fields is first.fields
+    assert (again.method, again.target, again.keep_alive) == ("POST", "/b", False)
+    other = parse_head(head("Host: x", "Content-Length: 4"), first.fields)
+    assert (other.fields.length, first.fields.length) == (4, 3)
 
 
 def test_absolute_targets_lose_their_origin() -> None:

@@ -33,8 +33,8 @@ def test_any_head_is_understood_or_malformed(data: bytes) -> None:
     except Malformed as refusal:
         assert refusal.status in (400, 505)
         return
-    assert head.target.startswith("/") and head.length >= -1
-    assert all(name == name.lower() and name for name in head.headers)
+    assert head.target.startswith("/") and head.fields.length >= -1
+    assert all(name == name.lower() and name for name in head.fields.headers)
 
 
 def take_all(body: Body, data: bytes, cuts: list[int]) -> tuple[bytes, bytes]:
