@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from steersman.apiserver.access import AdmissionSettings
+
 
 class ConfigError(Exception):
     """A setting that can't be used; one sentence."""
@@ -31,6 +33,7 @@ class ServerConfig:
     kubelet_ca: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
+    admission: AdmissionSettings = AdmissionSettings()
     max_body_bytes: int = 3 * 1024 * 1024
     event_ttl_s: int = 3600
     watch_cache_events: int = field(default=4096)

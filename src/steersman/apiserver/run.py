@@ -263,12 +263,12 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
     """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers)
     authentication = authn.build(config, listers, clock)
-    plugins = admission.chain(listers, clock, authorization)
+    plugins = admission.chain(listers, clock, authorization, config.admission)
     return Parts(
         authentication,
         authorization,
         plugins,
-        charging=ResourceQuota(listers, clock),
+        charging=ResourceQuota(listers, clock) if admission.is_on(ResourceQuota.name, config.admission) else None,
         hooks=hooks.store_hooks(config, store),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),

@@ -1,11 +1,16 @@
 """Admission: the plugins that are on, in upstream's order. All mutate first, then all validate.
 
 One file per plugin. `chain` is called once; the pipeline runs the tuple on every write. ResourceQuota is not in it: what is paid
-joins the commit (contracts.Charging).
+joins the commit (contracts.Charging); `is_on` says whether it is on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from steersman.apiserver.access import AdmissionSettings
+from steersman.apiserver.admission import config as configuration
 from steersman.apiserver.admission.certificates import (
     CertificateApproval,
     CertificateRecord,
@@ -17,40 +22,101 @@ from steersman.apiserver.admission.default_toleration_seconds import DefaultTole
 from steersman.apiserver.admission.limit_ranger import LimitRanger
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from steersman.apiserver.admission.node_restriction import NodeRestriction
+from steersman.apiserver.admission.persistent_volume_claim_resize import PersistentVolumeClaimResize
+from steersman.apiserver.admission.pod_resize_validator import PodResizeValidator
+from steersman.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from steersman.apiserver.admission.podsecurity import PodSecurity
+from steersman.apiserver.admission.podsecurity.config import parse as parse_pod_security
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.rbac_escalation import RBACEscalation
+from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.admission.runtime_class import RuntimeClass
 from steersman.apiserver.admission.service_account import ServiceAccount
 from steersman.apiserver.admission.storage_object_in_use_protection import StorageObjectInUseProtection
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from steersman.apiserver.authz import Authorization
+from steersman.apiserver.config import ConfigError
 from steersman.apiserver.contracts import AdmissionPlugin, Listers
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj
 
-__all__ = ["chain"]
+__all__ = ["chain", "is_on"]
+
+_DEFAULT = AdmissionSettings()
 
 
-def chain(listers: Listers, clock: Clock, authorization: Authorization) -> tuple[AdmissionPlugin, ...]:
-    """The plugins, made once per server."""
-    lookup = Lookup(listers)
-    return (
-        NamespaceLifecycle(lookup, clock),
-        LimitRanger(lookup),
-        ServiceAccount(lookup, clock),
-        NodeRestriction(lookup),
-        TaintNodesByCondition(),
-        PodSecurity(lookup, clock),
-        Priority(lookup),
-        DefaultTolerationSeconds(),
-        DefaultStorageClass(lookup),
-        StorageObjectInUseProtection(),
-        RuntimeClass(lookup),
-        CertificateRecord(clock),
-        CertificateApproval(authorization),
-        CertificateSigning(authorization),
-        CertificateSubjectRestriction(),
-        DefaultIngressClass(lookup),
-        RBACEscalation(authorization),
-    )
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What plugins are made of."""
+
+    lookup: Lookup
+    clock: Clock
+    authorization: Authorization
+    configurations: Mapping[str, Obj]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A plugin that can be switched."""
+
+    name: str
+    make: Callable[[_Needs], Iterable[AdmissionPlugin]]
+    on: bool = True
+
+
+_ENTRIES: tuple[_Entry, ...] = (
+    _Entry("NamespaceLifecycle", lambda needs: [NamespaceLifecycle(needs.lookup, needs.clock)]),
+    _Entry("LimitRanger", lambda needs: [LimitRanger(needs.lookup)]),
+    _Entry("ServiceAccount", lambda needs: [ServiceAccount(needs.lookup, needs.clock)]),
+    # Upstream leaves this one to be asked for; a cluster whose nodes keep to themselves needs it.
+    _Entry("NodeRestriction", lambda needs: [NodeRestriction(needs.lookup)]),
+    _Entry("TaintNodesByCondition", lambda needs: [TaintNodesByCondition()]),
+    _Entry("PodSecurity", lambda needs: [_pod_security(needs)]),
+    _Entry("Priority", lambda needs: [Priority(needs.lookup)]),
+    _Entry("DefaultTolerationSeconds", lambda needs: [DefaultTolerationSeconds()]),
+    _Entry("DefaultStorageClass", lambda needs: [DefaultStorageClass(needs.lookup)]),
+    _Entry("StorageObjectInUseProtection", lambda needs: [StorageObjectInUseProtection()]),
+    _Entry("PersistentVolumeClaimResize", lambda needs: [PersistentVolumeClaimResize(needs.lookup)]),
+    _Entry("RuntimeClass", lambda needs: [RuntimeClass(needs.lookup)]),
+    _Entry("CertificateApproval", lambda needs: [CertificateApproval(needs.authorization)]),
+    _Entry("CertificateSigning", lambda needs: [CertificateSigning(needs.authorization)]),
+    _Entry("CertificateSubjectRestriction", lambda needs: [CertificateSubjectRestriction()]),
+    _Entry("DefaultIngressClass", lambda needs: [DefaultIngressClass(needs.lookup)]),
+    _Entry("PodTopologyLabels", lambda needs: [PodTopologyLabels(needs.lookup)]),
+    _Entry("PodResizeValidator", lambda needs: [PodResizeValidator(needs.lookup)]),
+    _Entry(ResourceQuota.name, lambda needs: []),
+)
+
+
+def chain(
+    listers: Listers, clock: Clock, authorization: Authorization, settings: AdmissionSettings = _DEFAULT
+) -> tuple[AdmissionPlugin, ...]:
+    """The plugins, made once per server. Raises ConfigError, OSError."""
+    _check(settings)
+    needs = _Needs(Lookup(listers), clock, authorization, configuration.load(settings.control_config_file))
+    chosen = [plugin for entry in _ENTRIES if is_on(entry.name, settings) for plugin in entry.make(needs)]
+    # Upstream's strategies and storage do these, not its plugins: they are always on.
+    return (CertificateRecord(clock), *chosen, RBACEscalation(authorization))
+
+
+def is_on(name: str, settings: AdmissionSettings) -> bool:
+    if name in settings.disable_plugins:
+        return False
+    return name in settings.enable_plugins or any(entry.on for entry in _ENTRIES if entry.name == name)
+
+
+def _check(settings: AdmissionSettings) -> None:
+    """Raises ConfigError."""
+    known = {entry.name for entry in _ENTRIES}
+    for flag, names in (("enable", settings.enable_plugins), ("disable", settings.disable_plugins)):
+        for name in names:
+            if name not in known:
+                raise ConfigError(f'{flag}-admission-plugins plugin "{name}" is unknown')
+    both = sorted(set(settings.enable_plugins) & set(settings.disable_plugins))
+    if both:
+        raise ConfigError(f"{', '.join(both)} in enable-admission-plugins and disable-admission-plugins overlapped")
+
+
+def _pod_security(needs: _Needs) -> PodSecurity:
+    return PodSecurity(needs.lookup, needs.clock, parse_pod_security(needs.configurations.get("PodSecurity")))

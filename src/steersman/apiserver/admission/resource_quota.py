@@ -33,6 +33,8 @@ _NOTHING: Joining = ((), ())
 class ResourceQuota:
     """Implements contracts.Charging."""
 
+    name = "ResourceQuota"
+
     def __init__(self, listers: Listers, clock: Clock) -> None:
         self._listers, self._clock = listers, clock
         self._turns: dict[str, _Turn] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from steersman.apiserver.config import ConfigError
 from steersman.cluster import components
-from steersman.cluster.commands import standalone
+from steersman.cluster.commands import accessflags, standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
 from steersman.store.interface import Store, Unavailable
@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubelet-client-certificate", type=Path)
     parser.add_argument("--kubelet-client-key", type=Path)
     parser.add_argument("--kubelet-certificate-authority", type=Path)
+    accessflags.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +64,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         kubelet_ca=args.kubelet_certificate_authority,
         service_cidr=args.service_cluster_ip_range,
         node_port_range=_port_range(args.service_node_port_range),
+        admission=accessflags.admission(args),
     )
     await components.serve_api(config, lambda: _open_store(args, clock), clock)
 

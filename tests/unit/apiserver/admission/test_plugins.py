@@ -10,10 +10,23 @@ import pytest
 from tests.fakes.listers import FakeListers
 
 from steersman.api.groups import BUILTIN
-from steersman.api.resources import CLUSTER_ROLES, LEASES, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICE_ACCOUNTS, SERVICES
-from steersman.apiserver import admission, authz
+from steersman.api.resources import (
+    CLUSTER_ROLES,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    PRIORITY_CLASSES,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    STORAGE_CLASSES,
+)
 from steersman.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from steersman.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from steersman.apiserver.admission.persistent_volume_claim_resize import PersistentVolumeClaimResize
+from steersman.apiserver.admission.pod_resize_validator import PodResizeValidator
+from steersman.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.service_account import ServiceAccount
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
@@ -53,16 +66,6 @@ def namespace(name: str, phase: str = "Active") -> tuple[Resource, Obj]:
 
 def pod(**spec: Any) -> Obj:
     return {"metadata": {"name": "web", "namespace": "default"}, "spec": {"containers": [{"name": "c"}], **spec}}
-
-
-def test_the_chain_keeps_upstreams_order() -> None:
-    listers = FakeListers()
-    names = [plugin.name for plugin in admission.chain(listers, VirtualClock(), authz.build(listers))]
-    assert names == [
-        "NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
-        "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "RuntimeClass", "CertificateRecord",
-        "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction", "DefaultIngressClass", "RBACEscalation",
-    ]  # fmt: skip
 
 
 def test_the_plugins_know_their_kinds_by_the_names_they_are_served_under() -> None:
@@ -282,3 +285,101 @@ def test_a_new_node_is_tainted_until_it_is_ready_once() -> None:
     for _ in range(2):
         assert run(TaintNodesByCondition(), request("CREATE", NODES, node)) == ""
     assert node["spec"]["taints"] == [{"key": NOT_READY, "effect": "NoSchedule"}]
+
+
+# --- PersistentVolumeClaimResize
+
+
+def claim(size: str, phase: str = "Bound", storage_class: str = "fast") -> Obj:
+    return {
+        "metadata": {"name": "data"},
+        "spec": {"storageClassName": storage_class, "resources": {"requests": {"storage": size}}},
+        "status": {"phase": phase},
+    }
+
+
+NOT_RESIZABLE = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "expands", "answer"),
+    [
+        (claim("2Gi"), claim("1Gi"), True, ""),
+        (claim("1Gi"), claim("1Gi", phase="Pending"), False, ""),
+        (claim("1Gi"), claim("1024Mi", phase="Pending"), False, ""),
+        (claim("2Gi"), claim("1Gi", phase="Pending"), True, "Only bound persistent volume claims can be expanded"),
+        (claim("2Gi"), claim("1Gi"), False, NOT_RESIZABLE),
+        (claim("2Gi", storage_class=""), claim("1Gi", storage_class=""), True, NOT_RESIZABLE),
+        (claim("2Gi", storage_class="gone"), claim("1Gi", storage_class="gone"), True, NOT_RESIZABLE),
+        (claim("2Gi", storage_class="fast"), claim("1Gi", storage_class="slow"), True, NOT_RESIZABLE),
+    ],
+)
+def test_a_claim_grows_if_it_is_bound_and_its_class_allows_it(new: Obj, old: Obj, expands: bool, answer: str) -> None:
+    listers = FakeListers((STORAGE_CLASSES, {"metadata": {"name": "fast"}, "allowVolumeExpansion": expands}))
+    asked = request("UPDATE", PERSISTENT_VOLUME_CLAIMS, new, old, name="data")
+    expected = f'403 persistentvolumeclaims "data" is forbidden: {answer}' if answer else ""
+    assert run(PersistentVolumeClaimResize(Lookup(listers)), asked) == expected
+
+
+# --- PodTopologyLabels
+
+ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
+PLACED: tuple[Resource, Obj] = (
+    NODES,
+    {"metadata": {"name": "n1", "labels": {ZONE: "z", REGION: "r", "kubernetes.io/os": "linux"}}},
+)
+
+
+def test_a_binding_carries_the_zone_of_its_node() -> None:
+    binding: Obj = {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n1"}}
+    asked = AdmissionRequest("CREATE", PODS, "binding", "default", "web", binding, None, JANE)
+    assert run(PodTopologyLabels(Lookup(FakeListers(PLACED))), asked) == ""
+    assert binding["metadata"]["labels"] == {ZONE: "z", REGION: "r"}
+
+
+def test_a_pod_made_on_a_node_shows_its_zone_whatever_it_says() -> None:
+    made = pod(nodeName="n1")
+    made["metadata"]["labels"] = {ZONE: "other", "a": "b"}
+    assert run(PodTopologyLabels(Lookup(FakeListers(PLACED))), request("CREATE", PODS, made)) == ""
+    assert made["metadata"]["labels"] == {ZONE: "z", REGION: "r", "a": "b"}
+
+
+@pytest.mark.parametrize("node", ["", "gone"])
+def test_a_pod_without_a_known_node_shows_none(node: str) -> None:
+    made = pod(nodeName=node)
+    assert run(PodTopologyLabels(Lookup(FakeListers(PLACED))), request("CREATE", PODS, made)) == ""
+    assert "labels" not in made["metadata"]
+
+
+# --- PodResizeValidator
+
+
+def resized(cpu: str, generation: int = 2, node: str = "n1") -> Obj:
+    asked = pod(nodeName=node)
+    asked["metadata"]["generation"] = generation
+    asked["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu, "memory": "2Gi"}}
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("new", "system", "answer"),
+    [
+        (resized("1"), "linux", ""),
+        (
+            resized("2500m"), "linux",
+            "Node didn't have enough allocatable resources: cpu, requested: 2500, allocatable: 2000",
+        ),
+        (resized("1"), "windows", 'pod resize is only supported on linux nodes, node "n1" is "windows"'),
+        (resized("9", generation=1), "windows", ""),
+        (resized("9", node=""), "windows", ""),
+        (resized("1", node="gone"), "linux", 'node "gone" not found'),
+    ],
+)  # fmt: skip
+def test_a_pod_is_resized_to_what_its_node_has(new: Obj, system: str, answer: str) -> None:
+    node = {
+        "metadata": {"name": "n1", "labels": {"kubernetes.io/os": system}},
+        "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}},
+    }
+    asked = AdmissionRequest("UPDATE", PODS, "resize", "default", "web", new, resized("1", 1), JANE)
+    expected = f'403 pods "web" is forbidden: {answer}' if answer else ""
+    assert run(PodResizeValidator(Lookup(FakeListers((NODES, node)))), asked) == expected
