@@ -97,6 +97,11 @@ class Paths:
         return self.state / "cluster.json"
 
     @property
+    def manifests(self) -> Path:
+        """Static pods of this machine; yours to fill, like kubeadm's /etc/kubernetes/manifests."""
+        return self.state / "manifests"
+
+    @property
     def registries(self) -> Path:
         return self.state / "registries.yaml"
 

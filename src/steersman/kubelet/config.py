@@ -51,6 +51,12 @@ class KubeletConfig:
     kube_reserved: Mapping[str, str] = field(default_factory=dict)
     system_reserved: Mapping[str, str] = field(default_factory=dict)
     eviction_hard_memory: str = "100Mi"
+    static_pod_path: Path | None = None
+    """A directory with manifests of static pods, or one such file."""
+    static_pod_url: str = ""
+    static_pod_url_headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    file_check_frequency_s: float = 20.0
+    http_check_frequency_s: float = 20.0
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     sync_frequency_s: float = 60.0
     node_status_update_frequency_s: float = 10.0

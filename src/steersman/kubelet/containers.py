@@ -182,7 +182,11 @@ class ContainerStarter:
             for ref, into, resource in ((map_ref, maps, CONFIG_MAPS), (secret_ref, secrets, SECRETS)):
                 if ref and ref["name"] not in into:
                     into[ref["name"]] = await self.objects.get(resource, namespace_of(pod), ref["name"], uid_of(pod))
-        sources = env.Sources(maps.get, secrets.get, self.services(), self.node.allocatable, self.node.host_ips, place.pod_ips)
+        services = self.services()
+        if services is None and pods.is_static(place.pod):
+            # The API server may itself be a static pod: it can't wait for its Services.
+            services = ()
+        sources = env.Sources(maps.get, secrets.get, services, self.node.allocatable, self.node.host_ips, place.pod_ips)
         return env.environment(pod, spec, sources)
 
     def _mounts(self, place: Place, spec: Obj, variables: Mapping[str, str]) -> tuple[tuple[Mount, ...], str]:

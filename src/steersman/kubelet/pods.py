@@ -12,6 +12,8 @@ from steersman.machinery.meta import Obj, annotations_of, dig, name_of, namespac
 CRITICAL_PRIORITY = 2_000_000_000
 SOURCE_ANNOTATION = "kubernetes.io/config.source"
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+HASH_ANNOTATION = "kubernetes.io/config.hash"
+SEEN_ANNOTATION = "kubernetes.io/config.seen"
 
 
 def containers(pod: Obj) -> list[Obj]:
@@ -85,8 +87,9 @@ def is_host_network(pod: Obj) -> bool:
 
 
 def is_static(pod: Obj) -> bool:
+    """Whether it comes from the node's own files. What has a version comes from the API, whatever its annotations claim."""
     source = annotations_of(pod).get(SOURCE_ANNOTATION)
-    return source is not None and source != "api"
+    return source is not None and source != "api" and not pod["metadata"].get("resourceVersion")
 
 
 def is_mirror(pod: Obj) -> bool:

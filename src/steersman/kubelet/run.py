@@ -28,8 +28,11 @@ from steersman.kubelet.node import NodeAgent
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.pleg import Pleg
+from steersman.kubelet.pods import is_mirror
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.runtimehealth import RuntimeHealth
+from steersman.kubelet.staticpods.keeper import StaticPods
+from steersman.kubelet.staticpods.mirrors import Mirrors
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
 from steersman.kubelet.view import CONTAINER_LABEL
@@ -130,7 +133,19 @@ def _assemble(
     )
     workers.parts = parts
     agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, health, rng)
-    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group)
+    static = StaticPods(config, clock, recorder, workers)
+    mirrors = Mirrors(
+        client,
+        clock,
+        parts.statuses,
+        facts,
+        wanted=lambda: [pod for uid, pod in static.pods.items() if uid in workers.by_uid],
+        held=workers.static_named,
+        complete=lambda: workers.synced and static.complete,
+    )
+    static.on_change(mirrors.wake)
+    workers.static_changed = mirrors.wake
+    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group, static, mirrors)
 
 
 @dataclass(slots=True)
@@ -146,9 +161,11 @@ class Kubelet:
     agent: NodeAgent
     recorder: EventRecorder
     group: asyncio.TaskGroup
+    static: StaticPods
+    mirrors: Mirrors
 
     async def run(self, ready: asyncio.Event | None) -> None:
-        """Start in order: facts, Node, watches, pods. Returns at once after starting; the group keeps it alive."""
+        """Start in order: facts, static pods, Node, watches, pods. Returns after starting; the group keeps it alive."""
         parts, group, name = self.parts, self.group, self.config.node_name
         try:
             parts.node.resolv_conf = parse_resolv_conf(self.config.resolv_conf.read_text())
@@ -157,6 +174,10 @@ class Kubelet:
         group.create_task(self.recorder.run())
         await self.agent.learn()
         parts.cgroups.set_up()
+        await self._forget_unstarted()
+        # Before the API server is needed: it may be one of them.
+        self.static.begin(group)
+        group.create_task(parts.pleg.run(self._sweep))
         await self.agent.register()
         nodes = Informer(self.client, NODES, clock=self.clock, field_selector=f"metadata.name={name}")
         self.agent.follow(nodes, group, self.workers.poke_all)
@@ -169,15 +190,21 @@ class Kubelet:
             group.create_task(informer.run())
         group.create_task(self.agent.run())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
-        await self._forget_unstarted()
         await self.services.synced.wait()
-        pod_informer.add_handler(self.workers.handle)
+        pod_informer.add_handler(self._pod_changed)
         await pod_informer.synced.wait()
         self.workers.synced = True
-        group.create_task(parts.pleg.run(self._sweep))
+        group.create_task(self.mirrors.run())
         if ready is not None:
             await self.agent.ready.wait()
             ready.set()
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """The API's pods of this node; mirrors only show what the node's own files say."""
+        if any(pod is not None and is_mirror(pod) for pod in (old, new)):
+            self.mirrors.changed(old, new)
+        else:
+            self.workers.handle(old, new)
 
     async def _forget_unstarted(self) -> None:
         """What an earlier life of this kubelet made and was killed before starting never ran: it must not count as a run."""
@@ -190,7 +217,9 @@ class Kubelet:
             log.warning("containers never started were not removed error=%s", error)
 
     async def _sweep(self) -> None:
-        """After each relist: nothing may run that the API does not know."""
+        """After each relist: nothing may run that neither the API nor the node's own files know."""
+        if not self.static.complete:
+            return
         try:
             await self.workers.sweep(self.parts.pleg.views)
         except RuntimeFault as error:

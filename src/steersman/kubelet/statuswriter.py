@@ -65,7 +65,10 @@ def _same(old: Any, new: Any) -> bool:
 
 @dataclass(slots=True)
 class _Entry:
-    pod: Obj
+    """pod: as the API shows it; of a static pod that is its mirror, None while there is none."""
+
+    pod: Obj | None
+    static: bool = False
     wanted: Obj | None = None
     known: Obj | None = None
     known_version: int = 0
@@ -73,6 +76,13 @@ class _Entry:
     gone: bool = False
     dirty: bool = False
     busy: bool = False
+
+    def lose(self, pod: Obj) -> None:
+        """The API has that pod no longer. A static pod gets another mirror."""
+        if not self.static:
+            self.gone = True
+        elif self.pod is pod:
+            self.pod = self.known = None
 
 
 class StatusWriter:
@@ -84,7 +94,9 @@ class StatusWriter:
 
     def observe(self, pod: Obj) -> None:
         """The API shows this pod now."""
-        entry = self._entries.setdefault(uid_of(pod), _Entry(pod))
+        self._observe(self._entries.setdefault(uid_of(pod), _Entry(pod)), pod)
+
+    def _observe(self, entry: _Entry, pod: Obj) -> None:
         entry.pod = pod
         version = resource_version_of(pod)
         if version >= entry.known_version:
@@ -94,6 +106,25 @@ class StatusWriter:
                 self._kick(entry)
         if entry.finished and is_deleting(pod):
             self._kick(entry)
+
+    def expect(self, uid: str) -> None:
+        """A static pod begins: its status waits for its mirror."""
+        self._entries.setdefault(uid, _Entry(None, static=True))
+
+    def show(self, uid: str, mirror: Obj) -> None:
+        """The API shows this mirror of the static pod `uid`."""
+        entry = self._entries.get(uid)
+        if entry is None or not entry.static:
+            return
+        if entry.pod is None or uid_of(entry.pod) != uid_of(mirror):
+            entry.known, entry.known_version = None, 0
+        self._observe(entry, mirror)
+
+    def unshow(self, uid: str, mirror_uid: str) -> None:
+        """That mirror is gone from the API; the pod it showed goes on."""
+        entry = self._entries.get(uid)
+        if entry is not None and entry.static and entry.pod is not None and uid_of(entry.pod) == mirror_uid:
+            entry.pod = entry.known = None
 
     def set(self, uid: str, status: Obj, *, recheck: bool = False) -> None:
         """Show this status. recheck: compare with what the API shows even if it is the one sent last."""
@@ -117,45 +148,43 @@ class StatusWriter:
 
     def _kick(self, entry: _Entry) -> None:
         entry.dirty = True
-        if not entry.busy:
+        if not entry.busy and entry.pod is not None:
             entry.busy = True
             self._group.create_task(self._drain(entry))
 
     async def _drain(self, entry: _Entry) -> None:
         backoff = Backoff(0.2, 10.0)
         try:
-            while entry.dirty and not entry.gone:
+            while entry.dirty and not entry.gone and (pod := entry.pod) is not None:
                 entry.dirty = False
                 try:
-                    await self._write(entry)
+                    await self._write(entry, pod)
                 except NotFound:
-                    entry.gone = True
+                    entry.lose(pod)
                 except Conflict as error:
                     # Another pod of that name by now: the precondition on the UID failed.
-                    log.info("status not written pod=%s/%s error=%s", *_key(entry.pod), error)
-                    entry.gone = True
+                    log.info("status not written pod=%s/%s error=%s", *_key(pod), error)
+                    entry.lose(pod)
                 except (StatusError, ConnectionError) as error:
-                    log.warning("status not written, will retry pod=%s/%s error=%s", *_key(entry.pod), error)
+                    log.warning("status not written, will retry pod=%s/%s error=%s", *_key(pod), error)
                     entry.dirty = True
                     await self._clock.sleep(backoff.next())
         finally:
             entry.busy = False
 
-    async def _write(self, entry: _Entry) -> None:
-        if pods.is_mirror(entry.pod):
-            return
-        namespace, name = _key(entry.pod)
+    async def _write(self, entry: _Entry, pod: Obj) -> None:
+        namespace, name = _key(pod)
         if entry.wanted is not None:
             patch = status_patch(entry.known or {}, entry.wanted)
             if patch:
-                body = {"metadata": {"uid": uid_of(entry.pod)}, "status": patch}
+                body = {"metadata": {"uid": uid_of(pod)}, "status": patch}
                 answer = await self._client.patch(PODS, name, body, namespace, kind="strategic", subresource="status")
-                if uid_of(answer) == uid_of(entry.pod) and resource_version_of(answer) >= entry.known_version:
+                if uid_of(answer) == uid_of(pod) and resource_version_of(answer) >= entry.known_version:
                     entry.known, entry.known_version = answer.get("status") or {}, resource_version_of(answer)
-        if entry.dirty or not entry.finished or not is_deleting(entry.pod):
+        if entry.dirty or entry.static or not entry.finished or not is_deleting(pod):
             return
         if pods.is_terminal_phase((entry.known or {}).get("phase") or ""):
-            await self._client.delete(PODS, name, namespace, grace_period_s=0, uid=uid_of(entry.pod))
+            await self._client.delete(PODS, name, namespace, grace_period_s=0, uid=uid_of(pod))
             entry.gone = True
 
 

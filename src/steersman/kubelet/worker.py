@@ -83,6 +83,11 @@ class PodWorker:
             self._terminate()
         self._wake.set()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the API, or the node's own files, still have it."""
+        return not self._removed
+
     def remove(self) -> None:
         """The API has it no longer."""
         self._removed = True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from steersman.kubelet import pods
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, PodView
 from steersman.kubelet.worker import PodWorker, State
-from steersman.machinery.meta import Obj, name_of, namespace_of, uid_of
+from steersman.machinery.meta import Key, Obj, key_of, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ class PodWorkers:
         self.synced = False
         self._group = group
         self._swept_s = float("-inf")
+        self._waiting: dict[Key, Obj] = {}
+        self.static_changed: Callable[[], None] = lambda: None
+        """Called when a static pod has begun, and when nothing of one is left."""
 
     def __iter__(self) -> Iterator[PodWorker]:
         return iter(list(self.by_uid.values()))
@@ -49,6 +52,33 @@ class PodWorkers:
             worker.update(new)
         else:
             self._begin(PodWorker(parts, new))
+
+    def begin_static(self, pod: Obj) -> None:
+        """A pod from the node's own files. If one of its name is still ending, it begins after that."""
+        worker = self.by_uid.get(uid_of(pod))
+        if worker is not None and worker.wanted:
+            worker.update(pod)
+            return
+        parts = self._ready()
+        self._waiting.pop(key_of(pod), None)
+        if self.static_named(key_of(pod)):
+            self._waiting[key_of(pod)] = pod
+            return
+        parts.statuses.expect(uid_of(pod))
+        self._begin(PodWorker(parts, pod))
+        self.static_changed()
+
+    def end_static(self, uid: str) -> None:
+        """The files have it no longer."""
+        for key in [key for key, pod in self._waiting.items() if uid_of(pod) == uid]:
+            del self._waiting[key]
+        worker = self.by_uid.get(uid)
+        if worker is not None:
+            worker.remove()
+
+    def static_named(self, key: Key) -> bool:
+        """Whether a static pod of that name is running, or ending."""
+        return any(pods.is_static(worker.pod) and key_of(worker.pod) == key for worker in self)
 
     def poke(self, uid: str) -> None:
         worker = self.by_uid.get(uid)
@@ -86,6 +116,11 @@ class PodWorkers:
             await worker.run()
         finally:
             self.by_uid.pop(worker.uid, None)
+        if pods.is_static(worker.pod):
+            following = self._waiting.pop(key_of(worker.pod), None)
+            if following is not None:
+                self.begin_static(following)
+            self.static_changed()
 
     # --- what nobody knows -----------------------------------------------------------------------------------------
 

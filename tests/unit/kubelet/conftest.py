@@ -53,6 +53,8 @@ class FakeAPI:
         self.watchers: list[tuple[str, str, asyncio.Queue[WatchEvent]]] = []
         self.calls: list[tuple[str, str, str]] = []
         self.tokens = itertools.count(1)
+        self.away = False
+        """Nobody answers."""
 
     def _space(self, plural: str) -> dict[tuple[str, str], Obj]:
         return self.objects.setdefault(plural, {})
@@ -77,6 +79,10 @@ class FakeAPI:
             if watched == plural and _selected(event.object, selector):
                 queue.put_nowait(event)
 
+    def _answer(self) -> None:
+        if self.away:
+            raise ConnectionError("connection refused")
+
     def pod(self, name: str = "web", namespace: str = "default") -> Obj:
         return self._space("pods")[namespace, name]
 
@@ -87,6 +93,7 @@ class FakeAPI:
     async def get(
         self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "", resource_version: str = ""
     ) -> Obj:
+        self._answer()
         self.calls.append(("get", resource.plural, name))
         found = self._space(resource.plural).get((namespace, name))
         if found is None:
@@ -104,10 +111,12 @@ class FakeAPI:
         continue_: str = "",
         resource_version: str = "",
     ) -> Obj:
+        self._answer()
         items = [copy.deepcopy(obj) for obj in self._space(resource.plural).values() if _selected(obj, field_selector)]
         return {"items": items, "metadata": {"resourceVersion": str(next(self.version))}}
 
     async def create(self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = "") -> Obj:
+        self._answer()
         self.calls.append(("create", subresource or resource.plural, name or name_of(obj)))
         if subresource == "token":
             return {**obj, "status": {"token": f"token-{next(self.tokens)}", "expirationTimestamp": "2026-01-01T01:00:00Z"}}
@@ -161,7 +170,13 @@ class FakeAPI:
         uid: str = "",
         resource_version: str = "",
     ) -> Obj:
+        self._answer()
         self.calls.append(("delete", resource.plural, name))
+        found = self._space(resource.plural).get((namespace, name))
+        if found is None:
+            raise NotFound.of(resource.group, resource.plural, name)
+        if uid not in ("", found["metadata"]["uid"]):
+            raise Conflict.of(resource.group, resource.plural, name, "uid")
         self.drop(resource.plural, namespace, name)
         return {}
 

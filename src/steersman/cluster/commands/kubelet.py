@@ -42,6 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--container-runtime-endpoint", default="", metavar="SOCKET", help=help_)
     help_ = "have CNI plugins wire pods up, as a configuration in this directory says (default: a bridge, without plugins)"
     parser.add_argument("--cni-conf-dir", default="", metavar="DIR", help=help_)
+    help_ = "static pods: a directory with manifests, or one (default: manifests in the state directory)"
+    parser.add_argument("--pod-manifest-path", type=Path, metavar="PATH", help=help_)
     parser.add_argument("--cluster-dns", default="10.96.0.10")
     parser.add_argument("--cluster-domain", default="cluster.local")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")
@@ -77,6 +79,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         tls_cert_file=args.tls_cert_file,
         tls_private_key_file=args.tls_private_key_file,
         client_ca_file=args.client_ca_file,
+        static_pod_path=args.pod_manifest_path or paths.manifests,
     )
     async with node.runtime(paths, settings, clock) as parts:
         if args.bootstrap_kubeconfig is None:

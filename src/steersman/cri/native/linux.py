@@ -18,7 +18,6 @@ CLONE_FS, CLONE_NEWNS = 0x200, 0x20000
 CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x04000000, 0x08000000, 0x20000000, 0x40000000
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
 PR_SET_NO_NEW_PRIVS = 38
-IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
 
 _SYSCALLS = {
     # name: (x86_64, aarch64)
@@ -94,29 +93,3 @@ def openat2(directory: int, path: str | bytes, flags: int, resolve: int, mode: i
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     return _check(_syscall("openat2", directory, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))), os.fsdecode(path))
-
-
-def inotify(directory: str, mask: int) -> int:
-    """A non-blocking inotify fd watching one directory."""
-    fd = _check(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify")
-    try:
-        _check(_libc.inotify_add_watch(fd, os.fsencode(directory), mask), directory)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def inotify_names(fd: int) -> list[str]:
-    """The file names of the events that wait on an inotify fd (struct inotify_event: wd, mask, cookie, len, name)."""
-    try:
-        data = os.read(fd, 65536)
-    except BlockingIOError:
-        return []
-    names: list[str] = []
-    offset = 0
-    while offset < len(data):
-        length = int.from_bytes(data[offset + 12 : offset + 16], "little")
-        names.append(os.fsdecode(data[offset + 16 : offset + 16 + length].rstrip(b"\0")))
-        offset += 16 + length
-    return names

@@ -6,7 +6,8 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from steersman.cri.native import linux, procs
+from steersman.cri.native import procs
+from steersman.machinery import inotify
 
 
 class Watches:
@@ -18,11 +19,11 @@ class Watches:
 
     def exits(self, directory: str, ended: Callable[[str], None]) -> None:
         """Call back with the name of every file that appears in the directory."""
-        fd = linux.inotify(directory, linux.IN_CLOSE_WRITE | linux.IN_MOVED_TO)
+        fd = inotify.watch(directory, inotify.CLOSE_WRITE | inotify.MOVED_TO)
         self._fds.add(fd)
 
         def ready() -> None:
-            for name in dict.fromkeys(linux.inotify_names(fd)):
+            for name in dict.fromkeys(inotify.names(fd)):
                 ended(name)
 
         self._loop.add_reader(fd, ready)
