@@ -225,18 +225,25 @@ def test_the_published_schema_has_the_fields_of_every_resource() -> None:
 
 
 def test_version_two_of_openapi_says_nothing_of_what_it_cannot_say() -> None:
+    nullable: Obj = {"type": "string", "nullable": True}
     made: Obj = {
         "type": "object",
         "properties": {
             "n": {"type": "object", "nullable": True, "properties": {"a": {"type": "string"}}},
             "p": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "string"}}},
+            "l": {"type": "array", "x-kubernetes-preserve-unknown-fields": True, "items": {"type": "string"}},
             "o": {"type": "object", "oneOf": [{"required": ["a"]}], "properties": {"a": {"type": "string", "not": {}}}},
+            "r": {"type": "object", "required": ["a", "b"], "properties": {"a": nullable, "b": {"type": "string"}}},
+            "m": {"type": "object", "required": ["a"], "additionalProperties": nullable},
         },
     }
     assert openapi.v2(made)["properties"] == {
         "n": {},
-        "p": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "p": {"x-kubernetes-preserve-unknown-fields": True},
+        "l": {"x-kubernetes-preserve-unknown-fields": True},
         "o": {"type": "object", "properties": {"a": {"type": "string"}}},
+        "r": {"type": "object", "required": ["b"], "properties": {"a": {}, "b": {"type": "string"}}},
+        "m": {"type": "object", "additionalProperties": {}},
     }
 
 
