@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from steersman.api.validation import remembered
 from steersman.api.validation.common import Errors, template_metadata
 from steersman.api.validation.podspec import pod_spec
 from steersman.machinery.fielderrors import FieldError, forbidden, invalid
@@ -35,7 +36,7 @@ def whole(errors: Errors, pod: Obj) -> None:
     found = annotations_of(pod)
     if found:
         _annotations(errors, found, spec)
-    pod_spec(errors, "spec", spec, is_pod=True, pod_name=name_of(pod))
+    remembered.pod_spec(errors, spec, name_of(pod))
     if not spec.get("serviceAccountName"):
         _tokens_need_account(errors, spec)
 

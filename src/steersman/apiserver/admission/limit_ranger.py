@@ -34,22 +34,27 @@ class LimitRanger:
         """Pods only: claims have no defaults."""
         if request.obj is None or request.resource != PODS or not _concerns(request):
             return
-        for limit_range in await self._ranges(request.namespace):
+        lister = self._lookup.listers(LIMIT_RANGES)
+        # One that was made just before the pod counts: that there is none has to be sure.
+        await lister.settle()
+        for limit_range in _sorted(lister.list(request.namespace)):
             _fill(request.obj, limit_range)
 
     async def validate(self, request: AdmissionRequest) -> None:
         if request.obj is None or not _concerns(request):
             return
-        for limit_range in await self._ranges(request.namespace):
+        lister = self._lookup.listers(LIMIT_RANGES)
+        if request.resource != PODS:
+            # Of pods `admit` has seen to it.
+            await lister.settle()
+        for limit_range in _sorted(lister.list(request.namespace)):
             wrong = sorted(set(_faults(request.obj, limit_range, pod=request.resource == PODS)))
             if wrong:
                 raise refused(request, wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]")
 
-    async def _ranges(self, namespace: str) -> list[Obj]:
-        lister = self._lookup.listers(LIMIT_RANGES)
-        # One that was made just before the pod counts: that there is none has to be sure.
-        await lister.settle()
-        return sorted(lister.list(namespace), key=name_of)
+
+def _sorted(ranges: list[Obj]) -> list[Obj]:
+    return sorted(ranges, key=name_of) if len(ranges) > 1 else ranges
 
 
 def _concerns(request: AdmissionRequest) -> bool:

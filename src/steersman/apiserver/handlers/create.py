@@ -94,7 +94,7 @@ async def _attempt(write: Write, obj: Obj) -> Stored | None:
             return Stored(served.form, key, value[len(served.form.head) :], 0)
         commit = await write.commit(key, value, 0, extra, request)
         if commit.ok:
-            return write.stored(key, value, commit.revision)
+            return write.committed(key, value, commit.revision)
         if commit.current.get(key) is not None:
             return None
     raise Conflict.of(served.resource.group, served.resource.plural, name_of(obj))

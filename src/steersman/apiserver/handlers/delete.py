@@ -97,7 +97,7 @@ async def remove(write: Write, namespace: str, name: str, options: DeleteOptions
         extra = await write.hooks(None, old) if removed else ((), ())
         commit = await api.commit(served, key, None if removed else value, current.revision, extra)
         if commit.ok:
-            return Removal(write.stored(key, value, commit.revision), removed)
+            return Removal(write.committed(key, value, commit.revision), removed)
         current = from_commit(served, key, commit)
     raise Conflict.of(served.resource.group, served.resource.plural, name)
 

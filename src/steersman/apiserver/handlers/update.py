@@ -160,7 +160,7 @@ async def modify(
             else:
                 commit = await write.commit(key, value, current.revision, extra, request)
             if commit.ok:
-                return write.stored(key, value, commit.revision)
+                return write.committed(key, value, commit.revision)
         current = from_commit(served, key, commit)
     raise Conflict.of(served.resource.group, served.resource.plural, name)
 

@@ -113,6 +113,13 @@ class Write:
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         return self.served.form.stored(key, value, revision)
 
+    def committed(self, key: str, value: bytes, revision: int) -> Stored:
+        """What was just written: as the cache has it, if it is there already."""
+        found = self.served.cache.find(key)
+        if found is not None and found.revision == revision and found.form is self.served.form:
+            return found
+        return self.stored(key, value, revision)
+
 
 def _hold(guards: Sequence[Guard], commit: Commit) -> bool:
     """Whether all of these guards of a refused commit held, so that it was another that failed."""
