@@ -119,7 +119,7 @@ class Directory:
         """Until cancelled: look when the kernel says so, and now and then in any case."""
         with _Watch(self._stirred.set) as watch:
             while True:
-                watch.keep(self._path if self._path.is_dir() else self._path.parent)
+                watch.keep(self._path)
                 self._stirred.clear()
                 self.scan()
                 changed()
@@ -127,12 +127,13 @@ class Directory:
 
 
 class _Watch:
-    """The kernel's word on one directory, also when another one takes its place. `stirred`: something in it has changed."""
+    """The kernel's word on a directory, also when another one takes its place; on a file, or what is not there yet, its
+    parent's. `stirred`: something has changed."""
 
     def __init__(self, stirred: Callable[[], None]) -> None:
         self._stirred = stirred
         self._fd: int | None = None
-        self._which = (0, 0)
+        self._which = (0, 0, "")
 
     def __enter__(self) -> _Watch:
         return self
@@ -142,22 +143,25 @@ class _Watch:
 
     def keep(self, path: Path) -> None:
         """Watch it, if it is there."""
+        folder, only = (path, "") if path.is_dir() else (path.parent, path.name)
         try:
-            found = path.stat()
-            if self._fd is not None and (found.st_dev, found.st_ino) == self._which:
+            found = folder.stat()
+            which = (found.st_dev, found.st_ino, only)
+            if self._fd is not None and which == self._which:
                 return
             self._drop()
-            fd = inotify.watch(str(path), _CHANGES)
+            fd = inotify.watch(str(folder), _CHANGES | (inotify.CREATE if only else 0))
         except OSError as error:
             self._drop()
             log.debug("static pods are not watched, only read now and then path=%s error=%s", path, error)
             return
-        self._fd, self._which = fd, (found.st_dev, found.st_ino)
-        asyncio.get_running_loop().add_reader(fd, self._ready, fd)
+        self._fd, self._which = fd, which
+        asyncio.get_running_loop().add_reader(fd, self._ready, fd, only)
 
-    def _ready(self, fd: int) -> None:
-        inotify.names(fd)
-        self._stirred()
+    def _ready(self, fd: int, only: str) -> None:
+        names = inotify.names(fd)
+        if not only or only in names:
+            self._stirred()
 
     def _drop(self) -> None:
         if self._fd is not None:

@@ -233,7 +233,8 @@ def test_a_directory_may_come_later_and_be_replaced(world: World, tmp_path: Path
         async with world.kubelet():
             folder.mkdir()
             (folder / "web.yaml").write_text(manifest())
-            await world.until(lambda: phase(world) == "Running")
+            # No longer than it takes to start it.
+            await world.until(lambda: phase(world) == "Running", limit_s=2)
             folder.rename(tmp_path / "aside")
             folder.mkdir()
             (folder / "other.yaml").write_text(manifest("other"))
