@@ -11,7 +11,7 @@ from typing import Any
 from steersman.api.customresources.fields import parts_of, value_at
 from steersman.api.equality import same
 from steersman.api.kinds import ScalePaths, Strategy
-from steersman.api.strategies.common import carry_generation, first_generation, keep_status, only_bare_status, reset_status
+from steersman.api.strategies.common import carry_generation, first_generation, keep, keep_status, reset_status
 from steersman.api.structural import embedded, lists, values
 from steersman.api.structural.model import MISSING, Node
 from steersman.api.structural.rules.evaluate import Rules
@@ -42,7 +42,7 @@ class Custom:
         return Strategy(
             prepare_create=self.prepare_create,
             prepare_update=self.prepare_update,
-            prepare_status_update=only_bare_status,
+            prepare_status_update=_only_status,
             validate_create=self.validate,
             validate_update=self.validate,
             validate_status_update=self.validate,
@@ -86,6 +86,19 @@ class Custom:
                 text = "should be a non-negative integer" if value < 0 else f"should be less than or equal to {MAX_REPLICAS}"
                 errors.append(invalid(path, value, text))
         return errors
+
+
+def _only_status(new: Obj, old: Obj) -> None:
+    """All stays as it is stored, metadata too, but the status, and who owns what."""
+    mine = {"status": new["status"]} if "status" in new else {}
+    meta = new["metadata"]
+    stored = {**old["metadata"]}
+    keep(stored, meta, "managedFields")
+    meta.clear()
+    meta.update(stored)
+    new.clear()
+    new.update({**old, "metadata": meta})
+    keep(new, mine, "status")
 
 
 def _finalizers(new: Obj, old: Obj | None) -> list[str]:
