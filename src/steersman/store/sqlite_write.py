@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -18,7 +18,8 @@ import apsw
 from steersman.store import failpoints
 from steersman.store import sqlite_keeping as keeping
 from steersman.store import sqlite_read as read
-from steersman.store.interface import Commit, Delete, Entry, Event, FutureRevision, Guard, NoSpace, Put, Unavailable
+from steersman.store.interface import Commit, Delete, Event, FutureRevision, Guard, NoSpace, Put, Unavailable
+from steersman.store.sqlite_batch import Staged
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +94,17 @@ class Writer:
         try:
             self._pass("beforeBegin")
             self._connection.execute("BEGIN IMMEDIATE")
+            staged = Staged(self._connection)
+            staged.load(_keys(requests))
             for request in requests:
-                outcome = self._serve(request, batch)
+                outcome = self._serve(request, batch, staged)
                 if outcome is None:
                     batch.unfinished.append(request)
                 else:
                     batch.outcomes.append((request.future, outcome))
                 if self._passed:
                     self._passed("betweenRequests")
+            staged.flush()
             self._pass("beforeCommit")
             self._commit(batch)
         except Exception as fault:
@@ -147,58 +151,24 @@ class Writer:
                 closed.outcomes.append((request.future, Unavailable("the store is closed")))
         self._deliver(closed)
 
-    def _serve(self, request: Request, batch: Batch) -> Commit | Exception | None:
+    def _serve(self, request: Request, batch: Batch, staged: Staged) -> Commit | Exception | None:
         """The outcome, or None if there is more to do."""
         if request.compact_to:
+            staged.flush()
             return self._compact(request.compact_to, batch)
         if request.reap:
+            staged.flush()
             keys, all_of_them = keeping.expired(self._connection, request.now)
+            staged.load(keys)
             for key in keys:
-                self._apply([Delete(key)], request.now, batch)
+                _apply([Delete(key)], request.now, batch, staged)
             return Commit(True, batch.revision, {}) if all_of_them else None
-        found: dict[str, tuple[Entry | None, int]] = {}
         for guard in request.guards:
-            entry, _ = found[guard.key] = self._newest(guard.key)
-            if (entry.mod_revision if entry else 0) != guard.mod_revision:
-                current = {item.key: read.entry(self._connection, item.key) for item in request.guards}
-                return Commit(False, batch.revision, current)
-        self._apply(request.ops, request.now, batch, found)
+            entry = staged.entry(guard.key)
+            if (entry.mod_revision if entry is not None else 0) != guard.mod_revision:
+                return Commit(False, batch.revision, {item.key: staged.entry(item.key) for item in request.guards})
+        _apply(request.ops, request.now, batch, staged)
         return Commit(True, batch.revision, {})
-
-    def _apply(
-        self, ops: Sequence[Put | Delete], now: int, batch: Batch, found: dict[str, tuple[Entry | None, int]] | None = None
-    ) -> None:
-        """found: what _newest has said already of some of the keys."""
-        found = {} if found is None else found
-        execute = self._connection.execute
-        revision = batch.revision + 1
-        position = 0
-        for op in ops:
-            previous, previous_row = found.pop(op.key) if op.key in found else self._newest(op.key)
-            row = revision << read.SHIFT | position
-            if isinstance(op, Put):
-                created = previous.create_revision if previous else revision
-                execute("INSERT INTO log VALUES(?,?,?,?,?)", (row, op.key, op.value, created, previous_row))
-                expires = now + op.ttl_s if op.ttl_s is not None else None
-                execute("INSERT OR REPLACE INTO kv VALUES(?,?,?,?)", (op.key, row, created, expires))
-                batch.events.append(Event(op.key, revision, op.value, created, previous))
-            elif previous is not None:
-                created = previous.create_revision
-                execute("INSERT INTO log VALUES(?,?,NULL,?,?)", (row, op.key, created, previous_row))
-                execute("DELETE FROM kv WHERE key = ?", (op.key,))
-                batch.events.append(Event(op.key, revision, None, created, previous))
-            else:
-                continue
-            position += 1
-        if position:
-            batch.revision = revision
-
-    def _newest(self, key: str) -> tuple[Entry | None, int]:
-        """The key's entry and its row in the log; (None, 0) if it does not exist."""
-        sql = "SELECT log.value, kv.id, kv.created FROM kv JOIN log ON log.id = kv.id WHERE kv.key = ?"
-        for value, row, created in self._connection.execute(sql, (key,)):
-            return Entry(key, value, row >> read.SHIFT, created), row
-        return None, 0
 
     def _compact(self, revision: int, batch: Batch) -> Commit | Exception | None:
         if revision > batch.revision:
@@ -209,6 +179,32 @@ class Writer:
             self._checkpoints.hurry()
             return Commit(True, batch.revision, {})
         return None
+
+
+def _keys(requests: Sequence[Request]) -> Iterator[str]:
+    """All that they guard and change. May repeat itself."""
+    for request in requests:
+        for guard in request.guards:
+            yield guard.key
+        for op in request.ops:
+            yield op.key
+
+
+def _apply(ops: Sequence[Put | Delete], now: int, batch: Batch, staged: Staged) -> None:
+    """Stage one commit's operations under one revision, if they change anything. Their keys are loaded."""
+    revision = batch.revision + 1
+    position = 0
+    for op in ops:
+        row = revision << read.SHIFT | position
+        if isinstance(op, Put):
+            event: Event | None = staged.put(op.key, op.value, row, now + op.ttl_s if op.ttl_s is not None else None)
+        else:
+            event = staged.delete(op.key, row)
+        if event is not None:
+            batch.events.append(event)
+            position += 1
+    if position:
+        batch.revision = revision
 
 
 def _unavailable(fault: Exception) -> Unavailable:
