@@ -1,6 +1,7 @@
 """All tests, as `make test` runs them: what needs no root in parallel, then what starts real containers, then a look round.
 
 The look round compares processes, mounts, interfaces, namespaces, nft tables and cgroups before and after: tests leave nothing.
+With the environment variable JUNIT_DIR, the results are written there too, to plain.xml and root.xml (for tools/conformance.py).
 """
 
 from __future__ import annotations
@@ -63,13 +64,19 @@ def surroundings() -> dict[str, set[str]]:
     }
 
 
+def reported(name: str) -> list[str]:
+    """pytest's option for a junit file of that name, if one is wanted."""
+    directory = os.environ.get("JUNIT_DIR")
+    return [f"--junit-xml={directory}/{name}.xml"] if directory else []
+
+
 def main() -> int:
     before = surroundings()
     arguments = sys.argv[1:] or ["tests"]
     # A place of its own: pytest clears up after earlier runs in its usual one, and stumbles over what those left mounted.
     with tempfile.TemporaryDirectory(prefix="steersman-tests-") as place:
-        plain = [*PYTEST, "--basetemp", f"{place}/plain", "-n", WORKERS, "-m", "not root"]
-        rooted = [*PYTEST, "--basetemp", f"{place}/root", "-m", "root and not outage", "--durations=15"]
+        plain = [*PYTEST, "--basetemp", f"{place}/plain", "-n", WORKERS, "-m", "not root", *reported("plain")]
+        rooted = [*PYTEST, "--basetemp", f"{place}/root", "-m", "root and not outage", "--durations=15", *reported("root")]
         codes = [subprocess.run([*command, *arguments], check=False).returncode for command in (plain, rooted)]
     left = {kind: sorted(now - before[kind]) for kind, now in surroundings().items() if now - before[kind]}
     for kind, items in left.items():
