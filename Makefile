@@ -11,7 +11,7 @@ export OPENBLAS_NUM_THREADS := 1
 NODE_PACKAGES := python3-venv crun conmon nftables busybox-static iproute2 ca-certificates curl
 TEST_PACKAGES := runc docker-registry nginx-light skopeo procps wrk etcd-server containerd containernetworking-plugins
 
-.PHONY: up down test test-outage check bench setup fmt clean
+.PHONY: up down test check bench setup fmt clean
 
 up: $(STAMP)/node $(STAMP)/venv
 	@$(VENV)/bin/steersman up
@@ -30,10 +30,6 @@ check: $(STAMP)/venv
 
 test: setup check
 	$(PY) tools/run_tests.py
-
-# Machines cut off and mended: see the marker in pyproject.toml.
-test-outage: setup
-	$(PY) -m pytest -m outage tests/e2e
 
 bench: setup
 	$(PY) -m bench

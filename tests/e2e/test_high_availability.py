@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,6 @@ def test_each_sort_of_workload_does_its_job(world: World) -> None:
     workloads.drain(first, SPACE, "node-3")
 
 
-@pytest.mark.outage
 def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) -> None:
     first, second, third = (world.nodes[number] for number in (1, 2, 3))
     second.kubectl("patch", "deployment", "front", "-n", SPACE, "--type=strategic", "-p", json.dumps({"spec": SPREAD}))
@@ -254,11 +254,24 @@ def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) ->
 
         for machine in (world.etcd[member], first, third):
             world.lan.mend(machine)
-        eventually(lambda: set(conditions(second).values()) == {"Ready"}, within_s=60, what="all nodes are Ready")
+        with told_of(world):
+            eventually(lambda: set(conditions(second).values()) == {"Ready"}, within_s=60, what="all nodes are Ready")
         writing_goes_on(writers, "node-1", "node-2")
     assert all_the_time.good > all_the_time.bad
     workloads.cron_job(second, SPACE)
     assert_clean(world, writers)
+
+
+@contextmanager
+def told_of(world: World) -> Iterator[None]:
+    """A failure within comes with what every machine was like."""
+    try:
+        yield
+    except AssertionError:
+        for machine in world.nodes.values():
+            print(f"## {machine.name}\n{machine.condition()}\n{machine.run('ss', '-tnpoi', code=None)}")
+        print(world.nodes[2].kubectl("get", "nodes,leases", "-A", "-o", "yaml", code=None))
+        raise
 
 
 def writing_goes_on(writers: Writers, *servers: str) -> None:
