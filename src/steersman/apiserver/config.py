@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steersman.apiserver.access import AdmissionSettings
+from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings
 
 
 class ConfigError(Exception):
@@ -27,12 +27,21 @@ class ServerConfig:
     service_account_trusted_keys: tuple[Path, ...] = ()
     """More keys whose tokens are good: of other servers over the same store, or of the time before a change."""
     service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    service_account_accepted_issuers: tuple[str, ...] = ()
+    """Issuers whose tokens are good as well: the names of the time before a change."""
+    service_account_jwks_uri: str = ""
+    """Where others find the keys; empty: at this server."""
+    service_account_max_token_s: int = 0
+    """No token lives longer. 0: no limit of our own."""
+    service_account_extend_tokens: bool = True
+    """Tokens that pods get by default live a year, for clients that do not read them anew."""
     api_audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)
     kubelet_client_cert: Path | None = None
     kubelet_client_key: Path | None = None
     kubelet_ca: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
+    authentication: AuthenticationSettings = AuthenticationSettings()
     admission: AdmissionSettings = AdmissionSettings()
     max_body_bytes: int = 3 * 1024 * 1024
     event_ttl_s: int = 3600

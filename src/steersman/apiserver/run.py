@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
-from steersman.apiserver import admission, authn, authz, compaction, hooks, local, reviews, version
+from steersman.apiserver import admission, authz, compaction, hooks, local, reviews, version
 from steersman.apiserver.admission.resource_quota import ResourceQuota
+from steersman.apiserver.authn.build import build as build_authentication
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import (
     LOOPBACK,
@@ -262,7 +263,7 @@ def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:
     """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers)
-    authentication = authn.build(config, listers, clock)
+    authentication = build_authentication(config, listers, clock)
     plugins = admission.chain(listers, clock, authorization, config.admission)
     return Parts(
         authentication,

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import replace
 from email.utils import format_datetime
 
+from steersman.apiserver.authn.build import peer_authorities
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.connection import Connection
 from steersman.apiserver.http import Handler, Request, Response
@@ -102,11 +103,12 @@ async def _compressed(request: Request, response: Response) -> Response:
 
 
 def tls_context(config: ServerConfig) -> ssl.SSLContext:
-    """TLS 1.2 or newer; client certificates are optional and, if given, must be of the client CA."""
+    """TLS 1.2 or newer; client certificates are optional and, if given, must be of the client CA, or the front proxy's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.tls_cert, config.tls_key)
-    context.load_verify_locations(config.client_ca)
+    for authorities in peer_authorities(config):
+        context.load_verify_locations(authorities)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])
     return context

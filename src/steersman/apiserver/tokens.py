@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -34,6 +35,17 @@ _SIGNATURE_ONLY: Any = {
 
 class InvalidToken(Exception):
     """The token claims to be ours but must not be accepted; the text is for TokenReview's status.error and the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long tokens live: `longest_s` at most (0: as asked); `extend`: what pods get by default lives a year."""
+
+    longest_s: int = 0
+    extend: bool = True
+
+
+_NO_LIMITS = Limits()
 
 
 class _Key:
@@ -72,6 +84,7 @@ class TokenAuthority:
     """`issuer` and `audiences` are what tokens carry when the request doesn't say.
 
     trusted: more keys, public or private, whose tokens are good as well: those of other servers, or of the time before.
+    accepted_issuers: names that tokens may carry as well, of the time before.
     """
 
     def __init__(
@@ -82,11 +95,15 @@ class TokenAuthority:
         *,
         jwks_uri: str = "",
         trusted: Sequence[bytes] = (),
+        accepted_issuers: Sequence[str] = (),
+        limits: Limits = _NO_LIMITS,
     ) -> None:
         key = serialization.load_pem_private_key(key_pem, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise ValueError(_WRONG_KEY)
         self.issuer, self.audiences = issuer, audiences
+        self.issuers = (issuer, *accepted_issuers)
+        self.limits = limits
         self._key, own = key, _Key(key.public_key())
         self._jwks_uri = jwks_uri or issuer + JWKS_PATH
         self._algorithm, self._key_id = own.algorithm, own.id
@@ -95,7 +112,7 @@ class TokenAuthority:
     @classmethod
     def load(cls, config: ServerConfig) -> TokenAuthority:
         """Reads the key files. Raises OSError, ConfigError."""
-        jwks_uri = f"https://{config.advertise_address}:{config.secure_port}{JWKS_PATH}"
+        jwks_uri = config.service_account_jwks_uri or f"https://{config.advertise_address}:{config.secure_port}{JWKS_PATH}"
         try:
             return cls._of(config, jwks_uri)
         except ValueError as error:
@@ -110,6 +127,8 @@ class TokenAuthority:
             config.api_audiences,
             jwks_uri=jwks_uri,
             trusted=[path.read_bytes() for path in config.service_account_trusted_keys],
+            accepted_issuers=config.service_account_accepted_issuers,
+            limits=Limits(config.service_account_max_token_s, config.service_account_extend_tokens),
         )
 
     def sign(self, claims: Obj) -> str:
@@ -124,7 +143,7 @@ class TokenAuthority:
             claims: Obj = jwt.decode(token, options=_UNVERIFIED)
         except jwt.PyJWTError:
             return None
-        if claims.get("iss") != self.issuer:
+        if claims.get("iss") not in self.issuers:
             return None
         named = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
         for key in (named,) if named is not None else self._keys.values():

@@ -5,17 +5,13 @@ Source: upstream plugin/pkg/auth/authenticator/token/bootstrap. What a token is:
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from steersman.api import bootstraptokens
 from steersman.api.resources import SECRETS
-from steersman.apiserver.authn.serviceaccounts import Verified
+from steersman.apiserver.authn.verified import NEVER, Verified, shared
 from steersman.apiserver.contracts import UserInfo
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import is_deleting
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class BootstrapTokens:
@@ -35,9 +31,9 @@ class BootstrapTokens:
         token = bootstraptokens.from_secret(secret)
         if token is None or not bootstraptokens.same_secret(token.secret, parts[1]):
             return None
-        shared = tuple(audience for audience in audiences if audience in self._audiences)
-        if token.expired(self._clock.now()) or "authentication" not in token.usages or not shared:
+        meant = shared(audiences, self._audiences)
+        if token.expired(self._clock.now()) or "authentication" not in token.usages or not meant:
             return None
         groups = (bootstraptokens.BOOTSTRAPPERS, *(group for group in token.groups if group != bootstraptokens.BOOTSTRAPPERS))
         user = UserInfo(bootstraptokens.USER_PREFIX + token.id, "", groups, {})
-        return Verified(user, shared, token.expires or _NEVER)
+        return Verified(user, meant, token.expires or NEVER)

@@ -5,10 +5,11 @@ A token dies with its account, and with the Pod, Secret or Node it is bound to. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from steersman.api.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
+from steersman.apiserver.authn.verified import Verified
 from steersman.apiserver.contracts import UserInfo
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.tokens import InvalidToken, TokenAuthority
@@ -21,15 +22,6 @@ _EXTRA = "authentication.kubernetes.io/"
 _LEEWAY = timedelta(seconds=60)
 """How long a token outlives the moment its bound object should have been gone."""
 _GONE = "service account token has been invalidated"
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A token that stands. `audiences` are the asked ones it was made for; `expires` is wall time."""
-
-    user: UserInfo
-    audiences: tuple[str, ...]
-    expires: datetime
 
 
 class ServiceAccountTokens:
@@ -55,7 +47,30 @@ class ServiceAccountTokens:
             raise InvalidToken("service account token is not valid yet")
         private = claims.get("kubernetes.io") or {}
         await self._check(private, now)
-        return Verified(_user(claims, private), shared, expires)
+        return Verified(_user(claims, private), shared, expires, self._standing(private))
+
+    def _standing(self, private: Obj) -> Callable[[], bool]:
+        """Whether account and bound object are still the ones that were checked: cheap, from what the caches have now."""
+        namespace = private.get("namespace") or ""
+        needed = [(SERVICE_ACCOUNTS, namespace, private.get("serviceaccount") or {})]
+        if private.get("secret"):
+            needed.append((SECRETS, namespace, private["secret"]))
+        if private.get("pod"):
+            needed.append((PODS, namespace, private["pod"]))
+        elif private.get("node") and not private.get("secret"):
+            needed.append((NODES, "", private["node"]))
+        wanted = [
+            (self._lookup.listers(resource), where, ref.get("name") or "", ref.get("uid")) for resource, where, ref in needed
+        ]
+
+        def stands() -> bool:
+            for lister, where, name, uid in wanted:
+                found = lister.get(where, name)
+                if found is None or found["metadata"].get("uid") != uid or "deletionTimestamp" in found["metadata"]:
+                    return False
+            return True
+
+        return stands
 
     async def _check(self, private: Obj, now: datetime) -> None:
         namespace = private.get("namespace") or ""

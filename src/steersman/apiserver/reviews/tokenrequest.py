@@ -34,6 +34,7 @@ class TokenRequests:
 
     def __init__(self, authority: TokenAuthority, lookup: Lookup, clock: Clock, admission: Sequence[AdmissionPlugin]) -> None:
         self._authority, self._lookup, self._clock, self._admission = authority, lookup, clock, admission
+        self._limits = authority.limits
 
     async def create(self, call: Call) -> Response:
         request, warnings = await body.read(call, TOKEN_REQUEST)
@@ -47,6 +48,11 @@ class TokenRequests:
         spec.setdefault("expirationSeconds", _DEFAULT_S)
         self._fill_metadata(request, account)
         _check(request, name)
+        longest_s = self._limits.longest_s
+        if longest_s and spec["expirationSeconds"] > longest_s:
+            asked_s = spec["expirationSeconds"]
+            warnings.append(f"requested expiration of {asked_s} seconds shortened to {longest_s} seconds")
+            spec["expirationSeconds"] = longest_s
         now = self._clock.now()
         claims = await self._claims(account, spec, now)
         metadata(request)["creationTimestamp"] = format_time(now)
@@ -83,9 +89,9 @@ class TokenRequests:
         issued = int(now.timestamp())
         expires = issued + int(spec["expirationSeconds"])
         ours = set(spec["audiences"]) <= set(self._authority.audiences)
-        if "pod" in private and ours and spec["expirationSeconds"] == _EXTENDED_ASK_S:
+        if "pod" in private and ours and spec["expirationSeconds"] == _EXTENDED_ASK_S and self._limits.extend:
             private["warnafter"] = expires
-            expires = issued + _EXTENDED_S
+            expires = issued + min(_EXTENDED_S, self._limits.longest_s or _EXTENDED_S)
         return {
             "aud": spec["audiences"],
             "exp": expires,

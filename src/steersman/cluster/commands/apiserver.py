@@ -32,7 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--service-account-signing-key-file", type=Path, required=True)
     help_ = "a key, public or private, whose tokens are good as well; may be given several times"
     parser.add_argument("--service-account-key-file", type=Path, action="append", default=[], metavar="FILE", help=help_)
-    parser.add_argument("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
     parser.add_argument("--service-cluster-ip-range", default="10.96.0.0/16")
     parser.add_argument("--service-node-port-range", default="30000-32767", metavar="FROM-TO")
     parser.add_argument("--kubelet-client-certificate", type=Path)
@@ -57,13 +56,13 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         client_ca=args.client_ca_file,
         service_account_key=args.service_account_signing_key_file,
         service_account_trusted_keys=tuple(args.service_account_key_file),
-        service_account_issuer=args.service_account_issuer,
-        api_audiences=(args.service_account_issuer,),
+        **accessflags.service_accounts(args),
         kubelet_client_cert=args.kubelet_client_certificate,
         kubelet_client_key=args.kubelet_client_key,
         kubelet_ca=args.kubelet_certificate_authority,
         service_cidr=args.service_cluster_ip_range,
         node_port_range=_port_range(args.service_node_port_range),
+        authentication=accessflags.authentication(args),
         admission=accessflags.admission(args),
     )
     await components.serve_api(config, lambda: _open_store(args, clock), clock)
