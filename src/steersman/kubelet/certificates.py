@@ -35,6 +35,8 @@ CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 CLIENT_FILE = "kubelet-client-current.pem"
 SERVING_FILE = "kubelet-server-current.pem"
+OWN_SERVING_FILE = "kubelet.pem"
+"""Of a node whose cluster makes it none."""
 _USAGES = {CLIENT_SIGNER: "client auth", SERVING_SIGNER: "server auth"}
 _ADDRESSES = ("InternalIP", "ExternalIP")
 _POLL_S = 0.25
@@ -184,11 +186,21 @@ def _request(key: ec.EllipticCurvePrivateKey, node: str, names: Sequence[str], a
 
 def placeholder(path: Path, node: str, now: datetime) -> None:
     """A self-signed serving certificate that nobody trusts, so that the server can listen until the real one is there."""
+    _self_signed(path, f"{node}-placeholder", timedelta(days=1), now)
+
+
+def ensure_self_signed(path: Path, node: str, now: datetime) -> None:
+    """A serving certificate for a node whose cluster makes none: upstream's, likewise, is its own and good for a year."""
+    if load(path, now) is None:
+        _self_signed(path, f"{node}@{int(now.timestamp())}", timedelta(days=365), now)
+
+
+def _self_signed(path: Path, name: str, life: timedelta, now: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{node}-placeholder")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(minutes=5))
-    made = builder.not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
+    made = builder.not_valid_after(now + life).sign(key, hashes.SHA256())
     _write(path, made.public_bytes(serialization.Encoding.PEM) + _key_pem(key))
 
 

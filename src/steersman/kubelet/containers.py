@@ -164,8 +164,10 @@ class ContainerStarter:
             stdin=bool(spec.get("stdin")),
             stdin_once=bool(spec.get("stdinOnce")),
             tty=bool(spec.get("tty")),
-            resources=resources.container_resources(pod, spec, self.node.memory_capacity),
-            security=security.container_security(pod, spec, seccomp_dir(self.config), target_id),
+            resources=resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
+            security=security.container_security(
+                pod, spec, seccomp_dir(self.config), target_id, default_seccomp=self.config.seccomp_default
+            ),
             stop_signal=dig(spec, "lifecycle", "stopSignal", default=""),
         )
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,11 +87,34 @@ class _Failure:
     message: str
 
 
+class Pace:
+    """How many pulls at once (0: any number), and how many per second in the long run (0: any number)."""
+
+    def __init__(self, clock: Clock, parallel: int = 0, qps: float = 0.0, burst: int = 10) -> None:
+        self._clock, self._qps, self._burst = clock, qps, burst
+        self._places = asyncio.Semaphore(parallel) if parallel else None
+        self._tokens, self._counted_s = float(burst), clock.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place. Raises RuntimeFault when there were too many pulls lately: upstream does not wait for that."""
+        if self._qps > 0:
+            now_s = self._clock.monotonic()
+            self._tokens = min(self._tokens + (now_s - self._counted_s) * self._qps, float(self._burst))
+            self._counted_s = now_s
+            if self._tokens < 1:
+                raise RuntimeFault("pull QPS exceeded", reason="ErrImagePull")
+            self._tokens -= 1
+        async with self._places or contextlib.nullcontext():
+            yield
+
+
 class ImageManager:
     """`ensure` gives the image a container starts from."""
 
-    def __init__(self, images: ImageService, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, images: ImageService, recorder: Recorder, clock: Clock, pace: Pace | None = None) -> None:
         self._images, self._recorder, self._clock = images, recorder, clock
+        self._pace = pace or Pace(clock)
         self._backoff = Backoff(10.0, 300.0)
         self._failures: dict[str, _Failure] = {}
         self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
@@ -161,9 +185,10 @@ class ImageManager:
         for index, auth in enumerate(choices):
             lock = self._locks.setdefault((image, auth), asyncio.Lock())
             async with lock:
-                started_s = self._clock.monotonic()
                 try:
-                    ref = await self._images.pull_image(image, auth)
+                    async with self._pace.turn():
+                        started_s = self._clock.monotonic()
+                        ref = await self._images.pull_image(image, auth)
                 except RuntimeFault:
                     if index + 1 == len(choices):
                         raise

@@ -19,18 +19,16 @@ from steersman.machinery.clock import Clock
 
 log = logging.getLogger(__name__)
 
-CHECK_S = 10.0
-
 
 class LogRotation:
-    """Looks every 10 s at the logs of what runs."""
+    """Looks now and then at the logs of what runs."""
 
     def __init__(self, config: KubeletConfig, runtime: Runtime, clock: Clock, workers: Iterable[PodWorker]) -> None:
         self._config, self._runtime, self._clock, self._workers = config, runtime, clock, workers
 
     async def run(self) -> None:
         while True:
-            await self._clock.sleep(CHECK_S)
+            await self._clock.sleep(self._config.container_log_monitor_s)
             for worker in self._workers:
                 for container in worker.view.running:
                     try:

@@ -28,7 +28,7 @@ from steersman.machinery.waiting import Backoff, within
 
 log = logging.getLogger(__name__)
 
-MAX_IMAGES, MAX_IMAGE_NAMES = 50, 5
+MAX_IMAGE_NAMES = 5
 _ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
 _HEALTHY = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -88,6 +88,9 @@ class NodeAgent:
 
     async def register(self) -> None:
         """Create the Node, or bring an existing one's labels and annotations into line. Tries until it works."""
+        if not self._config.register_node:
+            # Somebody else does; its status is kept all the same.
+            return
         backoff = Backoff(0.1, 7.0, rng=self._rng)
         while True:
             try:
@@ -147,6 +150,8 @@ class NodeAgent:
             "spec": {},
             "status": await self._status({}),
         }
+        if config.provider_id:
+            node["spec"]["providerID"] = config.provider_id
         if config.register_with_taints:
             node["spec"]["taints"] = list(config.register_with_taints)
         return node
@@ -202,7 +207,9 @@ class NodeAgent:
         except RuntimeFault as error:
             log.debug("images not listed error=%s", error)
             return self._images_shown
-        largest = sorted(found, key=lambda image: (-image.size_bytes, image.id))[:MAX_IMAGES]
+        largest = sorted(found, key=lambda image: (-image.size_bytes, image.id))
+        if self._config.node_status_max_images >= 0:
+            largest = largest[: self._config.node_status_max_images]
         self._images_shown = [
             {"names": list(image.repo_digests + image.repo_tags)[:MAX_IMAGE_NAMES], "sizeBytes": image.size_bytes}
             for image in largest
@@ -260,7 +267,7 @@ class NodeAgent:
             try:
                 await self._report()
             except NotFound:
-                if self._config.register_again:
+                if self._config.register_again and self._config.register_node:
                     log.info("node was deleted, registering it again node=%s", self._config.node_name)
                     await self.register()
                 elif not removed:

@@ -54,7 +54,7 @@ def capacity(config: KubeletConfig) -> dict[str, str]:
         "cpu": str(os.cpu_count() or 1),
         "ephemeral-storage": str(quantity.Quantity.of(_disk_bytes(config.root_dir) // 1024 * 1024, quantity.BINARY_SI)),
         "memory": str(quantity.Quantity.of(memory_bytes(), quantity.BINARY_SI)),
-        "pods": str(config.max_pods),
+        "pods": str(_most_pods(config)),
     }
     for folder in sorted(Path("/sys/kernel/mm/hugepages").glob("hugepages-*kB")):
         size = int(folder.name.removeprefix("hugepages-").removesuffix("kB")) * 1024
@@ -63,6 +63,12 @@ def capacity(config: KubeletConfig) -> dict[str, str]:
             quantity.Quantity.of(size * count, quantity.BINARY_SI)
         )
     return made
+
+
+def _most_pods(config: KubeletConfig) -> int:
+    if not config.pods_per_core:
+        return config.max_pods
+    return min((os.cpu_count() or 1) * config.pods_per_core, config.max_pods)
 
 
 def allocatable(config: KubeletConfig, have: Mapping[str, str]) -> dict[str, str]:

@@ -6,9 +6,11 @@ Source: upstream pkg/kubelet/cm/helpers_linux.go, pkg/kubelet/qos/policy.go, pkg
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from steersman.cri.interface import Resources
 from steersman.kubelet import pods
+from steersman.kubelet.config import KubeletConfig
 from steersman.machinery import quantity
 from steersman.machinery.meta import Obj, dig, uid_of
 
@@ -120,6 +122,12 @@ def pod_resources(pod: Obj) -> Resources:
         cpu_period=CPU_PERIOD,
         memory_limit=limits.get("memory", 0) if all_limited("memory") else 0,
     )
+
+
+def limited(amounts: Resources, config: KubeletConfig) -> Resources:
+    """A pod's or container's resources as this kubelet's settings will have them."""
+    quota = amounts.cpu_quota if config.cpu_quota else 0
+    return replace(amounts, cpu_quota=quota, pids_limit=config.pod_pids_limit or amounts.pids_limit)
 
 
 def cgroup_parent(pod: Obj, root: str) -> str:

@@ -19,7 +19,7 @@ from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
 from steersman.kubelet.httpcheck import NetworkReach, Reach
-from steersman.kubelet.images import ImageManager
+from steersman.kubelet.images import ImageManager, Pace
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.localpath import LocalPaths
 from steersman.kubelet.logrotation import LogRotation
@@ -69,7 +69,7 @@ async def run(
     facts = NodeFacts()
     async with asyncio.TaskGroup() as group:
         kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), group)
-        if config.tls_cert_file is None:
+        if config.tls_cert_file is None or not config.enable_server:
             await kubelet.run(ready)
             return
         # Imported here: a kubelet without its server (tests, simulated nodes) does not need it.
@@ -103,7 +103,8 @@ def _assemble(
     services = Informer(client, SERVICES, clock=clock)
     objects, tokens = ObjectCache(client, clock), TokenCache(client, clock, rng)
     objects.follow(group, workers.refresh)
-    image_manager = ImageManager(images, recorder, clock)
+    pace = Pace(clock, config.max_parallel_image_pulls, config.registry_pull_qps, config.registry_burst)
+    image_manager = ImageManager(images, recorder, clock, pace)
     pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
     health = RuntimeHealth(runtime, facts, clock, lambda: pleg.idle_s)
 

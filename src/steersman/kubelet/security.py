@@ -79,12 +79,16 @@ def pid_mode(pod: Obj) -> NamespaceMode:
     return NamespaceMode.POD if dig(pod, "spec", "shareProcessNamespace", default=False) else NamespaceMode.CONTAINER
 
 
-def container_security(pod: Obj, spec: Obj, seccomp_dir: str, target_id: str = "") -> Security:
-    """The whole security context of a container. target_id: the container whose process namespace an ephemeral one joins."""
+def container_security(pod: Obj, spec: Obj, seccomp_dir: str, target_id: str = "", *, default_seccomp: bool = False) -> Security:
+    """The whole security context of a container. target_id: the container whose process namespace an ephemeral one joins.
+
+    default_seccomp: who says nothing has the runtime's profile.
+    """
     own = spec.get("securityContext") or {}
     capabilities = own.get("capabilities") or {}
     unmasked = own.get("procMount") == "Unmasked" or bool(own.get("privileged"))
     privileged = bool(own.get("privileged"))
+    profile = effective(pod, spec, "seccompProfile") or ({"type": "RuntimeDefault"} if default_seccomp else None)
     return Security(
         run_as_user=effective(pod, spec, "runAsUser"),
         run_as_group=effective(pod, spec, "runAsGroup"),
@@ -94,7 +98,7 @@ def container_security(pod: Obj, spec: Obj, seccomp_dir: str, target_id: str = "
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         readonly_rootfs=bool(own.get("readOnlyRootFilesystem")),
         no_new_privs=own.get("allowPrivilegeEscalation") is False,
-        seccomp="Unconfined" if privileged else seccomp(effective(pod, spec, "seccompProfile"), seccomp_dir),
+        seccomp="Unconfined" if privileged else seccomp(profile, seccomp_dir),
         apparmor="" if privileged else apparmor(effective(pod, spec, "appArmorProfile")),
         masked_paths=() if unmasked else MASKED_PATHS,
         readonly_paths=() if unmasked else READONLY_PATHS,

@@ -99,7 +99,8 @@ class PodSync:
             return
         parts = self._parts
         parts.objects.register(self._uid)
-        parts.cgroups.apply(resources.cgroup_parent(pod, parts.config.cgroup_root), resources.pod_resources(pod))
+        limits = resources.limited(resources.pod_resources(pod), parts.config)
+        parts.cgroups.apply(resources.cgroup_parent(pod, parts.config.cgroup_root), limits)
         pod_dir = parts.config.pod_dir(self._uid)
         for folder in (pod_dir, pod_dir / "volumes", pod_dir / "plugins"):
             folder.mkdir(0o750, parents=True, exist_ok=True)
