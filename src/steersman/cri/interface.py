@@ -6,7 +6,7 @@ Source: cri-api runtime/v1 api.proto. Times are aware datetimes, durations secon
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -311,6 +311,9 @@ class SandboxNetwork(Protocol):
 
     async def set_pod_cidr(self, pod_cidr: str) -> None:
         """The range this node's pods get addresses from."""
+
+    async def keep_only(self, sandbox_ids: Collection[str]) -> None:
+        """Release what sandboxes that are no more still hold. Raises OSError."""
 
     async def ready(self) -> str:
         """Empty if pods can be attached, else one sentence saying why not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -75,12 +75,11 @@ class BridgeNetwork:
     async def detach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> None:
         await self._run(self._detach, sandbox_id)
 
-    async def sweep(self, alive: Iterable[str]) -> None:
-        """Release what sandboxes that no longer exist still hold."""
-        keep = set(alive)
-        if self._pool:
-            for owner in self._pool.owners() - keep:
-                await self._run(self._detach, owner)
+    async def keep_only(self, sandbox_ids: Collection[str]) -> None:
+        """Release what sandboxes that are no more still hold."""
+        for owner in (self._pool.owners() if self._pool else set()).difference(sandbox_ids):
+            log.info("releasing the address of a sandbox that is no more sandbox=%s", owner)
+            await self._run(self._detach, owner)
 
     async def remove(self) -> None:
         """Take the whole node network down: bridge and rules."""

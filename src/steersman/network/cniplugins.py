@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,14 +109,22 @@ class CniPlugins:
     async def detach(self, sandbox_id: str, netns_path: str, config: SandboxConfig) -> None:
         """Raises NetworkFault."""
         note = self._made / sandbox_id
-        if not note.exists():
-            return
+        if note.exists():
+            await self._undo(note, netns_path)
+
+    async def _undo(self, note: Path, netns_path: str) -> None:
         made = json.loads(note.read_text())
         # A namespace that went with a reboot is told to plugins as none: they give addresses back without it.
         netns_path = netns_path if os.path.exists(netns_path) else ""
         for plugin in reversed(made["plugins"]):
-            await self._run("DEL", made, plugin, sandbox_id, netns_path, made.get("result"))
+            await self._run("DEL", made, plugin, note.name, netns_path, made.get("result"))
         note.unlink(missing_ok=True)
+
+    async def keep_only(self, sandbox_ids: Collection[str]) -> None:
+        """Undo what was made for sandboxes that are no more. Raises NetworkFault."""
+        for note in self._made.iterdir() if self._made.is_dir() else ():
+            if not note.name.startswith(".") and note.name not in sandbox_ids:
+                await self._undo(note, "")
 
     async def close(self) -> None:
         """Nothing is held."""

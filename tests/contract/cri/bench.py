@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ class LoopbackNetwork:
         self.detached.append(sandbox_id)
 
     async def set_pod_cidr(self, pod_cidr: str) -> None:
+        return None
+
+    async def keep_only(self, sandbox_ids: Collection[str]) -> None:
         return None
 
     async def ready(self) -> str:

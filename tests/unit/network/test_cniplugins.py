@@ -102,6 +102,20 @@ def test_a_pod_is_wired_by_each_plugin_in_turn_and_unwired_backwards(node: Node)
     asyncio.run(scenario())
 
 
+def test_what_was_made_for_sandboxes_that_are_no_more_is_undone(node: Node) -> None:
+    async def scenario() -> None:
+        await node.network.keep_only([])
+        node.configure("one")
+        for sandbox in ("s1", "s2"):
+            await node.attach(sandbox)
+        await node.network.keep_only({"s2"})
+        assert node.calls() == [["ADD", "one", "s1"], ["ADD", "one", "s2"], ["DEL", "one", "s1"]]
+        await node.detach("s1")
+        assert len(node.calls()) == 3
+
+    asyncio.run(scenario())
+
+
 def test_without_a_configuration_the_network_is_not_ready(node: Node) -> None:
     async def scenario() -> None:
         start = "Network plugin returns error: cni plugin not initialized: "

@@ -156,6 +156,10 @@ class NativeRuntime:
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
         await self._network.set_pod_cidr(pod_cidr)
+        try:
+            await self._network.keep_only(self._sandboxes.records.known)
+        except OSError as error:
+            log.warning("addresses of sandboxes that are no more not released error=%s", error)
 
     def _settle(self) -> None:
         """Before every pod, as another cluster of this machine may have taken its mount back: else one small file is read."""
