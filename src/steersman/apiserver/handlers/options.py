@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from steersman.api.decode import decode
 from steersman.api.groups.bodies import DELETE_OPTIONS
 from steersman.apiserver.http import Request
-from steersman.apiserver.negotiate import PROTOBUF, body_media_type
-from steersman.machinery import depth, fielderrors
+from steersman.apiserver.negotiate import body_media_type
+from steersman.machinery import fielderrors, gonumbers
 from steersman.machinery.errors import BadRequest, Invalid, StatusError
 from steersman.machinery.fielderrors import FieldError
+from steersman.machinery.gobooleans import query_bool
 from steersman.machinery.meta import Obj
 
 _META = "meta.k8s.io"
 _VALIDATIONS = ("Ignore", "Warn", "Strict")
 _POLICIES = ("Background", "Foreground", "Orphan")
-_FALSE = ("false", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ def write_options(request: Request, kind: str, *, apply: bool = False) -> WriteO
     validation = request.query("fieldValidation") or "Warn"
     if validation not in _VALIDATIONS:
         errors.append(fielderrors.not_supported("fieldValidation", validation, ["", *_VALIDATIONS]))
-    force = request.query("force")
+    force = next((query_bool(value) for key, value in request.query_pairs if key == "force"), None)
     if apply and not manager:
         errors.insert(0, fielderrors.required("fieldManager", "is required for apply patch"))
-    elif force and kind == "PatchOptions" and not apply:
+    elif force is not None and kind == "PatchOptions" and not apply:
         errors.append(fielderrors.forbidden("force", "may not be specified for non-apply patch"))
     if errors:
         raise Invalid.of(_META, kind, "", errors)
-    return WriteOptions(dry_run, manager, validation, force=bool(force) and force not in _FALSE)
+    return WriteOptions(dry_run, manager, validation, force=bool(force))
 
 
 def _dry_run(values: list[str], errors: list[FieldError]) -> bool:
@@ -107,20 +107,8 @@ def parse_delete_options(given: Obj) -> DeleteOptions:
 
 
 def _from_body(request: Request, body: bytes) -> Obj:
-    if body_media_type(request) == PROTOBUF:
-        return decode(body, PROTOBUF, DELETE_OPTIONS)[0]
-    try:
-        given = depth.loads(body)
-    except ValueError as fault:
-        raise BadRequest(f"couldn't get version/kind; json parse error: {fault}") from fault
-    if not isinstance(given, dict) or given.get("kind", "DeleteOptions") not in ("DeleteOptions", ""):
-        kind = given.get("kind") if isinstance(given, dict) else ""
-        version = given.get("apiVersion") if isinstance(given, dict) else ""
-        raise BadRequest(f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go"')
-    grace = given.get("gracePeriodSeconds")
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool)):
-        raise BadRequest("json: cannot unmarshal into Go struct field DeleteOptions.gracePeriodSeconds of type int64")
-    return given
+    """Those of another kind that clients once sent (of the group of what is deleted) are taken as well. Raises BadRequest."""
+    return decode(body, body_media_type(request), DELETE_OPTIONS, "Ignore")[0]
 
 
 def _from_query(request: Request) -> Obj:
@@ -130,13 +118,13 @@ def _from_query(request: Request) -> Obj:
     grace = request.query("gracePeriodSeconds")
     if grace:
         try:
-            given["gracePeriodSeconds"] = int(grace)
+            given["gracePeriodSeconds"] = gonumbers.parse_int(grace)
         except ValueError as fault:
-            raise BadRequest(f'strconv.ParseInt: parsing "{grace}": invalid syntax') from fault
+            raise BadRequest(str(fault)) from fault
     given["propagationPolicy"] = request.query("propagationPolicy")
     orphan = request.query("orphanDependents")
     if orphan:
-        given["orphanDependents"] = orphan not in _FALSE
+        given["orphanDependents"] = query_bool(orphan)
     return given
 
 
@@ -165,7 +153,7 @@ def list_options(request: Request) -> ListOptions:
     first: dict[str, str] = {}
     for key, value in request.query_pairs:
         first.setdefault(key, value)
-    initial = first.get("sendInitialEvents", "")
+    initial = first.get("sendInitialEvents")
     return ListOptions(
         resource_version=first.get("resourceVersion", ""),
         match=first.get("resourceVersionMatch", ""),
@@ -173,8 +161,8 @@ def list_options(request: Request) -> ListOptions:
         continue_=first.get("continue", ""),
         label_selector=first.get("labelSelector", ""),
         field_selector=first.get("fieldSelector", ""),
-        watch_bookmarks=first.get("allowWatchBookmarks", "") not in ("", *_FALSE),
-        initial_events=(initial not in _FALSE) if initial else None,
+        watch_bookmarks=query_bool(first.get("allowWatchBookmarks")),
+        initial_events=None if initial is None else query_bool(initial),
         timeout_s=_number(first.get("timeoutSeconds", "")),
     )
 
@@ -183,9 +171,9 @@ def _number(text: str) -> int:
     if not text:
         return 0
     try:
-        return max(0, int(text))
+        return max(0, gonumbers.parse_int(text))
     except ValueError as fault:
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from fault
+        raise BadRequest(str(fault)) from fault
 
 
 def check_match(options: ListOptions, *, watch: bool) -> None:
@@ -224,10 +212,15 @@ def _watch_match(options: ListOptions) -> list[FieldError]:
 
 def parse_revision(text: str) -> int:
     """A resourceVersion; empty is 0. Raises the bare 500 that upstream answers for get and watch."""
-    if text.isascii() and text.isdigit() or not text:
-        return int(text or "0")
-    raise StatusError(revision_text(text))
+    try:
+        return read_revision(text)
+    except ValueError as fault:
+        raise StatusError(str(fault)) from fault
 
 
-def revision_text(text: str) -> str:
-    return f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+def read_revision(text: str) -> int:
+    """The same. Raises ValueError."""
+    try:
+        return gonumbers.parse_uint(text) if text else 0
+    except ValueError as fault:
+        raise ValueError(f'resourceVersion: Invalid value: "{text}": {fault}') from None

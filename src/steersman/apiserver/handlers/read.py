@@ -21,7 +21,7 @@ from steersman.apiserver.handlers.options import (
     check_match,
     list_options,
     parse_revision,
-    revision_text,
+    read_revision,
 )
 from steersman.apiserver.handlers.select import selection
 from steersman.apiserver.http import Response
@@ -120,7 +120,7 @@ async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Pa
         await cache.ready.wait()
     if options is NO_LIST_OPTIONS:
         await api.feed.settle()
-        return Page(cache.select(selection(call, served, options)), max(api.feed.revision, cache.version))
+        return Page(cache.select(selection(call, served, options)), cache.as_of(api.feed.revision))
     check_match(options, watch=False)
     chosen = selection(call, served, options)
     if options.continue_:
@@ -128,9 +128,10 @@ async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Pa
     if not options.resource_version:
         await api.feed.settle()
         return _from_cache(api, served, chosen, options.limit)
-    if not options.resource_version.isdigit():
-        raise BadRequest(f"invalid resource version: {revision_text(options.resource_version)}")
-    wanted = int(options.resource_version)
+    try:
+        wanted = read_revision(options.resource_version)
+    except ValueError as fault:
+        raise BadRequest(f"invalid resource version: {fault}") from fault
     if wanted == 0:
         return _from_cache(api, served, chosen, 0)
     if options.match == "Exact" or (options.limit and not options.match):
@@ -141,7 +142,7 @@ async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Pa
 
 def _from_cache(api: Api, served: Served, chosen: Selection, limit: int, start: str = "") -> Page:
     cache = served.cache
-    revision = max(api.feed.revision, cache.version)
+    revision = cache.as_of(api.feed.revision)
     found = cache.select(chosen, start)
     if not limit or len(found) <= limit:
         return Page(found, revision)
@@ -179,10 +180,17 @@ async def _continued(api: Api, served: Served, chosen: Selection, options: ListO
 def _token(text: str) -> tuple[int, str]:
     try:
         token = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        version, revision, start = token["v"], int(token["rv"]), token["start"]
+        version, revision, start = token["v"], token["rv"], token["start"]
     except (binascii.Error, ValueError, KeyError, TypeError) as fault:
         raise BadRequest(f"invalid continue token: continue key is not valid: {fault}") from fault
-    if version != "meta.k8s.io/v1" or not revision or not isinstance(start, str) or not start or ".." in start.split("/"):
+    if (
+        version != "meta.k8s.io/v1"
+        or not revision
+        or not isinstance(revision, int)
+        or not isinstance(start, str)
+        or not start
+        or ".." in start.split("/")
+    ):
         raise BadRequest("invalid continue token: continue key is not valid")
     return revision, start
 
@@ -190,7 +198,7 @@ def _token(text: str) -> tuple[int, str]:
 async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revision: int, start: str, too_old: str) -> Page:
     """The list as it was at that revision: from the cache if nothing has changed since, else from the store's history."""
     cache = served.cache
-    if cache.version <= revision <= api.feed.revision:
+    if cache.version <= revision <= cache.as_of(api.feed.revision):
         page = _from_cache(api, served, chosen, limit, start)
         if page.continue_:
             return _cut(served, chosen, page.items, revision, page.remaining or 0)
@@ -201,8 +209,8 @@ async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revi
         raise Expired(too_old) from fault
     except FutureRevision as fault:
         raise Timeout.too_large_resource_version(revision, fault.current) from fault
-    form = served.form
-    items = [form.stored(entry.key, entry.value, entry.mod_revision) for entry in found.entries]
+    form, values = served.form, await cache.values(found.entries)
+    items = [form.stored(entry.key, value, entry.mod_revision) for entry, value in zip(found.entries, values, strict=True)]
     if chosen.filters or chosen.name:
         items = [item for item in items if chosen.matches(item)]
     if limit and len(items) > limit:

@@ -23,7 +23,7 @@ from steersman.apiserver.handlers.write import Extra, Write, decode_body, match_
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
-from steersman.machinery import fielderrors
+from steersman.machinery import fielderrors, gonumbers
 from steersman.machinery.errors import Conflict, Forbidden, MethodNotAllowed, NotFound
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, metadata, name_of
@@ -89,8 +89,10 @@ def check_updatable(served: Served, subresource: str, verb: str) -> None:
 def check_version(write: Write, obj: Obj) -> int:
     """The resourceVersion that the update insists on; 0 if it does not. Raises Invalid."""
     text = str(metadata(obj).get("resourceVersion") or "")
-    number = int(text) if text.isdigit() else 0
-    if text and not text.isdigit():
+    try:
+        number = gonumbers.parse_uint(text) if text else 0
+    except ValueError:
+        number = 0
         write.refuse(name_of(obj), [fielderrors.invalid("metadata.resourceVersion", text, "must be a valid resource version")])
     if not number and not write.served.spec.strategy.unconditional_update:
         write.refuse(name_of(obj), [fielderrors.invalid("metadata.resourceVersion", 0, "must be specified for an update")])
