@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings
+from steersman.apiserver.audit.settings import AuditSettings
 
 
 class ConfigError(Exception):
@@ -51,3 +52,4 @@ class ServerConfig:
     """An EncryptionConfiguration: what is encrypted in the store, and with which keys."""
     encryption_reload: bool = False
     """Take it up while running when the file changes."""
+    audit: AuditSettings = AuditSettings()

@@ -177,6 +177,39 @@ class Charging(Protocol):
         """
 
 
+Explain = Callable[[UserInfo, RequestInfo], str]
+"""Why an Authorizer allows something, in upstream's words; empty if there is no more to say."""
+
+
+class Trail(Protocol):
+    """What is recorded of one request (audit/trail.py). `id`: that of its events, and of its Audit-Id header."""
+
+    id: str
+    annotations: dict[str, str]
+
+    def impersonates(self, user: UserInfo) -> None:
+        """From here on the request is that user's."""
+
+    def decided(self, user: UserInfo, asked: RequestInfo, allowed: bool, reason: str) -> None:
+        """What the authorizer has said."""
+
+    def requested(self, obj: Obj) -> None:
+        """The object that was sent, decoded."""
+
+    def answered(self, response: Response, long_running: bool) -> None:
+        """The answer is known. If it is streamed, `completed` follows at its end."""
+
+    def completed(self) -> None: ...
+
+    def panicked(self, fault: BaseException) -> None:
+        """The request has met a bug; `answered` says nothing more."""
+
+
+class Auditing(Protocol):
+    def begin(self, request: Request, info: RequestInfo, user: UserInfo) -> Trail | None:
+        """None for a request of which nothing is recorded. Must be fast: called on every request."""
+
+
 @dataclass(slots=True)
 class Call:
     """A routed, authorised request, as handlers of virtual kinds and special subresources get it."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from cryptography import x509
+
+if TYPE_CHECKING:
+    from steersman.apiserver.contracts import Trail
 
 
 class RawConnection(Protocol):
@@ -39,6 +42,8 @@ class Request:
     take_over: Callable[[], Awaitable[RawConnection]] | None = None
     repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """All values of the headers that were sent more than once (Impersonate-Group); `headers` has the first."""
+    audit: Trail | None = None
+    """What is recorded of the request, if anything is (audit/)."""
     _query: list[tuple[str, str]] | None = None
 
     @property

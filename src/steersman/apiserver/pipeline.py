@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from steersman.apiserver import respond
 from steersman.apiserver.authn.impersonation import impersonate
 from steersman.apiserver.authz.messages import forbidden, questions
-from steersman.apiserver.contracts import Authenticator, Call, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.contracts import Auditing, Authenticator, Call, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.dispatch import dispatch
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.http import Handler, Request, Response
+from steersman.apiserver.longrunning import Ending
 from steersman.apiserver.metrics import Metrics
 from steersman.apiserver.requestinfo import parse
 from steersman.apiserver.routes import Routes
@@ -29,11 +30,24 @@ _LONG_RUNNING = frozenset(("proxy", "attach", "exec", "log", "portforward"))
 _PANIC = b"This request caused apiserver to panic. Look in the logs for details."
 
 
+class _Unrecorded:
+    """Implements contracts.Auditing."""
+
+    def begin(self, request: Request, info: RequestInfo, user: UserInfo) -> None:
+        return None
+
+
+UNRECORDED = _Unrecorded()
+
+
 class Pipeline:
     """`handle` serves requests from outside, `acting_as(user)` those of the server's own parts."""
 
-    def __init__(self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics) -> None:
+    def __init__(
+        self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics, audit: Auditing = UNRECORDED
+    ) -> None:
         self._api = api
+        self._audit = audit
         self._authenticator = authenticator
         self._routes = routes
         self._metrics = metrics
@@ -78,27 +92,46 @@ class Pipeline:
         except Unavailable as fault:
             self._tell_outage(fault)
             response = respond.of_error(request, _store_down(info, fault))
-        except Exception:
+        except asyncio.CancelledError:
+            if request.audit is not None:
+                request.audit.completed()
+            raise
+        except Exception as fault:
             log.exception("request failed: verb=%s path=%s", info.verb, info.path)
+            if request.audit is not None:
+                request.audit.panicked(fault)
             response = respond.of_error(request, InternalError.of(_PANIC.decode()))
         finally:
             code = response.status if response is not None else 0
             self._metrics.done(info, code, None if long_running else clock.monotonic() - started)
         headers = response.headers
-        headers["Audit-Id"] = request.headers.get("audit-id") or self._audit_id()
+        trail = request.audit
+        if trail is None:
+            headers["Audit-Id"] = request.headers.get("audit-id") or self._audit_id()
+        else:
+            headers["Audit-Id"] = trail.id
+            trail.answered(response, long_running)
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-cache, private"
         if long_running and response.chunks is not None:
             response.chunks = self._counted(info, response.chunks)
+        if trail is not None and response.chunks is not None:
+            response.chunks = Ending(response.chunks, trail.completed)
         return response
 
     async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
+        asks = await self._authenticator.authenticate(request) if user is None else user
+        request.audit = self._audit.begin(request, info, asks)
         if user is None:
-            user = await self._authenticator.authenticate(request)
+            user = asks
             if "impersonate-" in " ".join(request.headers):
-                user = await impersonate(request, user, self._api.authorizer)
+                user = await impersonate(request, asks, self._api.authorizer)
+                if request.audit is not None:
+                    request.audit.impersonates(user)
         for question in questions(info):
             verdict, reason = await self._api.authorizer.authorize(user, question)
+            if request.audit is not None:
+                request.audit.decided(user, question, verdict is Verdict.ALLOW, reason)
             if verdict is not Verdict.ALLOW:
                 raise forbidden(user, question, reason)
         call = Call(request, info, user)

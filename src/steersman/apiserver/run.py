@@ -27,6 +27,7 @@ from steersman.apiserver.contracts import (
     Call,
     CallHandler,
     Charging,
+    Explain,
     Listers,
     StoreHook,
 )
@@ -40,7 +41,7 @@ from steersman.apiserver.metricsapi.handlers import MetricsAPI
 from steersman.apiserver.metricsapi.poller import Poller, asking
 from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
-from steersman.apiserver.pipeline import Pipeline
+from steersman.apiserver.pipeline import UNRECORDED, Pipeline
 from steersman.apiserver.presence import Presence
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
@@ -56,6 +57,7 @@ from steersman.machinery.waiting import within
 from steersman.store.interface import Store, Unavailable
 
 if TYPE_CHECKING:
+    from steersman.apiserver.audit.auditor import Auditor
     from steersman.apiserver.encryption.atrest import AtRest
     from steersman.apiserver.encryption.reload import Reloading
 
@@ -73,6 +75,7 @@ class Parts:
     authorizer: Authorizer
     admission: Sequence[AdmissionPlugin] = ()
     charging: Charging | None = None
+    explain: Explain = lambda user, info: ""
     hooks: Mapping[Resource, StoreHook] = field(default_factory=dict)
     posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
     """(group, plural, subresource) -> what serves a POST there."""
@@ -123,7 +126,12 @@ class APIServer:
         self.api = Api(
             store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
         )  # fmt: skip
-        self.pipeline = Pipeline(self.api, made.authenticator, self.routes, self.metrics)
+        auditor = _auditor(config, made.explain, clock)
+        authenticator = made.authenticator if auditor is None else auditor.noticing(made.authenticator)
+        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, auditor or UNRECORDED)
+        self._auditor = auditor
+        if auditor is not None:
+            self.metrics.more.append(auditor.collect)
         self._reloading: Reloading | None = None
         if encryption is not None:
             self.api.stale = encryption.store.stale
@@ -169,6 +177,8 @@ class APIServer:
             raise
 
     async def _start(self, tasks: asyncio.TaskGroup, listen: bool) -> None:
+        if self._auditor is not None:
+            self._running += self._auditor.start(tasks)
         if listen:
             await self._http.bind(tasks)
         self._running.append(tasks.create_task(self.feed.run()))
@@ -217,6 +227,8 @@ class APIServer:
         for task in self._running:
             task.cancel()
         await self._stack.aclose()
+        if self._auditor is not None:
+            await self._auditor.close()
 
     async def _bind(self, call: Call) -> Response:
         """POST bindings is the older name of POST pods/<name>/binding."""
@@ -250,6 +262,16 @@ class APIServer:
         self.health.add("shutdown", ready, ("readyz",))
 
 
+def _auditor(config: ServerConfig, explain: Explain, clock: Clock) -> Auditor | None:
+    """Raises ConfigError."""
+    if not config.audit.wanted:
+        return None
+    # Here, not above, as below.
+    from steersman.apiserver.audit.auditor import Auditor
+
+    return Auditor(config.audit, explain, clock)
+
+
 def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -> AtRest | None:
     """Raises ConfigError."""
     if config.encryption_provider_config is None:
@@ -269,6 +291,7 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         authentication,
         authorization,
         plugins,
+        explain=authorization.explain,
         charging=ResourceQuota(listers, clock) if admission.is_on(ResourceQuota.name, config.admission) else None,
         hooks=hooks.store_hooks(config, store),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),

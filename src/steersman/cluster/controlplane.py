@@ -21,6 +21,7 @@ from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.cluster import certbundle, discovery, joining, sharedetcd, up
+from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.joining import JoinChoices
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load, save, write_private
@@ -33,6 +34,8 @@ from steersman.machinery.meta import uid_of
 _SETTINGS = "cluster.json"
 _PKI = ("ca.crt", "ca.key", "sa.key")
 _ETCD = {"cafile": "etcd-ca.crt", "certfile": "etcd-client.crt", "keyfile": "etcd-client.key"}
+_ENCRYPTION = "encryption-provider-config.yaml"
+"""Without its keys the other machine could not read what is in the etcd."""
 _SHARED = (
     "secure_port",
     "cluster_domain",
@@ -75,6 +78,8 @@ def _files(paths: Paths, settings: ClusterSettings) -> dict[str, bytes]:
     for field, name in _ETCD.items():
         if path := getattr(settings, f"etcd_{field}"):
             files[name] = Path(path).read_bytes()
+    if settings.api.encryption_provider_config:
+        files[_ENCRYPTION] = Path(settings.api.encryption_provider_config).read_bytes()
     files[_SETTINGS] = json.dumps({name: getattr(settings, name) for name in _SHARED}).encode()
     return files
 
@@ -152,6 +157,11 @@ def install(paths: Paths, settings: ClusterSettings, files: Mapping[str, bytes])
             path = paths.pki / name
             write_private(path, files[name])
             etcd[f"etcd_{field}"] = str(path)
+    api = ApiOptions()
+    if _ENCRYPTION in files:
+        path = paths.pki / _ENCRYPTION
+        write_private(path, files[_ENCRYPTION])
+        api = ApiOptions(encryption_provider_config=str(path))
     shared: dict[str, Any] = json.loads(files[_SETTINGS])
     shared = {name: tuple(value) if isinstance(value, list) else value for name, value in shared.items() if name in _SHARED}
-    return dataclasses.replace(settings, store="etcd", joined_as="", **shared, **etcd)
+    return dataclasses.replace(settings, store="etcd", joined_as="", api=api, **shared, **etcd)

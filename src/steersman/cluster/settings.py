@@ -8,6 +8,8 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from steersman.cluster.apioptions import ApiOptions
+
 DEFAULT_STATE_DIR = Path("/var/lib/steersman")
 NODE_GRACE_S = 50.0
 
@@ -161,6 +163,8 @@ class ClusterSettings:
     """The node's pool."""
     node_labels: tuple[str, ...] = ()
     """`key=value`, which the node registers with."""
+    api: ApiOptions = ApiOptions()
+    """Of this machine's API server. May change while nothing runs."""
 
     @property
     def own_etcd(self) -> bool:
@@ -204,6 +208,8 @@ def load(paths: Paths) -> ClusterSettings | None:
         for name in ("node_ports", "node_labels", "etcd_servers"):
             if name in body:
                 body[name] = tuple(body[name])
+        if "api" in body:
+            body["api"] = ApiOptions(**body["api"])
         return ClusterSettings(**body)
     except (TypeError, KeyError) as fault:
         raise SettingsError(f"{paths.settings} is not a settings file of this version: {fault}") from fault

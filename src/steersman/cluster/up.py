@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from steersman.api.resources import NODES, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, cloud, kubeconfigs, pki, preflight, sharedetcd, supervisor
+from steersman.cluster import addons, apioptions, cloud, kubeconfigs, pki, preflight, sharedetcd, supervisor
+from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
@@ -56,10 +58,12 @@ class Choices:
     node_monitor_grace_s: float = 0
     cni_conf_dir: str = ""
     etcd: SharedEtcd = SharedEtcd()
+    api: tuple[tuple[str, Any], ...] = ()
+    """What was given of ApiOptions, by name."""
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
-    """The existing cluster's settings, or new ones. Raises SettingsError for a choice that cannot be honoured."""
+    """The existing cluster's settings, or new ones. Raises SettingsError, ConfigError for choices that cannot be honoured."""
     found = load(paths)
     if found is None:
         address = choices.advertise_address or default_address()
@@ -88,6 +92,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             simulated_nodes=choices.simulated_nodes,
             load_balancer_pool=choices.load_balancer_pool,
             node_monitor_grace_s=choices.node_monitor_grace_s or NODE_GRACE_S,
+            api=apioptions.chosen(dict(choices.api), ApiOptions()),
         )
         return choices.etcd.into(made) if choices.etcd.servers else made
     for flag, asked, is_now in (
@@ -107,7 +112,18 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
                 f"{flag} is {is_now or 'not set'} for the cluster in {paths.state} and cannot change: "
                 f"`steersman down --delete` removes that cluster, --state-dir makes another one"
             )
-    return _with_etcd(found, choices, paths)
+    return _with_api(_with_etcd(found, choices, paths), choices, paths)
+
+
+def _with_api(found: ClusterSettings, choices: Choices, paths: Paths) -> ClusterSettings:
+    """Raises SettingsError, ConfigError."""
+    options = apioptions.chosen(dict(choices.api), found.api)
+    if options == found.api:
+        return found
+    if supervisor.running(paths):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name, _ in choices.api)
+        raise SettingsError(f"{flags}: settings of the API server change while nothing runs: `steersman down` first")
+    return replace(found, api=options)
 
 
 def _with_etcd(found: ClusterSettings, choices: Choices, paths: Paths) -> ClusterSettings:

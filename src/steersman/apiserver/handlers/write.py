@@ -51,6 +51,7 @@ class Write:
             self.call.user,
             self.options.dry_run,
             self.warnings,
+            {} if self.call.request.audit is None else self.call.request.audit.annotations,
         )
 
     async def hooks(self, new: Obj | None, old: Obj | None) -> Extra:
@@ -136,6 +137,8 @@ def decode_body(write: Write, body: bytes) -> Obj:
     validation = cast(FieldValidation, write.options.field_validation)
     obj, warnings = decode(body, body_media_type(write.call.request), write.served.spec, validation)
     write.warnings += warnings
+    if write.call.request.audit is not None:
+        write.call.request.audit.requested(obj)
     return obj
 
 

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from steersman.apiserver.config import ConfigError
-from steersman.cluster import components
-from steersman.cluster.commands import accessflags, standalone
+from steersman.cluster import apioptions, components
+from steersman.cluster.apioptions import ApiOptions
+from steersman.cluster.commands import accessflags, apiflags, standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
 from steersman.store.interface import Store, Unavailable
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubelet-client-key", type=Path)
     parser.add_argument("--kubelet-certificate-authority", type=Path)
     accessflags.configure(parser)
+    apiflags.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,6 +67,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         authentication=accessflags.authentication(args),
         admission=accessflags.admission(args),
     )
+    config = apioptions.into(apioptions.chosen(apiflags.given(args), ApiOptions()), config)
     await components.serve_api(config, lambda: _open_store(args, clock), clock)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from steersman import KUBERNETES_VERSION, __version__
-from steersman.cluster.commands import standalone
+from steersman.apiserver.config import ConfigError
+from steersman.cluster.commands import apiflags, standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load
@@ -15,7 +16,7 @@ from steersman.cluster.waiting import UpError
 from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.errors import StatusError
 
-PROBLEMS = (SettingsError, UpError, StatusError, OSError)
+PROBLEMS = (SettingsError, ConfigError, UpError, StatusError, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load-balancer-pool", default="", metavar="RANGES", help=help_)
     help_ = "how long a node may be silent before it is NotReady (default 50s), fixed at the first up"
     parser.add_argument("--node-monitor-grace-period", type=standalone.seconds, default=0.0, metavar="DURATION", help=help_)
+    apiflags.configure(parser)
 
 
 def _positive(text: str) -> int:
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         args.node_monitor_grace_period,
         args.cni_conf_dir,
         chosen(args.etcd_servers, args.etcd_cafile, args.etcd_certfile, args.etcd_keyfile),
+        tuple(apiflags.given(args).items()),
     )
     found = load(paths)
     if found is not None and found.joined_server:
