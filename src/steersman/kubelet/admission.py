@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from steersman.kubelet import pods
-from steersman.kubelet.resources import pod_total
+from steersman.kubelet.resources import amount, pod_total
 from steersman.machinery.meta import Obj, dig, labels_of, name_of
 
 
@@ -78,12 +79,12 @@ def _fits(pod: Obj, allocatable: Mapping[str, int], others: list[Obj]) -> Reject
     limit = allocatable.get("pods")
     if limit is not None and len(others) + 1 > limit:
         return _short("pods", 1, len(others), limit)
-    wanted = {key: value for key, value in pod_total(pod, "requests").items() if value > 0}
+    wanted = {key: value for key, value in _requests(pod).items() if value > 0}
     if not wanted:
         return None
     used: dict[str, int] = {}
     for other in others:
-        for key, value in pod_total(other, "requests").items():
+        for key, value in _requests(other).items():
             used[key] = used.get(key, 0) + value
     for key in ("cpu", "memory", *sorted(wanted.keys() - {"cpu", "memory"})):
         need = wanted.get(key, 0)
@@ -94,6 +95,21 @@ def _fits(pod: Obj, allocatable: Mapping[str, int], others: list[Obj]) -> Reject
         if need and need + used.get(key, 0) > (have or 0):
             return _short(key, need, used.get(key, 0), have or 0)
     return None
+
+
+def _requests(pod: Obj) -> Mapping[str, int]:
+    """pod_total of the requests. Asked of every pod of the node for each that comes, so the usual pod of one container is quick."""
+    spec = pod["spec"]
+    containers = spec.get("containers") or ()
+    if len(containers) != 1 or spec.get("initContainers") or spec.get("resources") or spec.get("overhead"):
+        return pod_total(pod, "requests")
+    listed = (containers[0].get("resources") or {}).get("requests")
+    return _amounts(tuple(listed.items())) if listed else {}
+
+
+@lru_cache(1024)
+def _amounts(listed: tuple[tuple[str, str | int | float], ...]) -> Mapping[str, int]:
+    return {key: amount(key, value) for key, value in listed}
 
 
 def _short(resource: str, requested: int, used: int, capacity: int) -> Rejection:

@@ -22,7 +22,7 @@ from steersman.kubelet.terminating import grace_period
 from steersman.kubelet.view import PodView
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, is_deleting, parse_time, uid_of
-from steersman.machinery.waiting import within
+from steersman.machinery.waiting import Nudge
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class PodWorker:
         self.status: Obj = dict(pod.get("status") or {})
         self._parts = parts
         self._sync = PodSync(parts, self.uid)
-        self._wake = asyncio.Event()
+        self._wake = Nudge()
         self._turn: asyncio.Task[None] | None = None
         self._pause_s: float | None = 0.0
         self._grace_s: int | None = None
@@ -131,7 +131,7 @@ class PodWorker:
             if self._pause_s is None:
                 await self._wake.wait()
             else:
-                await within(self._parts.clock, self._pause_s, self._wake.wait)
+                await self._wake.wait_within(self._parts.clock, self._pause_s)
 
     async def _guarded(self) -> None:
         try:

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -25,6 +26,14 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait that long; zero or less yields once."""
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call it on the running loop when that time has passed."""
+
+
+class Timer(Protocol):
+    def cancel(self) -> None:
+        """It is not called any more."""
+
 
 class RealClock:
     """The machine's clock."""
@@ -38,6 +47,21 @@ class RealClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
+
+
+class _Due:
+    """An entry in VirtualClock's order."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
 
 class VirtualClock:
     """A clock that moves only when told: `await clock.advance(seconds)` wakes sleepers in order of their deadlines."""
@@ -46,7 +70,7 @@ class VirtualClock:
         self._start = start
         self._elapsed_s = 0.0
         self._order = itertools.count()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[float, int, _Due]] = []
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed_s)
@@ -59,18 +83,30 @@ class VirtualClock:
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._elapsed_s + seconds, next(self._order), future))
-        await future
+
+        def wake() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        timer = self.call_later(seconds, wake)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        due = _Due(callback)
+        heapq.heappush(self._waiting, (self._elapsed_s + max(0.0, seconds), next(self._order), due))
+        return due
 
     async def advance(self, seconds: float, *, settle_turns: int = 50) -> None:
         """Move time forward; after each wake-up the loop gets `settle_turns` turns so that woken tasks can act."""
         end = self._elapsed_s + seconds
         await self._settle(settle_turns)
-        while self._sleepers and self._sleepers[0][0] <= end:
-            due, _, future = heapq.heappop(self._sleepers)
-            self._elapsed_s = due
-            if not future.done():
-                future.set_result(None)
+        while self._waiting and self._waiting[0][0] <= end:
+            self._elapsed_s, _, due = heapq.heappop(self._waiting)
+            if due.callback is not None:
+                due.callback()
                 await self._settle(settle_turns)
         self._elapsed_s = end
         await self._settle(settle_turns)

@@ -33,6 +33,49 @@ async def within(clock: Clock, seconds: float, waiting: Callable[[], Awaitable[A
     return finished
 
 
+class Nudge:
+    """An event for one that waits, who may set a limit without paying two tasks for it, as with `within`."""
+
+    __slots__ = ("_given", "_waiter")
+
+    def __init__(self) -> None:
+        self._given = False
+        self._waiter: asyncio.Future[bool] | None = None
+
+    def set(self) -> None:
+        self._given = True
+        self._wake(True)
+
+    def clear(self) -> None:
+        self._given = False
+
+    async def wait(self) -> None:
+        """Until it is set. Not by two at a time."""
+        if not self._given:
+            await self._woken()
+
+    async def wait_within(self, clock: Clock, seconds: float) -> bool:
+        """Until it is set, at most that long. Whether it was."""
+        if self._given:
+            return True
+        timer = clock.call_later(seconds, lambda: self._wake(False))
+        try:
+            return await self._woken()
+        finally:
+            timer.cancel()
+
+    async def _woken(self) -> bool:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self, given: bool) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(given)
+
+
 class Backoff:
     """Growing pauses with jitter: `initial_s` doubled up to `limit_s`, each stretched by up to `jitter` of itself."""
 

@@ -21,7 +21,7 @@ from steersman.kubelet.probes.results import ProbeResults, Result
 from steersman.kubelet.view import PodView
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, dig, uid_of
-from steersman.machinery.waiting import within
+from steersman.machinery.waiting import Nudge
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _WORDS = {"startupProbe": "Startup", "livenessProbe": "Liveness", "readinessProb
 class _Running:
     task: asyncio.Task[None]
     pod_uid: str
-    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    nudge: Nudge = field(default_factory=Nudge)
 
 
 class ProbeManager:
@@ -107,7 +107,7 @@ class ProbeManager:
                 return
         elif not self.results.started(spec, container) or self.results.liveness.get(container.id) is Result.FAILURE:
             return
-        nudge = asyncio.Event()
+        nudge = Nudge()
         task = self._group.create_task(self._probe(pod, spec, kind, container, pod_ip, nudge))
         self._running[key] = _Running(task, uid_of(pod), nudge)
 
@@ -117,7 +117,7 @@ class ProbeManager:
             if running.pod_uid == pod_uid and kind in kinds:
                 running.task.cancel()
 
-    async def _probe(self, pod: Obj, spec: Obj, kind: str, container: Container, pod_ip: str, nudge: asyncio.Event) -> None:
+    async def _probe(self, pod: Obj, spec: Obj, kind: str, container: Container, pod_ip: str, nudge: Nudge) -> None:
         try:
             await self._first_delay(spec[kind], container)
             await self._loop(pod, spec, kind, container, pod_ip, nudge)
@@ -137,7 +137,7 @@ class ProbeManager:
         if delay_s > 0:
             await self._clock.sleep(delay_s)
 
-    async def _loop(self, pod: Obj, spec: Obj, kind: str, container: Container, pod_ip: str, nudge: asyncio.Event) -> None:
+    async def _loop(self, pod: Obj, spec: Obj, kind: str, container: Container, pod_ip: str, nudge: Nudge) -> None:
         probe, table = spec[kind], self.results.of(kind)
         limits = {
             Result.SUCCESS: probe.get("successThreshold") or 1,
@@ -157,7 +157,7 @@ class ProbeManager:
                     if kind == "startupProbe" or (kind == "livenessProbe" and last is Result.FAILURE):
                         return
             nudge.clear()
-            await within(self._clock, float(probe.get("periodSeconds") or 10), nudge.wait)
+            await nudge.wait_within(self._clock, float(probe.get("periodSeconds") or 10))
 
     def _report(self, pod: Obj, spec: Obj, kind: str, outcome: Outcome) -> None:
         where, word = field_path(pod, spec["name"]), _WORDS[kind]
