@@ -98,9 +98,9 @@ def _fits(pod: Obj, allocatable: Mapping[str, int], others: list[Obj]) -> Reject
 
 
 def _requests(pod: Obj) -> Mapping[str, int]:
-    """pod_total of the requests. Asked of every pod of the node for each that comes, so the usual pod of one container is quick."""
+    """pod_total of the requests: asked of every pod of the node for each that comes, so the usual one, of one container, is quick."""
     spec = pod["spec"]
-    containers = spec.get("containers") or ()
+    containers: list[Obj] = spec.get("containers") or []
     if len(containers) != 1 or spec.get("initContainers") or spec.get("resources") or spec.get("overhead"):
         return pod_total(pod, "requests")
     listed = (containers[0].get("resources") or {}).get("requests")
