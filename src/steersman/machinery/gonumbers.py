@@ -26,7 +26,8 @@ def _parse(function: str, form: re.Pattern[str], text: str, least: int, most: in
     found = form.fullmatch(text)
     if found is None:
         raise ValueError(f'strconv.{function}: parsing "{text}": invalid syntax')
-    number = int(text) if len(found[1]) <= _MOST_DIGITS else most + 1
+    number = int(found[1]) if len(found[1]) <= _MOST_DIGITS else 2 * most
+    number = -number if text.startswith("-") else number
     if not least <= number <= most:
         raise ValueError(f'strconv.{function}: parsing "{text}": value out of range')
     return number
