@@ -98,7 +98,7 @@ def _fits(pod: Obj, allocatable: Mapping[str, int], others: list[Obj]) -> Reject
 
 
 def _requests(pod: Obj) -> Mapping[str, int]:
-    """pod_total of the requests: asked of every pod of the node for each that comes, so the usual one, of one container, is quick."""
+    """pod_total of the requests. Asked of every pod of the node for each that comes: quick for the usual one of one container."""
     spec = pod["spec"]
     containers: list[Obj] = spec.get("containers") or []
     if len(containers) != 1 or spec.get("initContainers") or spec.get("resources") or spec.get("overhead"):
