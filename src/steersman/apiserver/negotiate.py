@@ -8,6 +8,7 @@ from typing import NamedTuple
 from steersman.api.protobuf import envelope
 from steersman.apiserver.http import Request
 from steersman.machinery.errors import NotAcceptable, UnsupportedMediaType
+from steersman.machinery.gobooleans import parse_bool
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", envelope.MEDIA_TYPE
 _OFFERED = f"{JSON}, {YAML}, {PROTOBUF}"
@@ -87,8 +88,11 @@ def body_media_type(request: Request) -> str:
 def wants_pretty(request: Request) -> bool:
     """`?pretty=true`, or a person with curl and no word about it."""
     if request.raw_query:
-        asked = request.query("pretty", "?")
-        if asked != "?":
-            return asked not in ("false", "0")
+        asked = request.query("pretty")
+        if asked:
+            try:
+                return parse_bool(asked)
+            except ValueError:
+                return False
     agent = request.headers.get("user-agent", "")
     return agent.startswith(_PRETTY_AGENTS)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from steersman.apiserver.contracts import RequestInfo
+from steersman.machinery.gobooleans import query_bool
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
@@ -57,12 +58,13 @@ def _parse(method: str, path: str, query: Sequence[tuple[str, str]]) -> RequestI
         verb = "watch"
     elif not name:
         verb = _collection_verb(verb, query)
-    selector = ""
+    selector = by_label = ""
     if query and not name and verb in ("list", "watch", "deletecollection"):
         selector = next((value for key, value in query if key == "fieldSelector"), "")
+        by_label = next((value for key, value in query if key == "labelSelector"), "")
         name = _selected_name(selector) if selector else ""
     return RequestInfo(
-        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector
+        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector, by_label
     )  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def _collection_verb(verb: str, query: Sequence[tuple[str, str]]) -> str:
     if verb == "get":
         for key, value in query:
             if key == "watch":
-                return "list" if value in ("false", "0") else "watch"
+                return "watch" if query_bool(value) else "list"
         return "list"
     return "deletecollection" if verb == "delete" else verb
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
+from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from steersman.client import discovery
 from steersman.client.events import EventRecorder
 from steersman.client.informer import Handler, Informer
@@ -27,7 +28,7 @@ from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Conflict, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Key, Obj, is_deleting, resource_version_of, uid_of
-from steersman.machinery.waiting import within
+from steersman.machinery.waiting import Nudge, within
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ SEEN_LIMIT_S = 300
 
 DISCOVERY_PERIOD_S = 30
 DISCOVERY_RETRY_S = 1
+DEFINITIONS_SETTLE_S = 1
+"""From a change of a definition to the next discovery: until then it is served, and others that came with it are as well."""
 DISCOVERED_SYNC_LIMIT_S = 30
 """A resource whose list never comes (a dead conversion webhook) must not keep garbage collection from starting."""
 
@@ -85,6 +88,8 @@ class _Controller:
         self._snapshot = CacheSnapshot(spec.name)
         self._selective: set[Address] = {address(watch.resource) for watch in spec.watches if watch.field_selector}
         self._discovered: dict[Address, tuple[Watch, Informer, Handler]] = {}
+        self._definitions = Nudge()
+        self._follows_definitions = False
 
     async def run(self) -> None:
         attached = [(watch, self._informers.of(watch)) for watch in self._spec.watches]
@@ -228,7 +233,9 @@ class _Controller:
     async def _keep_discovering(self, choose: Callable[[Sequence[Resource]], tuple[Watch, ...]]) -> None:
         found = True
         while True:
-            await self._clock.sleep(DISCOVERY_PERIOD_S if found else DISCOVERY_RETRY_S)
+            if await self._definitions.wait_within(self._clock, DISCOVERY_PERIOD_S if found else DISCOVERY_RETRY_S):
+                await self._clock.sleep(DEFINITIONS_SETTLE_S)
+            self._definitions.clear()
             found = await self._discover(choose)
 
     async def _discover(self, choose: Callable[[Sequence[Resource]], tuple[Watch, ...]]) -> bool:
@@ -240,6 +247,10 @@ class _Controller:
             log.warning("discovery failed controller=%s error=%s", self._spec.name, error)
             return False
         self._snapshot.set_resources(resources)
+        if not self._follows_definitions and address(CUSTOM_RESOURCE_DEFINITIONS) in map(address, resources):
+            # Upstream asks every 30 seconds: as long, objects of a kind that has just been defined would have no owners.
+            self._follows_definitions = True
+            self._informers.metadata_only(CUSTOM_RESOURCE_DEFINITIONS).add_handler(lambda old, new: self._definitions.set())
         for gone in self._discovered.keys() - chosen.keys():
             watch, informer, handler = self._discovered.pop(gone)
             informer.remove_handler(handler)

@@ -15,6 +15,7 @@ CASES: list[tuple[str, str, list[tuple[str, str]], dict[str, object]]] = [
     ("GET", "/api/v1/pods", [("watch", "1")], {"verb": "watch", **PODS}),
     ("GET", "/api/v1/pods", [("watch", "")], {"verb": "watch", **PODS}),
     ("GET", "/api/v1/pods", [("watch", "false")], {"verb": "list", **PODS}),
+    ("GET", "/api/v1/pods", [("watch", "False")], {"verb": "list", **PODS}),
     ("GET", "/api/v1/watch/namespaces/default/pods", [], {"verb": "watch", "namespace": "default", **PODS}),
     ("HEAD", "/api/v1/namespaces/default/pods/web", [], {"verb": "get", "namespace": "default", "name": "web", **PODS}),
     ("POST", "/api/v1/namespaces/default/pods", [], {"verb": "create", "namespace": "default", **PODS}),

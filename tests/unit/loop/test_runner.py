@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fakes.client import FakeClient
 
-from steersman.api.resources import CONFIG_MAPS, NODES, PODS, REPLICA_SETS
+from steersman.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NODES, PODS, REPLICA_SETS
 from steersman.client.events import EventRecorder
 from steersman.loop import runner
 from steersman.loop.spec import (
@@ -290,38 +290,40 @@ def test_again_after_brings_the_key_back() -> None:
     run_with(client, controller, scenario)
 
 
+def serve(client: FakeClient, *resources: Resource) -> None:
+    """Let discovery show these."""
+    items = [
+        {
+            "metadata": {"name": resource.group},
+            "versions": [
+                {
+                    "version": resource.version,
+                    "resources": [
+                        {
+                            "resource": resource.plural,
+                            "responseKind": {"kind": resource.kind},
+                            "scope": "Namespaced" if resource.namespaced else "Cluster",
+                            "verbs": ["list", "watch", "delete"],
+                        }
+                    ],
+                }
+            ],
+        }
+        for resource in resources
+    ]
+    client.raw_answers = {
+        "/api": {"kind": "APIGroupDiscoveryList", "items": []},
+        "/apis": {"kind": "APIGroupDiscoveryList", "items": items},
+    }
+
+
 def test_discovered_resources_come_and_go_with_discovery() -> None:
     client = FakeClient()
     widgets = Resource("example.com", "v1", "widgets", kind="Widget")
     client.put(CONFIG_MAPS, config("a"))
     client.put(widgets, {"metadata": {"name": "w", "namespace": "x", "ownerReferences": [{"uid": "u"}]}})
 
-    def serve(*resources: Resource) -> None:
-        items = [
-            {
-                "metadata": {"name": resource.group},
-                "versions": [
-                    {
-                        "version": resource.version,
-                        "resources": [
-                            {
-                                "resource": resource.plural,
-                                "responseKind": {"kind": resource.kind},
-                                "scope": "Namespaced",
-                                "verbs": ["list", "watch", "delete"],
-                            }
-                        ],
-                    }
-                ],
-            }
-            for resource in resources
-        ]
-        client.raw_answers = {
-            "/api": {"kind": "APIGroupDiscoveryList", "items": []},
-            "/apis": {"kind": "APIGroupDiscoveryList", "items": items},
-        }
-
-    serve()
+    serve(client)
     snapshots: list[Snapshot] = []
 
     def decide(snapshot: Snapshot, key: Key) -> Decision:
@@ -336,16 +338,37 @@ def test_discovered_resources_come_and_go_with_discovery() -> None:
     async def scenario(clock: VirtualClock) -> None:
         snapshot = snapshots[0]
         assert snapshot.find_uid("u") is None
-        serve(widgets)
+        serve(client, widgets)
         await clock.advance(30)
         assert controller.turns[-1] == ("widget", "w")
         assert [resource.kind for resource, _ in snapshot.dependents("u")] == ["Widget"]
         found = snapshot.find_uid(client.tables[("example.com", "widgets")].objects[("x", "w")]["metadata"]["uid"])
         assert found is not None and found[0].plural == "widgets"
-        serve()
+        serve(client)
         await clock.advance(30)
         assert snapshot.dependents("u") == []
         assert snapshot.resources() == ()
+
+    run_with(client, controller, scenario, discovered=choose)
+
+
+def test_what_a_definition_adds_is_discovered_soon_after_it_has_come() -> None:
+    client = FakeClient()
+    widgets = Resource("example.com", "v1", "widgets", kind="Widget")
+    client.put(CONFIG_MAPS, config("a"))
+    client.put(widgets, {"metadata": {"name": "w", "namespace": "x"}})
+    serve(client, CUSTOM_RESOURCE_DEFINITIONS)
+    controller = Controller(lambda snapshot, key: Decision())
+
+    def choose(resources: Sequence[Resource]) -> tuple[Watch, ...]:
+        return tuple(Watch(resource, keys=lambda obj: [("", obj["metadata"]["name"])]) for resource in resources)
+
+    async def scenario(clock: VirtualClock) -> None:
+        await clock.advance(5)
+        serve(client, CUSTOM_RESOURCE_DEFINITIONS, widgets)
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "widgets.example.com"}})
+        await clock.advance(runner.DEFINITIONS_SETTLE_S + 0.1)
+        assert controller.turns[-1] == ("", "w")
 
     run_with(client, controller, scenario, discovered=choose)
 

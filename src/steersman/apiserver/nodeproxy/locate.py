@@ -10,10 +10,11 @@ from urllib.parse import quote, urlencode
 from steersman.machinery import fielderrors
 from steersman.machinery.errors import BadRequest, InternalError, Invalid, ServiceUnavailable
 from steersman.machinery.fielderrors import FieldError
+from steersman.machinery.gobooleans import query_bool
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of
 
-_FALSE = ("", "false", "0")
 _PORT_FORWARD = "portForward"
+_LOG_FLAGS = ("follow", "previous", "timestamps")
 
 
 class Target(NamedTuple):
@@ -67,9 +68,9 @@ def log_path(pod: Obj, query: Sequence[tuple[str, str]]) -> str:
     container = container_of(pod, first.get("container", ""))
     _check_log(name_of(pod), first)
     kept = [
-        (key, "true" if key in ("follow", "previous", "timestamps") else first[key])
+        (key, "true" if key in _LOG_FLAGS else first[key])
         for key in ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
-        if first.get(key, "") not in (_FALSE if key in ("follow", "previous", "timestamps") else ("",))
+        if (query_bool(first.get(key)) if key in _LOG_FLAGS else first.get(key))
     ]
     path = f"/containerLogs/{quote(namespace_of(pod))}/{quote(name_of(pod))}/{quote(container)}"
     return f"{path}?{urlencode(kept)}" if kept else path
@@ -108,7 +109,7 @@ def stream_path(pod: Obj, what: str, query: Sequence[tuple[str, str]]) -> str:
     sent = [
         (theirs, "1")
         for ours, theirs in (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty"))
-        if first.get(ours, "") not in _FALSE
+        if query_bool(first.get(ours))
     ]
     sent += [("command", value) for key, value in query if key == "command"]
     return f"/{what}/{where}/{quote(container)}?{urlencode(sent)}"

@@ -28,6 +28,7 @@ def two_containers() -> Obj:
             [("follow", "true"), ("tailLines", "5"), ("previous", "false"), ("timestamps", "1"), ("container", "c")],
             "/containerLogs/default/web/c?follow=true&timestamps=true&tailLines=5",
         ),
+        ([("follow", "False"), ("timestamps", "True")], "/containerLogs/default/web/c?timestamps=true"),
     ],
 )
 def test_log_queries_become_the_kubelets(query: list[tuple[str, str]], path: str) -> None:
@@ -43,6 +44,7 @@ def test_log_queries_become_the_kubelets(query: list[tuple[str, str]], path: str
             "/exec/default/web/c?input=1&output=1&tty=1&command=sh&command=-c",
         ),
         ("attach", [("container", "c"), ("stdout", "true")], "/attach/default/web/c?output=1"),
+        ("exec", [("command", "a"), ("stdout", "True"), ("tty", "False"), ("stdin", "0")], "/exec/default/web/c?output=1&command=a"),
         ("portforward", [("ports", "80")], "/portForward/default/web?port=80"),
     ],
 )
