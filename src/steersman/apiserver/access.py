@@ -63,6 +63,20 @@ class AuthenticationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationSettings:
+    """Who is asked whether a request may be made, in order; the first that allows or denies decides."""
+
+    modes: tuple[str, ...] = ("Node", "RBAC")
+    webhook_config_file: Path | None = None
+    """For the mode Webhook: a kubeconfig."""
+    webhook_version: str = "v1beta1"
+    webhook_authorized_ttl_s: float = 300.0
+    webhook_unauthorized_ttl_s: float = 30.0
+    config_file: Path | None = None
+    """An AuthorizationConfiguration, in place of all of the above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionSettings:
     """Plugins by name, beyond or short of those that are on by default."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings
+from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings, AuthorizationSettings
 from steersman.apiserver.audit.settings import AuditSettings
 
 
@@ -43,6 +43,7 @@ class ServerConfig:
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
     authentication: AuthenticationSettings = AuthenticationSettings()
+    authorization: AuthorizationSettings = AuthorizationSettings()
     admission: AdmissionSettings = AdmissionSettings()
     max_body_bytes: int = 3 * 1024 * 1024
     event_ttl_s: int = 3600

@@ -49,6 +49,7 @@ class RequestInfo:
     """What follows the subresource (proxy paths)."""
     field_selector: str = ""
     """As sent with list, watch and deletecollection: the node authorizer lets a node list the pods it has by it."""
+    label_selector: str = ""
 
 
 class Verdict(Enum):

@@ -58,12 +58,13 @@ def _parse(method: str, path: str, query: Sequence[tuple[str, str]]) -> RequestI
         verb = "watch"
     elif not name:
         verb = _collection_verb(verb, query)
-    selector = ""
+    selector = by_label = ""
     if query and not name and verb in ("list", "watch", "deletecollection"):
         selector = next((value for key, value in query if key == "fieldSelector"), "")
+        by_label = next((value for key, value in query if key == "labelSelector"), "")
         name = _selected_name(selector) if selector else ""
     return RequestInfo(
-        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector
+        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector, by_label
     )  # fmt: skip
 
 

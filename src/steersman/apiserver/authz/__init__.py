@@ -1,58 +1,166 @@
-"""Authorisation: Node, then RBAC, with system:masters above both.
+"""Authorisation: Node, then RBAC, or whatever the settings say, with system:masters above all.
 
 `build` makes what the pipeline asks on every request; reviews and the escalation check also ask it for a user's rules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from steersman.api.resources import PODS
+from steersman.apiserver.access import AuthorizationSettings
 from steersman.apiserver.authz.messages import forbidden
-from steersman.apiserver.authz.node import NodeAuthorizer
+from steersman.apiserver.authz.node import NodeAuthorizer, node_of
 from steersman.apiserver.authz.rbac import RBAC
 from steersman.apiserver.authz.rules import RuleSet
-from steersman.apiserver.contracts import Lister, Listers, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.contracts import Authorizer, Lister, Listers, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.hooks.rbac_policy import node_rules
+from steersman.machinery.clock import Clock
+from steersman.machinery.errors import InternalError
+from steersman.machinery.meta import Obj
+
+if TYPE_CHECKING:
+    from steersman.apiserver.authz.configuration import Entry
 
 __all__ = ["MASTERS", "Authorization", "build", "forbidden"]
 
 MASTERS = "system:masters"
 _ALLOWED = (Verdict.ALLOW, "")
+_DEFAULT = AuthorizationSettings()
+_EVERYTHING: tuple[Obj, ...] = (
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+)
 
 
 class Authorization:
-    """The server's Authorizer: the first that allows or denies wins; if none does, their reasons are joined by newlines."""
+    """The server's Authorizer: the first that allows or denies wins; if none does, their reasons are joined by newlines.
 
-    def __init__(self, node: NodeAuthorizer, rbac: RBAC, pods: Lister) -> None:
-        self._node, self.rbac, self._pods = node, rbac, pods
+    entries: in order; those that answer from caches stand together in a _Cached.
+    """
+
+    def __init__(
+        self, entries: Sequence[Authorizer], rbac: RBAC, *, unlisted: Sequence[str] = (), everything: bool = False
+    ) -> None:
+        self._entries, self.rbac = tuple(entries), rbac
+        self._only = entries[0] if len(entries) == 1 else None
+        self._unlisted, self._everything = tuple(unlisted), everything
 
     async def authorize(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
+        """Raises InternalError if somebody who might have allowed it could not be asked."""
         if MASTERS in user.groups:
             return _ALLOWED
-        answer = await self._ask(user, info)
-        if answer[0] is not Verdict.ALLOW:
-            # The binding, or the pod that a node asks for, may have been written a moment ago: a refusal is only given
-            # when the caches are level with the store.
-            await self._pods.settle()
-            answer = await self._ask(user, info)
-        return answer
-
-    async def _ask(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
-        by_node = await self._node.authorize(user, info)
-        if by_node[0] is Verdict.ALLOW:
-            return by_node
-        by_rbac = await self.rbac.authorize(user, info)
-        if by_rbac[0] is Verdict.ALLOW or not by_node[1]:
-            return by_rbac
-        return Verdict.NO_OPINION, "\n".join(reason for reason in (by_node[1], by_rbac[1]) if reason)
+        if self._only is not None:
+            return await self._only.authorize(user, info)
+        reasons: list[str] = []
+        failure: InternalError | None = None
+        for entry in self._entries:
+            try:
+                answer = await entry.authorize(user, info)
+            except InternalError as fault:
+                failure = failure or fault
+                continue
+            if answer[0] is not Verdict.NO_OPINION:
+                return answer
+            reasons.append(answer[1])
+        if failure is not None:
+            raise failure
+        return Verdict.NO_OPINION, "\n".join(reason for reason in reasons if reason)
 
     def rules_for(self, user: UserInfo, namespace: str) -> RuleSet:
         """What RBAC grants the user there."""
         return self.rbac.rules_for(user, namespace)
+
+    def listed(self, user: UserInfo, namespace: str) -> tuple[Sequence[Obj], list[str], bool]:
+        """All rules that can be told, what went wrong in telling them, and whether there may be more."""
+        held = self.rbac.rules_for(user, namespace)
+        faults = list(self._unlisted)
+        incomplete = bool(faults)
+        if node_of(user) is not None:
+            faults.append("node authorizer does not support user rule resolution")
+            incomplete = True
+        sources = [*_EVERYTHING, *held.sources] if self._everything else held.sources
+        return sources, [*faults, *held.errors], incomplete
 
     def explain(self, user: UserInfo, info: RequestInfo) -> str:
         """Why RBAC allows it; for reviews, as `authorize` doesn't spend time on that."""
         return "" if MASTERS in user.groups else self.rbac.explain(user, info)
 
 
-def build(listers: Listers) -> Authorization:
-    return Authorization(NodeAuthorizer(listers, RuleSet(node_rules(), [])), RBAC(listers), listers(PODS))
+class _Cached:
+    """Authorizers that answer from the watch caches. They are asked again before they refuse: the binding, or the pod that a node
+    asks for, may have been written a moment ago, and a refusal is only given when the caches are level with the store.
+    """
+
+    def __init__(self, entries: Sequence[Authorizer], pods: Lister) -> None:
+        self._entries, self._pods = tuple(entries), pods
+
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> tuple[Verdict, str]:
+        for entry in self._entries:
+            answer = await entry.authorize(user, info)
+            if answer[0] is Verdict.ALLOW:
+                return answer
+        await self._pods.settle()
+        reasons: list[str] = []
+        for entry in self._entries:
+            answer = await entry.authorize(user, info)
+            if answer[0] is Verdict.ALLOW:
+                return answer
+            reasons.append(answer[1])
+        return Verdict.NO_OPINION, "\n".join(reason for reason in reasons if reason)
+
+
+class _Always:
+    """Says the same to everybody."""
+
+    def __init__(self, verdict: Verdict, reason: str) -> None:
+        self._answer = (verdict, reason)
+
+    async def authorize(self, _user: UserInfo, _info: RequestInfo) -> tuple[Verdict, str]:
+        return self._answer
+
+
+def build(listers: Listers, clock: Clock | None = None, settings: AuthorizationSettings = _DEFAULT) -> Authorization:
+    """clock: needed by webhooks only. Raises ConfigError, OSError."""
+    rbac, pods = RBAC(listers), listers(PODS)
+    node = NodeAuthorizer(listers, RuleSet(node_rules(), []))
+    if settings == _DEFAULT:
+        return Authorization([_Cached((node, rbac), pods)], rbac)
+    return _configured(node, rbac, pods, clock, settings)
+
+
+def _configured(
+    node: NodeAuthorizer, rbac: RBAC, pods: Lister, clock: Clock | None, settings: AuthorizationSettings
+) -> Authorization:
+    # Here, not above: most servers are content with Node and RBAC, and need neither files nor expressions.
+    from steersman.apiserver.authz import configuration
+    from steersman.apiserver.authz.webhook import WebhookAuthorizer
+
+    entries: list[Authorizer] = []
+    cached: list[Authorizer] = []
+    loaded: Sequence[Entry] = configuration.load(settings)
+    for entry in loaded:
+        if entry.mode in (configuration.NODE, configuration.RBAC):
+            cached.append(node if entry.mode == configuration.NODE else rbac)
+            continue
+        if cached:
+            entries.append(_Cached(cached, pods))
+            cached = []
+        if entry.webhook is not None:
+            assert clock is not None
+            entries.append(WebhookAuthorizer(entry.webhook, clock))
+        elif entry.mode == configuration.ALWAYS_ALLOW:
+            entries.append(_Always(Verdict.ALLOW, ""))
+        else:
+            entries.append(_Always(Verdict.NO_OPINION, "Everything is forbidden."))
+    if cached:
+        entries.append(_Cached(cached, pods))
+    modes = [entry.mode for entry in loaded]
+    webhooks = [mode for mode in modes if mode == configuration.WEBHOOK]
+    return Authorization(
+        entries,
+        rbac,
+        unlisted=["webhook authorizer does not support user rule resolution"] * len(webhooks),
+        everything=configuration.ALWAYS_ALLOW in modes,
+    )

@@ -12,12 +12,13 @@ from steersman.api.groups.reviews_v1 import (
     SUBJECT_ACCESS_REVIEWS,
 )
 from steersman.api.kinds import KindSpec
-from steersman.apiserver.authz import Authorization
+from steersman.api.validation import common
+from steersman.apiserver.authz import Authorization, selectors
 from steersman.apiserver.authz.rbac import joined
 from steersman.apiserver.contracts import Call, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.http import Response
 from steersman.apiserver.reviews import body
-from steersman.machinery import fielderrors
+from steersman.machinery import fielderrors, names
 from steersman.machinery.errors import BadRequest, Invalid
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj
@@ -45,18 +46,18 @@ class Access:
         namespace = (review.get("spec") or {}).get("namespace") or ""
         if not namespace:
             raise BadRequest("no namespace on request")
-        held = self._authorization.rules_for(call.user, namespace)
+        sources, faults, incomplete = self._authorization.listed(call.user, namespace)
         resource_rules = [
-            {key: rule[key] for key in _RESOURCE_RULE if rule.get(key)} for rule in held.sources if rule.get("resources")
+            {key: rule[key] for key in _RESOURCE_RULE if rule.get(key)} for rule in sources if rule.get("resources")
         ]
         path_rules = [
             {"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]}
-            for rule in held.sources
+            for rule in sources
             if rule.get("nonResourceURLs")
         ]
-        status: Obj = {"resourceRules": resource_rules, "nonResourceRules": path_rules, "incomplete": bool(held.errors)}
-        if held.errors:
-            status["evaluationError"] = joined(held.errors)
+        status: Obj = {"resourceRules": resource_rules, "nonResourceRules": path_rules, "incomplete": incomplete}
+        if faults:
+            status["evaluationError"] = joined(faults)
         answer = {"kind": review["kind"], "apiVersion": review["apiVersion"], "metadata": {}, "spec": {}, "status": status}
         return body.answer(call, answer, warnings)
 
@@ -67,7 +68,7 @@ class Access:
         if errors:
             raise Invalid.of(kind.resource.group, kind.kind, "", errors)
         user = call.user if form == "self" else _user(spec)
-        info = _question(spec)
+        info, misread = _question(spec)
         verdict, reason = await self._authorization.authorize(user, info)
         status: Obj = {"allowed": verdict is Verdict.ALLOW}
         if verdict is Verdict.DENY:
@@ -75,6 +76,8 @@ class Access:
         reason = reason or (self._authorization.explain(user, info) if verdict is Verdict.ALLOW else "")
         if reason:
             status["reason"] = reason
+        if misread:
+            status["evaluationError"] = "; ".join(misread)
         review["status"] = status
         return body.answer(call, review, warnings)
 
@@ -85,6 +88,9 @@ def _errors(review: Obj, spec: Obj, form: str, namespace: str) -> list[FieldErro
     if resource is not None and path is not None:
         text = "cannot be specified in combination with resourceAttributes"
         errors.append(fielderrors.invalid("spec.nonResourceAttributes", path, text))
+    if resource is not None:
+        _selector(errors, resource.get("fieldSelector"), "fieldSelector")
+        _selector(errors, resource.get("labelSelector"), "labelSelector")
     if resource is None and path is None:
         text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         errors.append(fielderrors.invalid("spec.resourceAttributes", None, text))
@@ -109,12 +115,20 @@ def _user(spec: Obj) -> UserInfo:
     return UserInfo(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
 
 
-def _question(spec: Obj) -> RequestInfo:
+def _question(spec: Obj) -> tuple[RequestInfo, list[str]]:
+    """What is asked, and which selectors were not understood."""
     path = spec.get("nonResourceAttributes")
     if path is not None:
-        return RequestInfo(path.get("verb") or "", path.get("path") or "")
+        return RequestInfo(path.get("verb") or "", path.get("path") or ""), []
     asked = spec["resourceAttributes"]
-    return RequestInfo(
+    by_field, all_fields = selectors.field_text(asked.get("fieldSelector"))
+    by_label, all_labels = selectors.label_text(asked.get("labelSelector"))
+    misread = []
+    for name, found, understood in (("fieldSelector", by_field, all_fields), ("labelSelector", by_label, all_labels)):
+        if not understood:
+            partly = "partially " if found else ""
+            misread.append(f"spec.resourceAttributes.{name} {partly}ignored due to parse error")
+    info = RequestInfo(
         asked.get("verb") or "",
         "",
         True,
@@ -124,17 +138,30 @@ def _question(spec: Obj) -> RequestInfo:
         asked.get("resource") or "",
         asked.get("subresource") or "",
         asked.get("name") or "",
-        field_selector=_field_selector(asked.get("fieldSelector") or {}),
+        field_selector=by_field,
+        label_selector=by_label,
     )
+    return info, misread
 
 
-def _field_selector(selector: Obj) -> str:
-    """The text form. Requirements other than "is one value" narrow nothing for an authorizer, so they are left out."""
-    if selector.get("rawSelector"):
-        return str(selector["rawSelector"])
-    terms = [
-        f"{item.get('key')}={item['values'][0]}"
-        for item in selector.get("requirements") or ()
-        if item.get("operator") == "In" and len(item.get("values") or ()) == 1
-    ]
-    return ",".join(terms)
+def _selector(errors: list[FieldError], selector: Obj | None, name: str) -> None:
+    if selector is None:
+        return
+    at = f"spec.resourceAttributes.{name}"
+    raw, requirements = selector.get("rawSelector"), selector.get("requirements") or ()
+    if raw and requirements:
+        errors.append(fielderrors.invalid(f"{at}.rawSelector", raw, "may not specified at the same time as requirements"))
+    if not raw and not requirements:
+        errors.append(
+            fielderrors.required(f"{at}.requirements", f"when {at} is specified, requirements or rawSelector is required")
+        )
+    for index, item in enumerate(requirements):
+        where = f"{at}.requirements[{index}]"
+        if not item.get("key"):
+            errors.append(fielderrors.required(f"{where}.key", "must be specified"))
+        elif name == "labelSelector":
+            common.complain(errors, f"{where}.key", item["key"], names.qualified_name(item["key"]))
+        if item.get("operator") in ("In", "NotIn") and not item.get("values"):
+            errors.append(fielderrors.required(f"{where}.values", common.NEEDS_VALUES))
+        elif item.get("operator") in ("Exists", "DoesNotExist") and item.get("values"):
+            errors.append(fielderrors.forbidden(f"{where}.values", common.NO_VALUES))

@@ -9,6 +9,7 @@ from typing import Any
 from steersman.apiserver.access import (
     AdmissionSettings,
     AuthenticationSettings,
+    AuthorizationSettings,
     OIDCSettings,
     RequestHeaderSettings,
     TokenWebhookSettings,
@@ -24,6 +25,7 @@ _HEADERS = ("allowed_names", "username_headers", "uid_headers", "group_headers",
 def configure(parser: argparse.ArgumentParser) -> None:
     _service_account_flags(parser.add_argument_group("service account tokens"))
     _authentication_flags(parser.add_argument_group("authentication"))
+    _authorization_flags(parser.add_argument_group("authorization"))
     admission = parser.add_argument_group("admission")
     plugins = "plugins beside those that are on by default: NAME,..."
     admission.add_argument("--enable-admission-plugins", action="append", default=[], metavar="NAME,...", help=plugins)
@@ -126,6 +128,29 @@ def _oidc(args: argparse.Namespace) -> OIDCSettings | None:
         required_claims=tuple(required),
         signing_algs=_listed(args.oidc_signing_algs) or ("RS256",),
         **{key: getattr(args, f"oidc_{key}") for key in _OIDC},
+    )
+
+
+def _authorization_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    modes = "who is asked, in order: Node, RBAC, Webhook, AlwaysAllow, AlwaysDeny (default: Node,RBAC)"
+    add("--authorization-mode", action="append", default=[], metavar="MODE,...", help=modes)
+    add("--authorization-config", type=Path, metavar="FILE", help="an AuthorizationConfiguration, in place of modes")
+    add("--authorization-webhook-config-file", type=Path, metavar="FILE", help="kubeconfig of who is asked by Webhook")
+    add("--authorization-webhook-version", choices=("v1", "v1beta1"), default="v1beta1")
+    add("--authorization-webhook-cache-authorized-ttl", type=_seconds, default=300.0, metavar="DURATION")
+    add("--authorization-webhook-cache-unauthorized-ttl", type=_seconds, default=30.0, metavar="DURATION")
+
+
+def authorization(args: argparse.Namespace) -> AuthorizationSettings:
+    modes = _listed(args.authorization_mode)
+    return AuthorizationSettings(
+        webhook_config_file=args.authorization_webhook_config_file,
+        webhook_version=args.authorization_webhook_version,
+        webhook_authorized_ttl_s=args.authorization_webhook_cache_authorized_ttl,
+        webhook_unauthorized_ttl_s=args.authorization_webhook_cache_unauthorized_ttl,
+        config_file=args.authorization_config,
+        **({"modes": modes} if modes else {}),
     )
 
 

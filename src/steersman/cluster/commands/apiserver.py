@@ -65,6 +65,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         service_cidr=args.service_cluster_ip_range,
         node_port_range=_port_range(args.service_node_port_range),
         authentication=accessflags.authentication(args),
+        authorization=accessflags.authorization(args),
         admission=accessflags.admission(args),
     )
     config = apioptions.into(apioptions.chosen(apiflags.given(args), ApiOptions()), config)

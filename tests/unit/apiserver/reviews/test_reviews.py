@@ -22,6 +22,7 @@ SELF_ACCESS = Resource(AUTHORIZATION, "v1", "selfsubjectaccessreviews", False, "
 SELF_RULES = Resource(AUTHORIZATION, "v1", "selfsubjectrulesreviews", False, "SelfSubjectRulesReview")
 LOCAL_ACCESS = Resource(AUTHORIZATION, "v1", "localsubjectaccessreviews", True, "LocalSubjectAccessReview")
 SELF = Resource(AUTHENTICATION, "v1", "selfsubjectreviews", False, "SelfSubjectReview")
+FIELDS = "spec.resourceAttributes.fieldSelector"
 GET_PODS = {"verb": "get", "resource": "pods", "namespace": "default"}
 
 
@@ -74,12 +75,43 @@ def test_access_reviews_answer_for_the_caller_and_for_others(tmp_path: Path) -> 
          "specified"),
         (LOCAL_ACCESS, {"user": "a", "resourceAttributes": {**GET_PODS, "namespace": "other"}},
          'spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace'),
+        (SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {**GET_PODS, "fieldSelector": {}}},
+         f"{FIELDS}.requirements: Required value: when {FIELDS} is specified, requirements or rawSelector is required"),
+        (SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {**GET_PODS, "fieldSelector": {
+            "rawSelector": "a=b", "requirements": [{"key": "a", "operator": "Exists"}]}}},
+         f'{FIELDS}.rawSelector: Invalid value: "a=b": may not specified at the same time as requirements'),
+        (SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {**GET_PODS, "fieldSelector": {
+            "requirements": [{"key": "a", "operator": "In"}]}}},
+         f"{FIELDS}.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"),
     ],
 )  # fmt: skip
 def test_a_question_that_makes_no_sense_is_invalid(tmp_path: Path, resource: Resource, spec: Obj, text: str) -> None:
     async def scenario(made: Cluster) -> None:
         answer = await refused(review(made.admin, resource, "default" if resource.namespaced else "", **spec))
         assert answer == f'422 {resource.kind}.{AUTHORIZATION} "" is invalid: {text}'
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("selector", "status"),
+    [
+        ({"rawSelector": "spec.nodeName=n1"}, {"allowed": True}),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["n1"]}]}, {"allowed": True}),
+        ({"rawSelector": "spec.nodeName=n2"}, {"allowed": False}),
+        ({"rawSelector": "x"}, {"allowed": False, "evaluationError": f"{FIELDS} ignored due to parse error"}),
+        (
+            {"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["n1"]}, {"key": "x", "operator": "Near"}]},
+            {"allowed": True, "evaluationError": f"{FIELDS} partially ignored due to parse error"},
+        ),
+    ],
+)
+def test_a_node_lists_its_pods_if_the_selector_says_so(tmp_path: Path, selector: Obj, status: Obj) -> None:
+    async def scenario(made: Cluster) -> None:
+        asked = {"verb": "list", "resource": "pods", "version": "v1", "fieldSelector": selector}
+        node = {"user": "system:node:n1", "groups": ["system:nodes", "system:authenticated"]}
+        found = (await review(made.admin, SUBJECT_ACCESS_REVIEWS, **node, resourceAttributes=asked))["status"]
+        assert {key: value for key, value in found.items() if key != "reason"} == status
 
     run(tmp_path, scenario)
 
@@ -143,7 +175,7 @@ def test_a_pods_token_works_lasts_a_year_though_it_says_an_hour_and_dies_with_th
         assert checked["status"]["authenticated"] is True
         await made.admin.delete(PODS, "web", "default", grace_period_s=0)
         checked = await review(made.admin, TOKEN_REVIEWS, token=answer["status"]["token"])
-        assert checked["status"] == {"user": {}, "error": "service account token has been invalidated"}
+        assert checked["status"] == {"user": {}, "error": "[invalid bearer token, service account token has been invalidated]"}
 
     run(tmp_path, scenario)
 
