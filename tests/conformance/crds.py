@@ -59,3 +59,36 @@ async def define(world: World, wanted: Obj) -> Obj:
         if is_condition_true(event.object, "Established"):
             return event.object
     raise AssertionError("the watch ended")
+
+
+_TEXT = {"type": "string"}
+
+
+def host_and_port(*, hook: Obj, stored: str = "v1", selectable: bool = False) -> Obj:
+    """v1 has `hostPort`, v2 `host` and `port`; a webhook converts, which converts by `convert_host_and_port`."""
+    made = definition(group="stable.example.com", versions=("v1", "v2"), scope="Namespaced")
+    fields = {"v1": ("hostPort",), "v2": ("host", "port")}
+    for version in made["spec"]["versions"]:
+        names = fields[version["name"]]
+        version["storage"] = version["name"] == stored
+        version["schema"] = {"openAPIV3Schema": {"type": "object", "properties": dict.fromkeys(names, _TEXT)}}
+        if selectable:
+            version["selectableFields"] = [{"jsonPath": f".{name}"} for name in names]
+    webhook = {"clientConfig": hook, "conversionReviewVersions": ["v1", "v1beta1"]}
+    made["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
+    return made
+
+
+def convert_host_and_port(review: Obj) -> Obj:
+    """Answers a ConversionReview."""
+    request = review["request"]
+    objects = []
+    for obj in request["objects"]:
+        made = {**obj, "apiVersion": request["desiredAPIVersion"]}
+        if made["apiVersion"].endswith("/v2"):
+            made["host"], _, made["port"] = made.pop("hostPort", "").partition(":")
+        else:
+            made["hostPort"] = f"{made.pop('host', '')}:{made.pop('port', '')}"
+        objects.append(made)
+    response = {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": objects}
+    return {"kind": "ConversionReview", "apiVersion": review["apiVersion"], "response": response}

@@ -119,6 +119,18 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookConversion:
+    """For a custom resource whose versions a webhook converts: the version that is stored, and who is asked.
+
+    client: a WebhookClientConfig. reviews: the versions of ConversionReview that it knows, best first.
+    """
+
+    storage: Resource
+    client: Obj
+    reviews: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ScalePaths:
     """Where a custom resource keeps what its Scale shows: `.spec.replicas`. label_selector may be empty."""
 
@@ -166,6 +178,8 @@ class KindSpec:
     table: TableSpec | None = None
     delete_returns_object: bool = False
     conversion: Conversion | None = None
+    webhook: WebhookConversion | None = None
+    """In place of `conversion`, for kinds of several versions; the stored version has it too."""
     ttl_s: int | None = None
     """Objects vanish after this many seconds (Event: 3600)."""
     virtual: bool = False
@@ -182,6 +196,12 @@ class KindSpec:
     @property
     def singular_name(self) -> str:
         return self.singular or self.resource.kind.lower()
+
+    @property
+    def storage(self) -> Resource:
+        """As what its objects are stored."""
+        other = self.conversion or self.webhook
+        return other.storage if other is not None else self.resource
 
     def subresource(self, name: str) -> Subresource | None:
         return next((item for item in self.subresources if item.name == name), None)

@@ -124,7 +124,7 @@ def _subresource(spec: KindSpec, sub: Subresource) -> Obj:
 
 def storage_version_hash(spec: KindSpec) -> str:
     """Changes when objects are stored as another version; clients that migrate storage compare it."""
-    stored = spec.conversion.storage if spec.conversion else spec.resource
+    stored = spec.storage
     digest = hashlib.sha256(f"{stored.group}/{stored.version}/{stored.kind or spec.kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 

@@ -6,11 +6,11 @@ and what others have hung on it (store hooks, handlers of virtual kinds and spec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.contracts import CallHandler, Lister, StoreHook
-from steersman.apiserver.storage import Form, Stored, head_of
+from steersman.apiserver.storage import Form, RawForm, Stored, head_of
 from steersman.apiserver.watchcache.cache import WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.machinery.gvk import Resource
@@ -82,6 +82,11 @@ class Served:
         return obj if self.spec.conversion is None else self.spec.conversion.to_storage(obj)
 
 
+Derive = Callable[[WatchCache, Form, Mapping[str, KindSpec], WatchCache | None], WatchCache]
+"""The cache of a version that a webhook converts: from the cache of what is stored, the version's form, all versions by
+apiVersion, and the cache that the version has had, which is taken again if it would be the same."""
+
+
 class Registry:
     """What is served. `generation` grows with every change, for those who derive documents from it (discovery, OpenAPI)."""
 
@@ -92,6 +97,8 @@ class Registry:
         self._hooks: dict[tuple[str, str], list[StoreHook]] = {}
         self._versions: dict[tuple[str, str], int] = {}
         self.generation = 0
+        self.derive: Derive | None = None
+        """Who serves the custom resources (crd/) says how."""
 
     def install(self, spec: KindSpec, *, builtin: bool = True) -> Served:
         """Serve a kind from now on. Its objects are loaded in the background; requests wait for that."""
@@ -117,22 +124,45 @@ class Registry:
         if specs:
             first = specs[0]
             fields = {label: pick for spec in specs for label, pick in spec.selectable.items()}
-            form = Form(first.conversion.storage if first.conversion else first.resource, fields, first.read)
-            cache = self._feed.open(form)
-            if not form.same(cache.form_to_be):
-                self._feed.reform(cache, form)
+            form = Form(first.storage, fields, first.read) if first.webhook is None else RawForm(first.storage)
+            cache = self._opened(form)
             hooks = self._hooks.setdefault((group, plural), [])
             for spec in specs:
-                self._put(Served(spec, cache, hooks, bare_items=False, form=form))
+                if spec.webhook is None:
+                    self._put(Served(spec, cache, hooks, bare_items=False, form=form))
+                else:
+                    self._put(self._converted(spec, specs, cache, hooks))
         wanted = {spec.resource.version for spec in specs}
         for served in present:
             if served.resource.version not in wanted:
                 self.uninstall(group, served.resource.version, plural)
 
+    def _opened(self, form: Form) -> WatchCache:
+        """The cache of a custom resource, or one that will look so."""
+        cache = self._feed.open(form)
+        if type(cache.form_to_be) is not type(form):
+            # Nobody could read the one as the other, not even for a moment.
+            self._feed.close(cache)
+            return self._feed.open(form)
+        if not form.same(cache.form_to_be):
+            self._feed.reform(cache, form)
+        return cache
+
+    def _converted(self, spec: KindSpec, specs: Sequence[KindSpec], source: WatchCache, hooks: list[StoreHook]) -> Served:
+        assert self.derive is not None, "a custom resource before there is anybody who serves them"
+        resource = spec.resource
+        before = self._served.get((resource.group, resource.version, resource.plural))
+        kinds = {it.resource.api_version: it for it in specs}
+        cache = self.derive(source, Form(resource, spec.selectable), kinds, before.cache if before is not None else None)
+        return Served(spec, cache, hooks, bare_items=False)
+
     def _put(self, served: Served) -> None:
         key = (served.resource.group, served.resource.version, served.resource.plural)
-        if key not in self._served:
+        before = self._served.get(key)
+        if before is None:
             self._versions[key[:2]] = self._versions.get(key[:2], 0) + 1
+        elif before.stored and before.cache.lags and before.cache is not served.cache:
+            before.cache.close()
         self._served[key] = served
         self.generation += 1
 
@@ -144,8 +174,12 @@ class Registry:
         self._versions[(group, version)] -= 1
         if not self._versions[(group, version)]:
             del self._versions[(group, version)]
-        if served.stored and not any(other._cache is served.cache for other in self._served.values()):
-            self._feed.close(served.cache)
+        if served.stored:
+            if served.cache.lags:
+                served.cache.close()
+            source = served.cache.source
+            if not any(other.stored and other.cache.source is source for other in self._served.values()):
+                self._feed.close(source)
         self.generation += 1
 
     def lookup(self, group: str, version: str, plural: str) -> Served | None:

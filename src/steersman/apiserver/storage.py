@@ -118,13 +118,27 @@ class Form:
 
     def same(self, other: Form) -> bool:
         """Whether objects loaded in the other form look as in this one."""
-        return (self.resource, self.read, self.selectable) == (other.resource, other.read, other.selectable)
+        mine, theirs = ((form.resource, form.read, form.selectable) for form in (self, other))
+        return type(self) is type(other) and mine == theirs
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         """Raises InternalError for a value that is encrypted still."""
         if value.startswith(ENCRYPTED):
             raise _refusal(key, value)
         return Stored(self, key, self.tail(value, revision), revision)
+
+
+class RawForm(Form):
+    """How objects look before a webhook converts them: the tail is the stored value, in the version that it was written in."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource, {})
+
+    def tail(self, value: bytes, revision: int) -> bytes:
+        return value
+
+    def same(self, other: Form) -> bool:
+        return isinstance(other, RawForm)
 
 
 class Stored:

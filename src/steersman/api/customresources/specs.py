@@ -1,7 +1,6 @@
 """The KindSpecs that serve a CustomResourceDefinition: one per served version, under the names that were accepted.
 
-Versions are converted by strategy None: only apiVersion differs. With strategy Webhook, only the storage version is served, as
-nothing here could convert to another.
+Versions are converted by strategy None, where only apiVersion differs, or by a webhook, which the API server asks.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from steersman.api.customresources.reading import Defaulting, Reading, Settling
 from steersman.api.customresources.strategy import Custom
 from steersman.api.customresources.table import table
 from steersman.api.groups.common import SCALE
-from steersman.api.kinds import STATUS, Conversion, KindSpec, ScalePaths, Subresource
+from steersman.api.kinds import STATUS, Conversion, KindSpec, ScalePaths, Subresource, WebhookConversion
 from steersman.api.structural.applytypes import of_root
 from steersman.api.structural.model import Node, build
 from steersman.machinery.gvk import Resource, version_priority
@@ -33,10 +32,9 @@ def specs(definition: Obj) -> list[KindSpec]:
         return []
     versions = definition["spec"]["versions"]
     stored = next(version["name"] for version in versions if version["storage"])
-    convertible = dig(definition, "spec", "conversion", "strategy", default="None") == "None"
     roots = {version["name"]: build(dig(version, "schema", "openAPIV3Schema")) for version in versions}
     reading = Reading(stored, roots)
-    served = [version for version in versions if version["served"] and (convertible or version["storage"])]
+    served = [version for version in versions if version["served"]]
     if not served and is_condition_true(definition, "Terminating"):
         # The instances must be reachable to be deleted.
         served = [version for version in versions if version["storage"]]
@@ -46,6 +44,7 @@ def specs(definition: Obj) -> list[KindSpec]:
 def _spec(definition: Obj, version: Obj, root: Node, reading: Reading) -> KindSpec:
     names = definition["status"]["acceptedNames"]
     resource = _resource(definition, version["name"])
+    webhook = _webhook(definition)
     sub = version.get("subresources") or {}
     scale = _scale(sub.get("scale"))
     subresources: list[Subresource] = []
@@ -70,7 +69,8 @@ def _spec(definition: Obj, version: Obj, root: Node, reading: Reading) -> KindSp
         selectable=dict(_selectable(version)),
         strict_field_message=True,
         table=table(version.get("additionalPrinterColumns") or ()),
-        conversion=_conversion(definition, version, resource),
+        conversion=None if webhook is not None else _conversion(definition, version, resource),
+        webhook=webhook,
         deprecation=_deprecation(definition, version),
         terminating=is_condition_true(definition, "Terminating"),
     )
@@ -102,6 +102,16 @@ def _conversion(definition: Obj, version: Obj, resource: Resource) -> Conversion
         lambda obj: {**obj, "apiVersion": storage.api_version},
         lambda obj: {**obj, "apiVersion": resource.api_version},
     )
+
+
+def _webhook(definition: Obj) -> WebhookConversion | None:
+    """None where there is nothing to convert, too."""
+    conversion, versions = definition["spec"].get("conversion") or {}, definition["spec"]["versions"]
+    if conversion.get("strategy") != "Webhook" or len(versions) == 1:
+        return None
+    stored = next(version["name"] for version in versions if version["storage"])
+    webhook = conversion["webhook"]
+    return WebhookConversion(_resource(definition, stored), webhook["clientConfig"], tuple(webhook["conversionReviewVersions"]))
 
 
 def _deprecation(definition: Obj, version: Obj) -> str:

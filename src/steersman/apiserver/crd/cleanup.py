@@ -59,9 +59,10 @@ class Cleanup:
         return await self._let_go(definition, "InstanceDeletionCompleted", "removed all instances")
 
     def _served(self, definition: Obj) -> Served | None:
-        """Any version: its instances are those of all."""
+        """Any version: its instances are those of all. The stored one, if it is served, which may need no conversion."""
         group, plural = definition["spec"]["group"], definition["spec"]["names"]["plural"]
-        found = (self._registry.lookup(group, version["name"], plural) for version in definition["spec"]["versions"])
+        versions = sorted(definition["spec"]["versions"], key=lambda version: not version["storage"])
+        found = (self._registry.lookup(group, version["name"], plural) for version in versions)
         return next((served for served in found if served is not None and not served.bare_items), None)
 
     async def _delete_instances(self, served: Served) -> None:

@@ -14,10 +14,15 @@ import orjson
 
 from steersman.api.customresources import specs
 from steersman.api.customresources.status import next_status
-from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS
+from steersman.api.kinds import KindSpec
+from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, SERVICES
 from steersman.api.strategies.apiextensions import CLEANUP
 from steersman.apiserver.crd.cleanup import Cleanup
-from steersman.apiserver.registry import Registry
+from steersman.apiserver.crd.converting import Converting
+from steersman.apiserver.crd.versions import ConvertedCache
+from steersman.apiserver.hookclient import HookClient
+from steersman.apiserver.registry import Derive, Registry
+from steersman.apiserver.storage import Form
 from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.apiserver.watchcache.selection import Selection
@@ -52,6 +57,7 @@ class Definitions:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            self._registry.derive = self._deriving(tasks)
             while True:
                 cache = self._cache
                 await cache.ready.wait()
@@ -80,7 +86,21 @@ class Definitions:
         """Return when what is installed has its objects."""
         for served in self._registry.served:
             if served.stored and not served.bare_items:
-                await served.cache.ready.wait()
+                # A webhook that converts may well run in this cluster, which is only just beginning.
+                await served.cache.source.ready.wait()
+
+    def _deriving(self, tasks: asyncio.TaskGroup) -> Derive:
+        client = HookClient(lambda: self._registry.lister(SERVICES))
+
+        def derive(source: WatchCache, form: Form, kinds: Mapping[str, KindSpec], before: WatchCache | None) -> WatchCache:
+            webhook = kinds[form.resource.api_version].webhook
+            assert webhook is not None
+            converting = Converting(webhook, kinds, client)
+            if isinstance(before, ConvertedCache) and before.like(source, form, converting):
+                return before
+            return ConvertedCache(source, form, converting, self._feed, self._clock, tasks.create_task)
+
+        return derive
 
     def _install_all(self, cache: WatchCache) -> None:
         found = {name_of(definition): definition for definition in cache.list()}

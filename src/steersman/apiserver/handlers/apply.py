@@ -129,9 +129,8 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     live = without_managers(live)
     who = manager_id(write.options.field_manager, APPLY, version, write.subresource)
     writer = Writer(who, version, reset(spec, write.subresource, creating=not live), write.api.timestamp())
-    found = applied(
-        live, config.obj, owners, writer, ownership.KindVersions(write.api.registry, served), force=write.options.force
-    )
+    versions = ownership.KindVersions(write.api.registry, served)
+    found = applied(live, config.obj, owners, writer, versions, force=write.options.force)
     tell_repeated(write, config)
     try:
         obj: Obj = depth.loads(orjson.dumps(found.obj if found.obj is not None else live))
@@ -144,7 +143,7 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     lastapplied.follow(obj, config.obj, writer)
     spec.default(obj)
     try:
-        ownership.put(obj, found.managers, owners)
+        ownership.put(obj, {**found.managers, **versions.aside(owners)}, owners)
     except RecursionError:
         raise depth.error() from None
     return obj

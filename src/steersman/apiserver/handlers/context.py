@@ -79,5 +79,13 @@ class Api:
         extra: tuple[Sequence[Guard], Sequence[Put | Delete]],
     ) -> Commit:
         """Write or (value None) delete one object, if its revision is still `expected` (0: does not exist)."""
+        converted = served.spec.webhook is not None
+        if converted and value is not None:
+            value = await served.cache.to_storage(value)
         op: Put | Delete = Delete(key) if value is None else Put(key, value, served.spec.ttl_s)
-        return await self.store.commit((Guard(key, expected), *extra[0]), (op, *extra[1]))
+        commit = await self.store.commit((Guard(key, expected), *extra[0]), (op, *extra[1]))
+        found = commit.current.get(key) if converted else None
+        if found is not None:
+            (seen,) = await served.cache.values([found])
+            commit.current[key] = found._replace(value=seen)
+        return commit

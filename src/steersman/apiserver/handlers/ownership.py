@@ -44,6 +44,17 @@ class KindVersions:
         # Of kinds of the same name in different groups only those are the same kind that are stored as one.
         return found if found is not None and found.stored and found.cache is self._served.cache else None
 
+    def aside(self, owners: Managers) -> Managers:
+        """Those in versions that only a webhook could tell: they keep what they own."""
+        if self._served.spec.webhook is None:
+            return {}
+        mine = self._served.resource.api_version
+        return {who: managed for who, managed in owners.items() if managed.api_version != mine and self._served_at(managed)}
+
+    def _served_at(self, managed: Managed) -> bool:
+        version = split_api_version(managed.api_version)
+        return self._registry.lookup(*version, self._served.resource.plural) is not None
+
     def type_of(self, api_version: str) -> Type | None:
         found = self._at(api_version)
         return type_of(found.spec) if found is not None else None
@@ -151,7 +162,8 @@ def _sent(obj: Obj) -> Managers | None:
 
 def _follow(write: Write, old: Obj, new: Obj, owners: Managers, who: Writer) -> None:
     try:
-        put(new, followed(old, new, owners, who, KindVersions(write.api.registry, write.served)), owners)
+        versions = KindVersions(write.api.registry, write.served)
+        put(new, {**followed(old, new, owners, who, versions), **versions.aside(owners)}, owners)
     except (KeyFault, RecursionError) as fault:
         log.debug("ownership was not followed: resource=%s error=%s", write.served.resource.qualified, fault)
         put(new, {})

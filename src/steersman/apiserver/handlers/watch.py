@@ -12,7 +12,7 @@ from steersman.apiserver.handlers.select import selection
 from steersman.apiserver.http import Response
 from steersman.apiserver.negotiate import accepted
 from steersman.apiserver.registry import Served
-from steersman.apiserver.watchcache.cache import TooOld
+from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Watcher
 from steersman.machinery.errors import Expired, MethodNotAllowed
@@ -51,7 +51,7 @@ async def _stream(
     api: Api, served: Served, chosen: Selection, options: ListOptions, frames: Frames, after: int, initial: bool
 ) -> AsyncIterator[bytes]:
     cache = served.cache
-    now = max(api.feed.revision, cache.version)
+    now = cache.as_of(api.feed.revision)
     # Snapshot and registration happen in one turn of the loop: nothing falls between them.
     snapshot = cache.select(chosen) if initial else []
     try:
@@ -60,7 +60,7 @@ async def _stream(
         yield frames.error(Expired(str(fault)))
         return
     seconds = options.timeout_s or api.rng.uniform(_SHORTEST_S, _LONGEST_S)
-    cancel = api.spawn(_keep_time(api, watcher, seconds, options.watch_bookmarks))
+    cancel = api.spawn(_keep_time(api, cache, watcher, seconds, options.watch_bookmarks))
     try:
         for start in range(0, len(snapshot), _BATCH):
             yield b"".join([frames.added(stored) for stored in snapshot[start : start + _BATCH]])
@@ -74,13 +74,13 @@ async def _stream(
         cache.unwatch(watcher)
 
 
-async def _keep_time(api: Api, watcher: Watcher, seconds: float, bookmarks: bool) -> None:
+async def _keep_time(api: Api, cache: WatchCache, watcher: Watcher, seconds: float, bookmarks: bool) -> None:
     """End the watch when its time is up; until then bookmark each minute, and once more shortly before the end."""
     left = seconds
     while bookmarks and left > _LAST_BOOKMARK_S:
         pause = min(_BOOKMARK_EVERY_S, left - _LAST_BOOKMARK_S)
         await api.clock.sleep(pause)
         left -= pause
-        watcher.bookmark(api.feed.revision)
+        watcher.bookmark(cache.as_of(api.feed.revision))
     await api.clock.sleep(left)
     watcher.end()

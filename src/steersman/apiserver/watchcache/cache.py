@@ -37,11 +37,16 @@ class TooOld(Exception):
 class WatchCache:
     """Implements contracts.Lister. `ready` is set once the objects are loaded."""
 
+    lags = False
+    """Whether it may be behind the feed, so that every reader waits for `ready`."""
+
     def __init__(self, form: Form, ring: int, settle: Callable[[], Awaitable[None]]) -> None:
         self.form = form
         self._settle = settle
         self.ready = asyncio.Event()
+        self._filled = False
         self.loaded = False
+        """Whether readers need not wait for `ready`."""
         self._objects: dict[str, Stored] = {}
         self._keys: list[str] = []
         self._ring: deque[tuple[int, Stored | None, Stored | None]] = deque()
@@ -78,6 +83,27 @@ class WatchCache:
     async def settle(self) -> None:
         """Return when everything that was committed before the call is here."""
         await self._settle()
+
+    @property
+    def source(self) -> WatchCache:
+        """The cache that is fed by the store: another one where objects are converted (crd/versions.py)."""
+        return self
+
+    def as_of(self, revision: int) -> int:
+        """Up to which revision everything is here, when the feed is at that one."""
+        return max(revision, self._changed)
+
+    async def values(self, entries: Sequence[Entry]) -> Sequence[bytes]:
+        """What stored values are in this cache's version."""
+        return [entry.value for entry in entries]
+
+    async def to_storage(self, value: bytes) -> bytes:
+        """What is written of an object of this cache's form."""
+        return value
+
+    def close(self) -> None:
+        """It is no longer served."""
+        self.end_watches()
 
     @property
     def sound(self) -> bool:
@@ -179,7 +205,8 @@ class WatchCache:
         self._keys = sorted(self._objects)
         self._ring.clear()
         self._floor = self._changed = self._loaded_at = revision
-        self.loaded = True
+        self._filled = True
+        self.loaded = not self.lags
         early, self._early = self._early, []
         for event in early:
             self.apply(event)
@@ -187,7 +214,7 @@ class WatchCache:
 
     def reset(self) -> None:
         """History was lost: end all watches, so that clients list again, and wait to be loaded anew."""
-        self.loaded = False
+        self.loaded = self._filled = False
         self.ready.clear()
         self.end_watches()
 
@@ -205,9 +232,9 @@ class WatchCache:
         self._next_form = form
 
     def apply(self, event: Event) -> None:
-        if not self.loaded or self._next_form is not None:
+        if not self._filled or self._next_form is not None:
             self._early.append(event)
-        if not self.loaded:
+        if not self._filled:
             return
         if event.revision <= self._loaded_at:
             return

@@ -26,7 +26,7 @@ class Feed:
     def __init__(self, store: Store, clock: Clock, ring: int) -> None:
         self._store = store
         self._clock = clock
-        self._ring = ring
+        self.ring = ring
         self.revision = 0
         self.started = asyncio.Event()
         self._caches: dict[str, WatchCache] = {}
@@ -44,7 +44,7 @@ class Feed:
         short = form.prefix[len(ROOT) : -1]
         cache = self._caches.get(short)
         if cache is None:
-            cache = self._caches[short] = WatchCache(form, self._ring, self.settle)
+            cache = self._caches[short] = WatchCache(form, self.ring, self.settle)
             self._to_load.put_nowait(cache)
         return cache
 
@@ -62,7 +62,9 @@ class Feed:
     def close(self, cache: WatchCache) -> None:
         """Forget a resource that is no longer served. Who still reads it sees what was there last."""
         cache.end_watches()
-        self._caches.pop(cache.form.prefix[len(ROOT) : -1], None)
+        short = cache.form.prefix[len(ROOT) : -1]
+        if self._caches.get(short) is cache:
+            del self._caches[short]
 
     @property
     def caches(self) -> Iterable[WatchCache]:

@@ -131,10 +131,20 @@ def test_versions_differ_by_their_name_only_and_what_is_not_served_is_not_there(
     assert other.conversion.from_storage({"apiVersion": "example.com/v1"}) == {"apiVersion": "example.com/v2"}
 
 
-def test_with_a_conversion_webhook_only_the_stored_version_is_served() -> None:
+def test_with_a_conversion_webhook_every_version_says_who_is_asked_and_what_is_stored() -> None:
+    client = {"url": "https://127.0.0.1:1/convert"}
+    conversion = {"strategy": "Webhook", "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]}}
     obj = settled(definition("foos", version("v1"), version("v2", storage=False)))
-    obj["spec"]["conversion"] = {"strategy": "Webhook"}
-    assert [spec.resource.version for spec in specs.specs(obj)] == ["v1"]
+    obj["spec"]["conversion"] = conversion
+    stored, other = specs.specs(obj)
+    for spec in (stored, other):
+        assert spec.conversion is None and spec.webhook is not None
+        assert (spec.webhook.client, spec.webhook.reviews) == (client, ("v1",))
+        assert spec.storage == stored.resource
+    obj = settled(definition())
+    obj["spec"]["conversion"] = conversion
+    (alone,) = specs.specs(obj)
+    assert (alone.webhook, alone.storage) == (None, alone.resource), "there is nothing to convert"
 
 
 def test_a_deprecated_version_warns_and_names_a_better_one() -> None:
