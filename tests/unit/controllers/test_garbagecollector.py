@@ -174,6 +174,24 @@ def test_what_cannot_be_looked_up_is_not_deleted(resource: Resource, ref: Obj) -
     assert left(w) == ["kept"]
 
 
+def test_owners_of_a_kind_that_has_just_been_defined_are_known_soon_and_others_asked_for_less_and_less() -> None:
+    w = world()
+    ref = {"apiVersion": "example.com/v1", "kind": "Thing", "name": "gone", "uid": "gone"}
+    put(w, PODS, "p", ref)
+    turns = [w.settle()]
+    for _ in range(60):
+        w.advance(1)
+        turns.append(w.settle())
+    assert [second for second, count in enumerate(turns) if count] == [0, 1, 3, 7, 15, 31]
+    put(w, PODS, "q", ref)
+    w.settle()
+    w.served = (*w.served, Resource("example.com", "v1", "things", kind="Thing"))
+    w.put(CONFIG_MAPS, {"metadata": {"name": "so that discovery is looked at"}})
+    w.advance(1)
+    w.settle()
+    assert "q" not in left(w)
+
+
 def test_other_versions_of_the_owner_s_kind_are_the_same_kind() -> None:
     w = world()
     owner = put(w, DEPLOYMENTS, "d")

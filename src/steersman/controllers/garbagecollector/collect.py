@@ -15,19 +15,23 @@ from steersman.machinery.meta import Key, Obj, is_deleting, name_of, namespace_o
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 500
-_UNKNOWN_RETRY_S = 30.0
+_UNKNOWN_RETRY_S, _UNKNOWN_LONGEST_S = 1.0, 30.0
+"""A kind that has just been defined is soon discovered; one that is gone for good is not asked for all the time."""
 
 
 class Collector:
-    """Remembers owners found absent by live reads: a uid never comes back, and siblings ask for the same one."""
+    """Remembers owners found absent by live reads: a uid never comes back, and siblings ask for the same one; and how long
+    objects whose owners are of unknown kinds have waited last."""
 
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._absent: dict[str, None] = {}
+        self._waited: dict[str, float] = {}
 
     def reconcile(self, snapshot: Snapshot, key: Key, now: datetime) -> Decision:
         found = snapshot.find_uid(key[1])
         if found is None:
+            self._waited.pop(key[1], None)
             return Decision()
         resource, obj = found
         if is_deleting(obj):
@@ -65,12 +69,21 @@ class Collector:
         while len(self._absent) > _REMEMBERED:
             del self._absent[next(iter(self._absent))]
 
+    def _pause_s(self, uid: str) -> float:
+        """Twice the last one; among many the longest at once."""
+        crowded = len(self._waited) >= _REMEMBERED and uid not in self._waited
+        pause_s = _UNKNOWN_LONGEST_S if crowded else min(2 * self._waited.get(uid, _UNKNOWN_RETRY_S / 2), _UNKNOWN_LONGEST_S)
+        if not crowded:
+            self._waited[uid] = pause_s
+        return pause_s
+
     def _judge(self, snapshot: Snapshot, resource: Resource, obj: Obj, states: dict[str, State]) -> Decision:
         present = set(states.values())
         if State.UNKNOWN in present and State.SOLID not in present:
             # Not known to be garbage. Its kind may be served again, or shown by the next discovery.
             log.debug("owner of unknown kind object=%s/%s", namespace_of(obj), name_of(obj))
-            return Decision(again_after_s=_UNKNOWN_RETRY_S)
+            return Decision(again_after_s=self._pause_s(uid_of(obj)))
+        self._waited.pop(uid_of(obj), None)
         if State.SOLID in present:
             kept = [ref for ref in references(obj) if states[ref["uid"]] in (State.SOLID, State.UNKNOWN)]
             return Decision((_patch(resource, obj, ownerReferences=kept),)) if len(kept) < len(states) else Decision()
