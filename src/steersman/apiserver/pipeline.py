@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 from steersman.apiserver import respond
-from steersman.apiserver.authn.impersonation import impersonate
+from steersman.apiserver.authn.impersonation import Impersonator
 from steersman.apiserver.authz.messages import forbidden, questions
 from steersman.apiserver.contracts import Auditing, Authenticator, Call, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.dispatch import dispatch
@@ -49,6 +49,7 @@ class Pipeline:
         self._api = api
         self._audit = audit
         self._authenticator = authenticator
+        self._impersonator = Impersonator(api.authorizer)
         self._routes = routes
         self._metrics = metrics
         first = str(uuid.uuid4())
@@ -125,7 +126,7 @@ class Pipeline:
         if user is None:
             user = asks
             if "impersonate-" in " ".join(request.headers):
-                user = await impersonate(request, asks, self._api.authorizer)
+                user = await self._impersonator.acting(request, info, asks)
                 if request.audit is not None:
                     request.audit.impersonates(user)
         for question in questions(info):

@@ -1,6 +1,6 @@
 """Authentication: front proxy, client certificate, bearer token (header or WebSocket subprotocol), anonymous.
 
-build.py makes it of the settings; `impersonate` follows it. Verified credentials are remembered for a few
+build.py makes it of the settings; impersonation.py follows it. Verified credentials are remembered for a few
 seconds by their digest, so that a repeat costs a dictionary look-up. What is not here: what the user may do (authz).
 """
 
@@ -17,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from steersman.apiserver.authn.bootstraptokens import BootstrapTokens
-from steersman.apiserver.authn.impersonation import impersonate
 from steersman.apiserver.authn.requestheader import FrontProxy, signed_by
 from steersman.apiserver.authn.serviceaccounts import ServiceAccountTokens
 from steersman.apiserver.authn.verified import TokenAuthenticator, Verified
@@ -29,7 +28,7 @@ from steersman.apiserver.tokens import InvalidToken, TokenAuthority
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
 
-__all__ = ["AUTHENTICATED", "UNKNOWN", "Authentication", "impersonate", "own_tokens"]
+__all__ = ["AUTHENTICATED", "UNKNOWN", "Authentication", "own_tokens"]
 
 log = logging.getLogger(__name__)
 
