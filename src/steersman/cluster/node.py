@@ -52,6 +52,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
         cgroup_root=f"/{settings.cgroup_root}",
         cluster_dns=(settings.dns_address,),
         cluster_domain=settings.cluster_domain,
+        healthz_port=10248,
         static_pod_path=paths.manifests,
         node_annotations={nodeagents.DNS_PORT: str(settings.dns_port)},
     )

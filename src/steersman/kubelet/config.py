@@ -53,8 +53,8 @@ class KubeletConfig:
     denied_ttl_s: float = 30.0
     debugging_handlers: bool = True
     """Whether the server has exec, attach, port-forward, logs and run."""
-    streaming_idle_s: float = 4 * 3600.0
-    """An exec, attach or port-forward on which nothing is said for so long is ended."""
+    node_logs_handler: bool = True
+    """Whether the server shows the node's /var/log."""
     healthz_port: int = 0
     """Where /healthz answers everybody, without TLS; 0: nowhere."""
     healthz_bind_address: str = "127.0.0.1"

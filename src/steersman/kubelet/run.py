@@ -43,6 +43,7 @@ from steersman.machinery.meta import Obj
 
 if TYPE_CHECKING:
     from steersman.kubelet.certificates import Rotation
+    from steersman.kubelet.server.pages import Checks
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,27 @@ async def run(
     facts = NodeFacts()
     async with asyncio.TaskGroup() as group:
         kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), group)
+        if config.healthz_port > 0:
+            from steersman.kubelet.server import healthz
+
+            group.create_task(healthz.serve(config, kubelet.checks(), clock))
         if config.tls_cert_file is None or not config.enable_server:
             await kubelet.run(ready)
             return
         # Imported here: a kubelet without its server (tests, simulated nodes) does not need it.
         from steersman.kubelet.server.app import KubeletServer
 
-        server = KubeletServer(config, client, runtime, clock, kubelet.workers)
+        server = KubeletServer(
+            config,
+            client,
+            runtime,
+            images,
+            clock,
+            kubelet.workers,
+            kubelet.parts.probes,
+            kubelet.checks(),
+            kubelet.mirrors.mirror_uid,
+        )
         await server.start()
         try:
             kubelet.agent.port = server.port
@@ -164,6 +179,12 @@ class Kubelet:
     group: asyncio.TaskGroup
     static: StaticPods
     mirrors: Mirrors
+
+    def checks(self) -> Checks:
+        """What /healthz looks at."""
+        from steersman.kubelet.server import pages
+
+        return pages.checks(self.config, lambda: self.parts.pleg.idle_s)
 
     async def run(self, ready: asyncio.Event | None) -> None:
         """Start in order: facts, static pods, Node, watches, pods. Returns after starting; the group keeps it alive."""

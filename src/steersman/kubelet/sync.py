@@ -269,6 +269,7 @@ class PodSync:
                 continue
         for container in view.containers:
             parts.probes.results.forget(container.id)
+        parts.probes.forget(self._uid)
         parts.volumes.remove_pod_dir(self._uid)
         logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid)
         shutil.rmtree(logs, ignore_errors=True)

@@ -39,7 +39,7 @@ _PLAIN: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("tlsMinVersion", "tls_min_version", _same),
     ("tlsCipherSuites", "tls_cipher_suites", tuple),
     ("enableDebuggingHandlers", "debugging_handlers", _same),
-    ("streamingConnectionIdleTimeout", "streaming_idle_s", duration.parse_go),
+    ("enableSystemLogHandler", "node_logs_handler", _same),
     ("healthzPort", "healthz_port", _same),
     ("healthzBindAddress", "healthz_bind_address", _same),
     ("clusterDNS", "cluster_dns", tuple),

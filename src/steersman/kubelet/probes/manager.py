@@ -20,7 +20,7 @@ from steersman.kubelet.probes.handlers import Outcome, run_probe
 from steersman.kubelet.probes.results import ProbeResults, Result
 from steersman.kubelet.view import PodView
 from steersman.machinery.clock import Clock
-from steersman.machinery.meta import Obj, dig, uid_of
+from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
 from steersman.machinery.waiting import Nudge
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,10 @@ class _Running:
     task: asyncio.Task[None]
     pod_uid: str
     nudge: Nudge = field(default_factory=Nudge)
+
+
+Counted = tuple[str, str, str, str, str, str]
+"""(namespace, pod, its uid, container, Liveness | Readiness | Startup, successful | failed | unknown)"""
 
 
 class ProbeManager:
@@ -55,6 +59,8 @@ class ProbeManager:
         self._poke, self._rng = poke, rng
         self._running: dict[tuple[str, str], _Running] = {}
         self._adopted: set[str] = set()
+        self.counts: dict[Counted, int] = {}
+        """How often a probe of a container that is still there ended how."""
         self._started_s = clock.monotonic()
 
     def sync(self, pod: Obj, view: PodView, pod_ip: str) -> None:
@@ -111,6 +117,11 @@ class ProbeManager:
         task = self._group.create_task(self._probe(pod, spec, kind, container, pod_ip, nudge))
         self._running[key] = _Running(task, uid_of(pod), nudge)
 
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        for counted in [counted for counted in self.counts if counted[2] == pod_uid]:
+            del self.counts[counted]
+
     def stop(self, pod_uid: str, kinds: tuple[str, ...] = KINDS) -> None:
         """End tasks of a pod that is stopping or gone."""
         for (_, kind), running in list(self._running.items()):
@@ -161,6 +172,9 @@ class ProbeManager:
 
     def _report(self, pod: Obj, spec: Obj, kind: str, outcome: Outcome) -> None:
         where, word = field_path(pod, spec["name"]), _WORDS[kind]
+        result = {Result.SUCCESS: "successful", Result.FAILURE: "failed"}.get(outcome.result, "unknown")
+        counted = (namespace_of(pod), name_of(pod), uid_of(pod), spec["name"], word, result)
+        self.counts[counted] = self.counts.get(counted, 0) + 1
         if outcome.result is Result.UNKNOWN:
             text = f"{word} probe errored and resulted in unknown state: {outcome.output}"
             self._recorder.event(pod, "Warning", "Unhealthy", text, field_path=where)

@@ -9,47 +9,56 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-import orjson
 from aiohttp import web
 
 from steersman.client.interface import Client
-from steersman.cri.interface import Runtime
+from steersman.cri.interface import ImageService, Runtime
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
-from steersman.kubelet.server import logfile, podlogs
-from steersman.kubelet.server.auth import Gate
+from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.server import logfile, pages, podlogs, tls
+from steersman.kubelet.server.auth import Gate, subresources, verb
+from steersman.kubelet.server.exposition import CONTENT_TYPE
+from steersman.kubelet.server.metrics import MetricsPages
+from steersman.kubelet.server.refusal import NOT_FOUND, Refused
 from steersman.kubelet.server.stats import Stats
 from steersman.kubelet.server.streaming import Streaming
 from steersman.kubelet.worker import PodWorker
 from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import Obj
+from steersman.machinery.meta import Key
 
 log = logging.getLogger(__name__)
 
 _Answer = Callable[[web.BaseRequest, list[str]], Awaitable[web.StreamResponse]]
-
-
-class Refused(Exception):
-    """An answer that is only a status and a sentence."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+_DEBUGGING = ("run", "exec", "attach", "portForward", "containerLogs", "runningpods")
 
 
 class KubeletServer:
     """`start()` binds, `stop()` closes."""
 
-    def __init__(self, config: KubeletConfig, client: Client, runtime: Runtime, clock: Clock, workers: PodWorkers) -> None:
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        runtime: Runtime,
+        images: ImageService,
+        clock: Clock,
+        workers: PodWorkers,
+        probes: ProbeManager,
+        checks: pages.Checks,
+        mirror_uid: Callable[[Key], str],
+    ) -> None:
+        """mirror_uid(key): how the API knows the static pod of that namespace and name."""
         self._config, self._runtime, self._clock, self._workers = config, runtime, clock, workers
-        self._gate = Gate(client, clock, config.node_name)
-        self._stats = Stats(config, runtime, clock)
+        self.checks = checks
+        self._mirror_uid = mirror_uid
+        self._gate = Gate(client, clock, config)
+        self._stats = Stats(config, runtime, clock, images)
+        self._pages = MetricsPages(config, clock, self._stats, probes)
         self._streaming = Streaming(runtime, clock)
         self._server: web.Server | None = None
         self._context: ssl.SSLContext | None = None
@@ -67,16 +76,20 @@ class KubeletServer:
             "stats": self._summary,
             "metrics": self._metrics,
             "configz": self._configz,
+            "logs": self._node_log,
+            "checkpoint": self._checkpoint,
         }
+        if not config.debugging_handlers:
+            self._routes |= dict.fromkeys(_DEBUGGING, _disabled("Debug endpoints are disabled."))
+        if not (config.node_logs_handler and config.debugging_handlers):
+            self._routes["logs"] = _disabled("logs endpoint is disabled.")
 
     async def start(self) -> None:
         """Needs the serving certificate of the config."""
         config, loop = self._config, asyncio.get_running_loop()
-        if config.tls_cert_file is None or config.tls_private_key_file is None:
-            raise ValueError("the kubelet's server needs a certificate and its key")
-        context = self._context = _tls(config.tls_cert_file, config.tls_private_key_file, config.client_ca_file)
+        self._context = tls.context(config)
         self._server = web.Server(self._serve, access_log=None, lingering_time=0)
-        self._listener = await loop.create_server(self._server, config.address, config.port, ssl=context)
+        self._listener = await loop.create_server(self._server, config.address, config.port, ssl=self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     def reload(self) -> None:
@@ -100,7 +113,7 @@ class KubeletServer:
             parts = [part for part in path.split("/") if part]
             route = self._routes.get(parts[0]) if parts else None
             if route is None:
-                raise Refused(404, "404 page not found")
+                raise Refused(404, NOT_FOUND)
             return await route(request, parts[1:])
         except Refused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n")
@@ -118,64 +131,58 @@ class KubeletServer:
         if user is None:
             raise Refused(401, "Unauthorized")
         if not await self._gate.allowed(user, request.method, path):
-            first = path.strip("/").partition("/")[0]
-            text = f"Forbidden (user={user.name}, verb={request.method.lower()}, resource=nodes, subresource(s)=[{first}])"
-            raise Refused(403, text)
+            wanted = f"verb={verb(request.method)}, resource=nodes, subresource(s)=[{' '.join(subresources(path))}]"
+            raise Refused(403, f"Forbidden (user={user.name}, {wanted})")
 
     def _worker(self, namespace: str, name: str, uid: str = "") -> PodWorker:
         worker = self._workers.find(namespace, name)
-        if worker is None or (uid and worker.uid != uid):
+        if worker is None or uid not in ("", worker.uid, self._mirror_uid((namespace, name))):
             raise Refused(404, "pod does not exist")
         return worker
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
     async def _healthz(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        return web.Response(text="ok")
+        return pages.healthz(self.checks, rest, verbose="verbose" in _query(request))
 
     async def _pods(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        return _json(_pod_list([{**worker.pod, "status": worker.status} for worker in self._workers]))
+        return pages.all_pods(self._workers)
 
     async def _running_pods(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        items = []
-        for worker in self._workers:
-            if worker.view.running:
-                meta = {key: worker.pod["metadata"].get(key) for key in ("name", "namespace", "uid")}
-                found = [{"name": item.name, "image": item.image} for item in worker.view.running]
-                items.append({"metadata": meta, "spec": {"containers": found}, "status": {}})
-        return _json(_pod_list(items))
+        return pages.running_pods(self._workers)
 
     async def _configz(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        config = self._config
-        shown = {
-            "address": config.address,
-            "port": config.port,
-            "clusterDNS": list(config.cluster_dns),
-            "clusterDomain": config.cluster_domain,
-            "maxPods": config.max_pods,
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": config.cgroup_root,
-            "kubeReserved": dict(config.kube_reserved),
-            "systemReserved": dict(config.system_reserved),
-        }
-        return _json({"kubeletconfig": shown})
+        return pages.configz(self._config)
+
+    async def _checkpoint(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
+        return pages.checkpoint(self._workers, request.method, rest)
+
+    async def _node_log(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
+        return await pages.node_log(request, rest)
 
     async def _summary(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         if rest != ["summary"]:
-            raise Refused(404, "404 page not found")
+            raise Refused(404, NOT_FOUND)
         brief = _query(request).get("only_cpu_and_memory", "") in ("true", "1")
-        return _json(await self._stats.summary(self._workers, only_cpu_and_memory=brief))
+        return pages.json(await self._stats.summary(self._workers, only_cpu_and_memory=brief))
 
     async def _metrics(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        if rest not in ([], ["resource"]):
-            raise Refused(404, "404 page not found")
-        text = await self._stats.resource_metrics(self._workers)
-        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        return web.Response(body=text.encode(), headers=headers)
+        page = rest[0] if len(rest) == 1 else "" if not rest else None
+        if page == "":
+            text = self._pages.own(self._workers)
+        elif page == "resource":
+            text = await self._pages.resource(self._workers)
+        elif page == "cadvisor":
+            text = await self._pages.cadvisor(self._workers)
+        elif page == "probes":
+            text = self._pages.probes()
+        else:
+            raise Refused(404, NOT_FOUND)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _logs(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         if len(rest) != 3:
-            raise Refused(404, "404 page not found")
+            raise Refused(404, NOT_FOUND)
         namespace, name, container = rest
         worker = self._workers.find(namespace, name)
         if worker is None:
@@ -212,7 +219,7 @@ class KubeletServer:
         what = request.path.split("/")[1]
         containers = 0 if what == "portForward" else 1
         if len(rest) not in (2 + containers, 3 + containers):
-            raise Refused(404, "404 page not found")
+            raise Refused(404, NOT_FOUND)
         worker = self._worker(rest[0], rest[1], rest[2] if len(rest) == 3 + containers else "")
         if what == "portForward":
             sandbox = worker.view.ready_sandbox
@@ -229,7 +236,7 @@ class KubeletServer:
     async def _run(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         """`/run/<ns>/<pod>[/<uid>]/<container>?cmd=`: run a command, answer its output."""
         if len(rest) not in (3, 4):
-            raise Refused(404, "404 page not found")
+            raise Refused(404, NOT_FOUND)
         worker = self._worker(rest[0], rest[1], rest[2] if len(rest) == 4 else "")
         container = worker.view.newest(rest[-1])
         if container is None:
@@ -247,22 +254,8 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
     return found
 
 
-def _json(body: Obj) -> web.Response:
-    return web.Response(body=orjson.dumps(body), content_type="application/json")
+def _disabled(why: str) -> _Answer:
+    async def refuse(request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
+        raise Refused(405, why)
 
-
-def _pod_list(items: list[Obj]) -> Obj:
-    return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
-
-
-@lru_cache(maxsize=4)
-def _tls(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    if client_ca is not None:
-        context.load_verify_locations(client_ca)
-        # Optional: a token will do as well.
-        context.verify_mode = ssl.CERT_OPTIONAL
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return refuse

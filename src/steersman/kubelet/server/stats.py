@@ -1,25 +1,32 @@
-"""`/stats/summary` and `/metrics/resource`: what containers, pods and the node use.
+"""What containers, pods and the node use: readings, and `/stats/summary` made of them. metrics.py makes the other forms.
 
-Source: upstream staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1; pkg/kubelet/metrics/collectors/resource_metrics.go.
+Source: upstream staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1, pkg/kubelet/stats. There is no pressure stall information
+and no swap by container: the runtime's interface does not have them.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from steersman.cri.interface import Container, Runtime, RuntimeFault, Usage
+from steersman.cri.interface import Container, ImageService, Runtime, RuntimeFault, Usage
+from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.resources import amounts
+from steersman.kubelet.server import host
+from steersman.kubelet.server.diskuse import DiskUse
 from steersman.kubelet.worker import PodWorker
 from steersman.machinery.clock import Clock
-from steersman.machinery.meta import Obj, format_time, name_of, namespace_of
+from steersman.machinery.meta import Obj, dig, format_time, name_of, namespace_of
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SHORTEST_S = 5.0
 """Rates are taken over at least this: several who ask at the same time must not spoil each other's."""
+_NODE, _KUBELET = "", "/kubelet"
+_MEASURED = ("emptyDir", "secret", "configMap", "projected", "downwardAPI")
+_STATFS = "persistentVolumeClaim", "ephemeral"
 
 
 class _Sample(NamedTuple):
@@ -32,10 +39,11 @@ class _Sample(NamedTuple):
 class Stats:
     """Keeps the last CPU sample of each container, since a rate needs two."""
 
-    def __init__(self, config: KubeletConfig, runtime: Runtime, clock: Clock) -> None:
-        self._config, self._runtime, self._clock = config, runtime, clock
+    def __init__(self, config: KubeletConfig, runtime: Runtime, clock: Clock, images: ImageService | None = None) -> None:
+        self._config, self._runtime, self._clock, self._images = config, runtime, clock, images
         self._samples: dict[str, _Sample] = {}
         self._started = clock.now()
+        self._disk = DiskUse(clock)
 
     def _cpu(self, key: str, at: datetime, nanoseconds: int) -> Obj:
         """The CPU block; without usageNanoCores as long as there was one sample only, as upstream."""
@@ -50,7 +58,8 @@ class Stats:
             made["usageNanoCores"] = known
         return made
 
-    async def _usages(self, worker: PodWorker) -> list[tuple[Container, Usage]]:
+    async def usages(self, worker: PodWorker) -> list[tuple[Container, Usage]]:
+        """Of the containers that run."""
         found = []
         for container in worker.view.running:
             try:
@@ -61,15 +70,18 @@ class Stats:
 
     async def summary(self, workers: Iterable[PodWorker], *, only_cpu_and_memory: bool) -> Obj:
         known = [worker for worker in workers if worker.view.sandbox is not None]
-        pods = [await self._pod(worker, only_cpu_and_memory) for worker in known]
-        there = {"", *(container.id for worker in known for container in worker.view.running)}
+        listed = [await self._pod(worker, only_cpu_and_memory) for worker in known]
+        there = {_NODE, _KUBELET, *(container.id for worker in known for container in worker.view.running)}
         for gone in self._samples.keys() - there:
             del self._samples[gone]
-        return {"node": self._node(only_cpu_and_memory), "pods": pods}
+        self._disk.forget_old()
+        return {"node": await self._node(only_cpu_and_memory), "pods": listed}
+
+    # --- pods ------------------------------------------------------------------------------------------------------
 
     async def _pod(self, worker: PodWorker, brief: bool) -> Obj:
-        pod, usages = worker.pod, await self._usages(worker)
-        containers = [self._container(container, usage, brief) for container, usage in usages]
+        pod, usages = worker.pod, await self.usages(worker)
+        containers = [await self._container(pod, container, usage, brief) for container, usage in usages]
         at = self._clock.now()
         cpu: Obj = {"time": format_time(at), "usageCoreNanoSeconds": sum(usage.cpu_nanoseconds for _, usage in usages)}
         rates = [each["cpu"]["usageNanoCores"] for each in containers if "usageNanoCores" in each["cpu"]]
@@ -83,97 +95,125 @@ class Stats:
             "memory": _memory(at, [usage for _, usage in usages]),
         }
         if not brief:
-            made["ephemeral-storage"] = {"time": format_time(at), "usedBytes": sum(u.rootfs_used_bytes for _, u in usages)}
             made["process_stats"] = {"process_count": sum(usage.processes for _, usage in usages)}
+            if interfaces := pod_traffic(worker):
+                made["network"] = host.network(format_time(at), interfaces)
+            volumes = await self._volumes(pod, worker.uid, format_time(at))
+            if volumes:
+                made["volume"] = volumes
+            made["ephemeral-storage"] = self._ephemeral(pod, format_time(at), containers, volumes)
         return made
 
-    def _container(self, container: Container, usage: Usage, brief: bool) -> Obj:
+    async def _container(self, pod: Obj, container: Container, usage: Usage, brief: bool) -> Obj:
         made: Obj = {
             "name": container.name,
             "startTime": format_time(container.started_at or container.created_at),
             "cpu": self._cpu(container.id, usage.at, usage.cpu_nanoseconds),
             "memory": _memory(usage.at, [usage]),
         }
+        limit = amounts(dig(pods.find_container(pod, container.name) or {}, "resources", "limits")).get("memory", 0)
+        if limit:
+            made["memory"]["availableBytes"] = max(limit - usage.memory_working_set, 0)
         if not brief:
-            made["rootfs"] = {
-                "time": format_time(usage.at),
-                "usedBytes": usage.rootfs_used_bytes,
-                "inodesUsed": usage.rootfs_inodes_used,
-            }
+            at = format_time(usage.at)
+            root = self._config.root_dir
+            made["rootfs"] = host.filesystem(at, root, (usage.rootfs_used_bytes, usage.rootfs_inodes_used))
+            if container.log_path:
+                folder = Path(container.log_path).parent
+                made["logs"] = host.filesystem(at, folder, await self._disk.of(folder))
         return made
 
-    def _node(self, brief: bool) -> Obj:
-        at = self._clock.now()
-        cpu, (total, available) = _node_cpu_nanoseconds(), _node_memory()
+    async def _volumes(self, pod: Obj, uid: str, at: str) -> list[Obj]:
+        made = []
+        for volume in dig(pod, "spec", "volumes", default=None) or ():
+            source = next((key for key in volume if key in _MEASURED or key in _STATFS), None)
+            path = self._volume_path(uid, volume["name"])
+            if source is None or path is None:
+                continue
+            used = None if source in _STATFS or _in_memory(volume) else await self._disk.of(path)
+            shown = {**host.filesystem(at, path, used), "name": volume["name"]}
+            if source in _STATFS:
+                claim = dig(volume, source, "claimName", default="") or f"{name_of(pod)}-{volume['name']}"
+                shown["pvcRef"] = {"name": claim, "namespace": namespace_of(pod)}
+            made.append(shown)
+        return made
+
+    def _volume_path(self, uid: str, name: str) -> Path | None:
+        """Where a volume of the pod is mounted, whatever its plugin."""
+        return next(iter(sorted((self._config.pod_dir(uid) / "volumes").glob(f"*/{name}"))), None)
+
+    def _ephemeral(self, pod: Obj, at: str, containers: list[Obj], volumes: list[Obj]) -> Obj:
+        """What counts against the pod's ephemeral-storage: writable layers, logs, volumes on the node's disk."""
+        disk = {
+            volume["name"]
+            for volume in dig(pod, "spec", "volumes", default=None) or ()
+            if any(key in volume for key in _MEASURED) and not _in_memory(volume)
+        }
+        parts = [each[key] for each in containers for key in ("rootfs", "logs") if key in each]
+        parts += [each for each in volumes if each["name"] in disk]
+        used = sum(each.get("usedBytes", 0) for each in parts), sum(each.get("inodesUsed", 0) for each in parts)
+        return host.filesystem(at, self._config.root_dir, used)
+
+    # --- the node --------------------------------------------------------------------------------------------------
+
+    async def _node(self, brief: bool) -> Obj:
+        now = self._clock.now()
+        at, cpu, (total, available) = format_time(now), host.cpu_nanoseconds(), host.memory()
+        own_cpu, own_memory = host.own()
+        own: Obj = {
+            "name": "kubelet",
+            "startTime": format_time(self._started),
+            "cpu": self._cpu(_KUBELET, now, own_cpu),
+            "memory": {"time": at, "usageBytes": own_memory, "workingSetBytes": own_memory, "rssBytes": own_memory},
+        }
         made: Obj = {
             "nodeName": self._config.node_name,
+            "systemContainers": [own],
             "startTime": format_time(self._started),
-            "cpu": self._cpu("", at, cpu),
+            "cpu": self._cpu(_NODE, now, cpu),
             "memory": {
-                "time": format_time(at),
+                "time": at,
                 "availableBytes": available,
                 "usageBytes": total - available,
                 "workingSetBytes": total - available,
             },
         }
-        if not brief:
-            disk = os.statvfs(self._config.root_dir if self._config.root_dir.is_dir() else "/")
-            made["fs"] = {
-                "time": format_time(at),
-                "availableBytes": disk.f_bavail * disk.f_frsize,
-                "capacityBytes": disk.f_blocks * disk.f_frsize,
-                "usedBytes": (disk.f_blocks - disk.f_bfree) * disk.f_frsize,
-                "inodesFree": disk.f_ffree,
-                "inodes": disk.f_files,
-                "inodesUsed": disk.f_files - disk.f_ffree,
-            }
-        return made
+        if brief:
+            return made
+        swap, free = host.swap()
+        most, current = host.processes()
+        root = self._config.root_dir if self._config.root_dir.is_dir() else Path("/")
+        return {
+            **made,
+            "network": host.network(at, host.traffic(), host.default_interface()),
+            "fs": host.filesystem(at, root),
+            "runtime": await self._runtime_disk(at),
+            "rlimit": {"time": at, "maxpid": most, "curproc": current},
+            "swap": {"time": at, "swapAvailableBytes": free, "swapUsageBytes": swap - free},
+        }
 
-    async def resource_metrics(self, workers: Iterable[PodWorker]) -> str:
-        """The text of /metrics/resource."""
-        at = _milliseconds(self._clock.now())
-        total, available = _node_memory()
-        lines: dict[str, list[str]] = {name: [] for name in _METRICS}
-        lines["node_cpu_usage_seconds_total"].append(f" {_node_cpu_nanoseconds() / 1e9} {at}")
-        lines["node_memory_working_set_bytes"].append(f" {total - available} {at}")
-        for worker in workers:
-            pod = f'namespace="{namespace_of(worker.pod)}",pod="{name_of(worker.pod)}"'
-            usages = await self._usages(worker)
-            for container, usage in usages:
-                labels = f'{{container="{container.name}",{pod}}}'
-                started = (container.started_at or container.created_at).timestamp()
-                taken = _milliseconds(usage.at)
-                lines["container_cpu_usage_seconds_total"].append(f"{labels} {usage.cpu_nanoseconds / 1e9} {taken}")
-                lines["container_memory_working_set_bytes"].append(f"{labels} {usage.memory_working_set} {taken}")
-                lines["container_start_time_seconds"].append(f"{labels} {started:.3f}")
-            if usages:
-                cpu = sum(usage.cpu_nanoseconds for _, usage in usages) / 1e9
-                memory = sum(usage.memory_working_set for _, usage in usages)
-                taken = _milliseconds(usages[-1][1].at)
-                lines["pod_cpu_usage_seconds_total"].append(f"{{{pod}}} {cpu} {taken}")
-                lines["pod_memory_working_set_bytes"].append(f"{{{pod}}} {memory} {taken}")
-        lines["resource_scrape_error"].append(" 0")
-        out = []
-        for name, (kind, words) in _METRICS.items():
-            out += [f"# HELP {name} {words}", f"# TYPE {name} {kind}", *(name + line for line in lines[name])]
-        return "\n".join(out) + "\n"
+    async def _runtime_disk(self, at: str) -> Obj:
+        """Images and writable layers, which are on one filesystem here."""
+        if self._images is None:
+            return {}
+        try:
+            path, used, inodes = await self._images.image_fs()
+        except RuntimeFault:
+            return {}
+        shown = await asyncio.to_thread(host.filesystem, at, Path(path), (used, inodes))
+        return {"imageFs": shown, "containerFs": shown}
 
 
-_CPU, _MEMORY = "Cumulative cpu time consumed by the %s in core-seconds", "Current working set of the %s in bytes"
-_METRICS = {
-    "container_cpu_usage_seconds_total": ("counter", _CPU % "container"),
-    "container_memory_working_set_bytes": ("gauge", _MEMORY % "container"),
-    "container_start_time_seconds": ("gauge", "Start time of the container since unix epoch in seconds"),
-    "node_cpu_usage_seconds_total": ("counter", _CPU % "node"),
-    "node_memory_working_set_bytes": ("gauge", _MEMORY % "node"),
-    "pod_cpu_usage_seconds_total": ("counter", _CPU % "pod"),
-    "pod_memory_working_set_bytes": ("gauge", _MEMORY % "pod"),
-    "resource_scrape_error": ("gauge", "1 if there was an error while getting container metrics, 0 otherwise"),
-}
+def pod_traffic(worker: PodWorker) -> list[host.Traffic]:
+    """Of the pod's own network; a pod on the node's has none. Known while one of its processes is."""
+    if pods.is_host_network(worker.pod):
+        return []
+    pid = next((container.pid for container in worker.view.running if container.pid), 0)
+    return host.traffic(pid) if pid else []
 
 
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _in_memory(volume: Obj) -> bool:
+    return bool(dig(volume, "emptyDir", "medium", default="") == "Memory")
 
 
 def _memory(at: datetime, usages: list[Usage]) -> Obj:
@@ -185,15 +225,3 @@ def _memory(at: datetime, usages: list[Usage]) -> Obj:
         "pageFaults": sum(usage.page_faults for usage in usages),
         "majorPageFaults": sum(usage.major_page_faults for usage in usages),
     }
-
-
-def _node_cpu_nanoseconds() -> int:
-    """CPU time of the machine that was not idle."""
-    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return (sum(fields[:8]) - fields[3] - fields[4]) * 1_000_000_000 // _TICKS
-
-
-def _node_memory() -> tuple[int, int]:
-    """(total, available) in bytes."""
-    found = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(found["MemTotal"].split()[0]) * 1024, int(found["MemAvailable"].split()[0]) * 1024

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from steersman.cri.interface import Container, ContainerState, Usage
+from steersman.kubelet.probes.manager import ProbeManager
+from steersman.kubelet.server.metrics import MetricsPages
 from steersman.kubelet.server.stats import Stats
 from steersman.kubelet.worker import PodWorker
 
@@ -56,7 +58,9 @@ def test_the_rate_is_of_a_whole_stretch_whoever_asks_in_between(world: World, st
 def test_counters_keep_their_digits_and_carry_the_time_they_were_read(world: World, stats: Stats) -> None:
     async def scenario() -> None:
         await world.clock.advance(0.25)
-        lines = (await stats.resource_metrics([worker(world)])).splitlines()
+        lines = (
+            await MetricsPages(world.config, world.clock, stats, cast(ProbeManager, None)).resource([worker(world)])
+        ).splitlines()
         at = int(world.clock.now().timestamp() * 1000)
         label = '{container="app",namespace="shop",pod="web"}'
         assert f"container_cpu_usage_seconds_total{label} 123456789.125 {at}" in lines
