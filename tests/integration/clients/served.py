@@ -60,6 +60,10 @@ class Served:
     def log(self, name: str) -> Path:
         return self.paths.state / f"{name}.log"
 
+    @property
+    def is_running(self) -> bool:
+        return all(process.poll() is None for process in self._processes)
+
     def _start(self, name: str, *words: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "STEERSMAN_STATE_DIR": str(self.paths.state)}
         with self.log(name).open("w") as out:
