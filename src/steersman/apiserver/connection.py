@@ -1,7 +1,7 @@
 """One client connection: requests off the wire one after another, answers and streams back, raw bytes after an upgrade.
 
 An asyncio protocol with one task. While a request is served, what follows it waits in the buffer; a client that goes away
-cancels the handler.
+cancels the handler. One that makes the server wait is found out by the server, which asks `is_stuck` every few seconds.
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
 from cryptography import x509
 
-from steersman.apiserver import http1
-from steersman.apiserver.http import Handler, RawConnection, Request, Response, warning_headers
-from steersman.machinery.errors import RequestEntityTooLarge
+from steersman.apiserver import http1, responsehead
+from steersman.apiserver.http import Handler, RawConnection, Request, Response
+from steersman.apiserver.patience import Patience
+from steersman.machinery.errors import BadRequest, RequestEntityTooLarge
 
 log = logging.getLogger(__name__)
 
 _PAUSE_AT = 256 * 1024
 _WRITE_HIGH = 256 * 1024
 _NO_BODY = http1.Body(0)
+_LINGER_S = 0.5
+"""Go's rstAvoidanceDelay."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class Connection(asyncio.Protocol):
@@ -47,6 +48,10 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._eof = False
         self._taken_over = False
+        self._broken = False
+        self._long_stream = False
+        self._turn = 0
+        self._patience = Patience()
         self.busy = False
         self.closing = False
         self.task: asyncio.Task[None] | None = None
@@ -106,11 +111,15 @@ class Connection(asyncio.Protocol):
                 if head is None:
                     break
                 self.busy = True
+                self._turn += 1
                 if not await self._serve(head):
                     break
                 self.busy = False
         except http1.Malformed as fault:
             self._send(Response(fault.status, f"{fault.status} {fault}".encode(), "text/plain; charset=utf-8"), "GET", False)
+            self.busy = False
+            if self._buffer:
+                await self._linger()
         except ConnectionError as fault:
             log.debug("client gone: remote=%s error=%s", self.remote, fault)
         except Exception:
@@ -126,10 +135,18 @@ class Connection(asyncio.Protocol):
             # TLS would wait for the client's goodbye, which does not come from one that only reads when it has asked.
             asyncio.get_running_loop().call_soon(self.transport.abort)
 
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether it has waited too long for its client. Asked again and again."""
+        unsent = None
+        if self.busy and self._drained is not None and not self._long_stream and not self._taken_over:
+            unsent = self.transport.get_write_buffer_size()
+        return self._patience.is_over(now_s, self._turn, self.busy, bool(self._buffer), unsent)
+
     async def _next_head(self) -> http1.Head | None:
         buffer = self._buffer
+        searched = 0
         while True:
-            end = buffer.find(b"\r\n\r\n")
+            end = buffer.find(b"\r\n\r\n", searched)
             if end >= 0:
                 head = http1.parse_head(bytes(buffer[:end]), self._fields)
                 self._fields = head.fields
@@ -139,6 +156,7 @@ class Connection(asyncio.Protocol):
                 raise http1.Malformed(431, "Request Header Fields Too Large")
             if self._eof:
                 return None
+            searched = max(len(buffer) - 3, 0)
             await self._more()
 
     async def _more(self) -> None:
@@ -167,24 +185,32 @@ class Connection(asyncio.Protocol):
         response = await self._handler(request)
         if response.upgraded:
             return False
-        keep = head.keep_alive and not self.closing
+        keep = head.keep_alive and not self.closing and (self._body.done or self._can_skip())
         if response.chunks is not None:
             await self._stream(response, response.chunks, head.method, keep)
         else:
-            if not self._body.done:
-                # What is left of the body would be taken for the next request.
-                keep = keep and await self._skip_body()
             self._send(response, head.method, keep)
             if self._drained is not None:
                 await self._drain()
             if response.parts is not None and head.method != "HEAD":
                 await self._send_parts(response.parts)
+        if not self._body.done:
+            # What is left of the body would be taken for the next request.
+            self.busy = False
+            keep = await (self._skip_body() if keep else self._linger())
         return keep and not self._eof
 
     async def read_body(self) -> bytes:
-        """Raises RequestEntityTooLarge, ConnectionResetError."""
+        """Raises RequestEntityTooLarge, BadRequest, ConnectionResetError."""
         if self._body.done:
             return b""
+        try:
+            return await self._read_body()
+        except http1.Malformed as fault:
+            self._broken = True
+            raise BadRequest(str(fault)) from None
+
+    async def _read_body(self) -> bytes:
         if self._declared > self._body_limit:
             raise RequestEntityTooLarge.of(self._body_limit)
         if self._continue:
@@ -193,54 +219,47 @@ class Connection(asyncio.Protocol):
         piece = self._body.take(self._buffer)
         if self._body.done and len(piece) <= self._body_limit:
             return piece
-        pieces, size = [piece], len(piece)
-        while size <= self._body_limit:
+        body = bytearray(piece)
+        while len(body) <= self._body_limit:
             if self._body.done:
-                return b"".join(pieces)
+                return bytes(body)
             if self._eof:
                 raise ConnectionResetError("client gone")
             await self._more()
-            pieces.append(self._body.take(self._buffer))
-            size += len(pieces[-1])
+            body += self._body.take(self._buffer)
         raise RequestEntityTooLarge.of(self._body_limit)
 
+    def _can_skip(self) -> bool:
+        """Whether it is worth while to read what a handler left of a body."""
+        return not self._continue and not self._broken and self._declared <= 2 * self._body_limit
+
     async def _skip_body(self) -> bool:
-        """Read what a handler left of a body, if it is not too much. False: close instead."""
-        if self._continue or self._declared > 2 * self._body_limit:
-            return False
+        """Read what a handler left of a body. False: it is too much, or none. Raises Malformed."""
         skipped = 0
-        while not self._body.done:
+        while not self._eof and skipped <= 2 * self._body_limit:
             skipped += len(self._body.take(self._buffer))
             if self._body.done:
-                break
-            if self._eof or skipped > 2 * self._body_limit:
-                return False
+                return True
             await self._more()
-        return True
+        return False
 
-    def _head(self, response: Response, keep: bool, length: int | None) -> bytes:
-        """length None: the body follows in chunks."""
-        status = response.status
-        lines = [_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"]
-        if response.content_type:
-            lines.append(f"Content-Type: {response.content_type}\r\n")
-        if length is None:
-            lines.append("Transfer-Encoding: chunked\r\n")
-        elif status not in (204, 304):
-            lines.append(f"Content-Length: {length}\r\n")
-        for name, value in response.headers.items():
-            lines.append(f"{name}: {value}\r\n")
-        for value in warning_headers(response.warnings) if response.warnings else ():
-            lines.append(f"Warning: {value}\r\n")
-        lines.append(f"Date: {self._date()}\r\n\r\n" if keep else f"Date: {self._date()}\r\nConnection: close\r\n\r\n")
-        return "".join(lines).encode("latin-1", "replace")
+    async def _linger(self) -> bool:
+        """Let a client that is still sending read its answer: were the connection closed now, it would be reset before. False."""
+        try:
+            async with asyncio.timeout(_LINGER_S):
+                while not self._eof and not self._continue:
+                    self._buffer.clear()
+                    await self._more()
+        except TimeoutError:
+            pass
+        return False
 
     def _send(self, response: Response, method: str, keep: bool) -> None:
         """Head and body in one write; of an answer in parts only the head."""
         if response.parts is not None:
-            self.transport.write(self._head(response, keep, response.length))
+            self.transport.write(responsehead.encoded(response, self._date(), keep, response.length))
             return
-        head = self._head(response, keep, len(response.body))
+        head = responsehead.encoded(response, self._date(), keep, len(response.body))
         self.transport.write(head if method == "HEAD" else head + response.body)
 
     async def _send_parts(self, parts: Iterable[bytes]) -> None:
@@ -250,8 +269,9 @@ class Connection(asyncio.Protocol):
                 await self._drain()
 
     async def _stream(self, response: Response, chunks: AsyncIterator[bytes], method: str, keep: bool) -> None:
+        self._long_stream = not response.hurried
         try:
-            self.transport.write(self._head(response, keep, None))
+            self.transport.write(responsehead.encoded(response, self._date(), keep, None))
             if method == "HEAD":
                 return
             async for chunk in chunks:
@@ -261,6 +281,7 @@ class Connection(asyncio.Protocol):
                         await self._drain()
             self.transport.write(b"0\r\n\r\n")
         finally:
+            self._long_stream = False
             close: Any = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()

@@ -42,6 +42,8 @@ class Request:
     take_over: Callable[[], Awaitable[RawConnection]] | None = None
     repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """All values of the headers that were sent more than once (Impersonate-Group); `headers` has the first."""
+    initialised: Callable[[], None] | None = None
+    """A watch calls it when what was there at its beginning has been sent."""
     audit: Trail | None = None
     """What is recorded of the request, if anything is (audit/)."""
     _query: list[tuple[str, str]] | None = None
@@ -72,6 +74,8 @@ class Response:
     upgraded: bool = False
     parts: Iterable[bytes] | None = None
     length: int = 0
+    hurried: bool = False
+    """Of a stream: a client that takes nothing of it for a minute is cut off."""
 
     def whole(self) -> bytes:
         """The bytes of a whole answer."""

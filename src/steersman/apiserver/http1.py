@@ -1,15 +1,23 @@
 """HTTP/1.1 request parsing, sans I/O: heads by hand (a request's most frequent cost), bodies by length or in chunks.
 
-Strict where leniency has been abused (RFC 9112 sections 5.1, 6.1, 6.3): no folded lines, no space before a colon, no request
-with both a length and chunks, no differing lengths.
+Strict where leniency has been abused (RFC 9112 sections 2.2, 5.1, 6.1, 6.3, 7.1): no folded lines, no space before a colon, no
+line ends but CRLF, no request with both a length and chunks, no differing lengths. And bounded: heads, chunk lines, and what a
+chunked body has besides data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEAD_LIMIT = 64 * 1024
+HEAD_LIMIT = 1024 * 1024
+"""Upstream's, for those who select by thousands of names."""
 _CHUNK_LINE_LIMIT = 4096
+_OVERHEAD_LIMIT = 16 * 1024
+"""What chunk lines may take beyond what honest ones do (Go's rule), and how long trailers may be together."""
+_LONGEST_NUMBER = 18
+_CONTROLS = bytes(number for number in (*range(32), 127) if number not in b"\t\r\n")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_HEX = b"0123456789abcdefABCDEF"
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -57,6 +65,10 @@ def parse_head(data: bytes, before: Fields | None = None) -> Head:
     if len(words) != 3 or not words[0] or not words[1]:
         raise Malformed(400, "malformed request line")
     method, target, version = words
+    if method not in _METHODS and not _TOKEN.issuperset(method.encode("latin-1")):
+        raise Malformed(400, "malformed request line")
+    if not target.isprintable() or not target.isascii():
+        target = _cleaned(target)
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise Malformed(505, "only HTTP/1.1 is spoken here")
     fields = before if before is not None and before.block == block else _parse_fields(block)
@@ -68,18 +80,30 @@ def parse_head(data: bytes, before: Fields | None = None) -> Head:
 
 def _parse_fields(block: bytes) -> Fields:
     headers: dict[str, str] = {}
-    repeated: dict[str, tuple[str, ...]] = {}
-    for line in block.decode("latin-1").split("\r\n") if block else ():
+    lines = block.decode("latin-1").split("\r\n") if block else []
+    ends = max(len(lines) - 1, 0)
+    if block.count(b"\n") != ends or block.count(b"\r") != ends or len(block.translate(None, _CONTROLS)) != len(block):
+        raise Malformed(400, "malformed header line")
+    more: dict[str, list[str]] = {}
+    for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not _TOKEN.issuperset(name.encode("latin-1")) or not name:
             raise Malformed(400, "malformed header line")
         name = name.lower()
         value = value.strip(" \t")
         if name in headers:
-            repeated[name] = (*repeated.get(name, (headers[name],)), value)
+            more.setdefault(name, [headers[name]]).append(value)
         else:
             headers[name] = value
+    repeated = {name: tuple(values) for name, values in more.items()}
     return Fields(block, headers, repeated, _length(headers, repeated), headers.get("connection", "").lower())
+
+
+def _cleaned(target: str) -> str:
+    """A target with characters that should have been escaped: bytes beyond ASCII are taken as UTF-8, as Go does."""
+    if any(char <= " " or char == "\x7f" for char in target):
+        raise Malformed(400, "malformed request target")
+    return target.encode("latin-1").decode("utf-8", "replace")
 
 
 def _origin_form(method: str, target: str) -> str:
@@ -96,12 +120,15 @@ def _length(headers: dict[str, str], repeated: dict[str, tuple[str, ...]]) -> in
     coding = headers.get("transfer-encoding")
     text = headers.get("content-length")
     if coding is not None:
-        if text is not None or coding.lower() != "chunked" or "transfer-encoding" in repeated:
+        if text is not None or "transfer-encoding" in repeated:
             raise Malformed(400, "malformed transfer-encoding")
+        if coding.lower() != "chunked":
+            raise Malformed(501, "unsupported transfer encoding")
         return -1
     if text is None:
         return 0
-    if not text.isascii() or not text.isdigit() or any(value != text for value in repeated.get("content-length", ())):
+    is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    if not is_number or any(value != text for value in repeated.get("content-length", ())):
         raise Malformed(400, "malformed content-length")
     return int(text)
 
@@ -114,6 +141,7 @@ class Body:
         self._chunked = length < 0
         self._left = max(length, 0)
         self._trailers = False
+        self._overhead = 0
 
     def take(self, buffer: bytearray) -> bytes:
         """The next bytes of the body; empty if more must arrive first. Raises Malformed."""
@@ -159,11 +187,15 @@ class Body:
             if len(buffer) >= _CHUNK_LINE_LIMIT:
                 raise Malformed(400, "chunk line too long")
             return False
-        digits = bytes(buffer[:end]).partition(b";")[0].strip()
-        if not digits or not all(byte in b"0123456789abcdefABCDEF" for byte in digits) or len(digits) > 16:
+        line = bytes(buffer[:end])
+        digits = line.partition(b";")[0].rstrip(b" \t")
+        if not digits or digits.translate(None, _HEX) or len(digits) > 16 or b"\n" in line or b"\r" in line:
             raise Malformed(400, "malformed chunk size")
         size = int(digits, 16)
         del buffer[: end + 2]
+        # Sixteen bytes of line for each chunk are honest.
+        self._overhead = max(self._overhead + end + 2 - 16 - 2 * size, 0)
+        self._check_overhead()
         if size:
             self._left = size + 2
         else:
@@ -177,6 +209,12 @@ class Body:
                 raise Malformed(400, "trailer too long")
             return False
         del buffer[: end + 2]
+        self._overhead += end + 2
+        self._check_overhead()
         if not end:
             self.done = True
         return True
+
+    def _check_overhead(self) -> None:
+        if self._overhead > _OVERHEAD_LIMIT:
+            raise Malformed(400, "chunked encoding contains too much non-data")

@@ -19,6 +19,9 @@ from steersman.machinery.clock import Clock
 
 _GZIP_FROM = 128 * 1024
 _DRAIN_S = 5.0
+_SWEEP_S = 5.0
+_HANDSHAKE_S = 32.0
+_GOODBYE_S = 5.0
 
 
 class HTTPServer:
@@ -32,6 +35,7 @@ class HTTPServer:
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._second = -1
         self._date = ""
         self.port = 0
@@ -47,16 +51,22 @@ class HTTPServer:
             ssl=tls_context(config),
             backlog=1024,
             start_serving=False,
+            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_shutdown_timeout=_GOODBYE_S,
         )
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def start(self) -> None:
         assert self._listener is not None
+        assert self._tasks is not None
+        self._sweeping = self._tasks.create_task(self._sweep())
         await self._listener.start_serving()
 
     async def stop(self) -> None:
         if self._listener is None:
             return
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         self._listener.close()
         for connection in tuple(self._connections):
             connection.close_when_idle()
@@ -72,6 +82,15 @@ class HTTPServer:
         self._connections.add(connection)
         connection.task = self._tasks.create_task(connection.run())
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
+
+    async def _sweep(self) -> None:
+        """Cut off clients that keep connections without using them: half a request, an answer that is not read, or nothing."""
+        while True:
+            await self._clock.sleep(_SWEEP_S)
+            now_s = self._clock.monotonic()
+            for connection in tuple(self._connections):
+                if connection.is_stuck(now_s):
+                    connection.transport.abort()
 
     async def _serve(self, request: Request) -> Response:
         response = await self._handler(request)

@@ -19,6 +19,8 @@ CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 70
 """Above the API server's own limit for a request (60 s), so that its answer comes first."""
 _IDLE_S = 30.0
+_STALE_S = 60.0
+"""Servers close what is idle for longer (API servers after 90 s), which would break a write that is just on its way."""
 _REPEATABLE = frozenset({"GET", "HEAD"})
 
 # Pem files, or their content.
@@ -122,7 +124,7 @@ class HttpTransport:
     def _take(self) -> HttpConnection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.reusable:
+            if connection.reusable and asyncio.get_running_loop().time() - connection.used_at < _STALE_S:
                 return connection
             connection.close()
         return None

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from steersman.apiserver.connection import Connection
 from steersman.apiserver.http import Handler, Request, Response, warning_headers
+from steersman.machinery.errors import StatusError
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -186,3 +187,73 @@ def test_closing_waits_for_the_request_that_is_being_served() -> None:
 def test_warnings_are_quoted_once_each_and_cut_when_there_are_too_many() -> None:
     assert warning_headers(['a "b" \\', "x", "x"]) == ['299 - "a \\"b\\" \\\\"', '299 - "x"']
     assert [len(text) for text in warning_headers(["a" * 4000, "b" * 4000])] == [256 + 8, 256 + 8]
+
+
+async def unread(request: Request) -> Response:
+    return Response(body=b"no")
+
+
+async def watched(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"event"
+
+    return Response(chunks=chunks(), hurried=True)
+
+
+def test_an_answer_does_not_wait_for_a_body_that_nobody_reads() -> None:
+    async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n")
+        assert (await answer(reader))[2] == b"no"
+        writer.write(b"helloGET / HTTP/1.1\r\n\r\n")
+        assert (await answer(reader))[2] == b"no"
+
+    run(scenario, unread)
+
+
+def test_the_body_of_a_request_for_a_stream_is_not_taken_for_the_next_request() -> None:
+    async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
+        body = b"GET /smuggled HTTP/1.1\r\n\r\n"
+        writer.write(b"GET /?watch=1 HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(b"GET /next HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert (await reader.read(-1)).count(b"HTTP/1.1 200 OK") == 2
+
+    run(scenario, watched)
+
+
+def test_a_malformed_body_is_the_clients_fault_and_ends_the_connection() -> None:
+    async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        first, headers, body = await answer(reader)
+        assert body == b"BadRequest: malformed chunk size" and headers["connection"] == "close"
+        assert await reader.read(-1) == b""
+
+    run(scenario, told)
+
+
+async def told(request: Request) -> Response:
+    assert request.read_body is not None
+    try:
+        return Response(body=await request.read_body())
+    except StatusError as fault:
+        return Response(400, body=f"{type(fault).__name__}: {fault}".encode())
+
+
+def test_a_client_that_still_sends_can_read_why_it_is_refused() -> None:
+    async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        for _chunk in range(10):
+            writer.write(b"x" * 1000)
+            await writer.drain()
+        assert (await answer(reader))[2].startswith(b"RequestEntityTooLarge")
+
+    run(scenario, told)
+
+
+def test_a_head_that_comes_byte_by_byte_is_searched_once() -> None:
+    async def scenario(reader: Reader, writer: Writer, connection: Connection) -> None:
+        for byte in b"GET /slow HTTP/1.1\r\n\r\n":
+            connection.data_received(bytes([byte]))
+            await asyncio.get_running_loop().run_in_executor(None, int)
+        assert b"/slow" in (await answer(reader))[2]
+
+    run(scenario)

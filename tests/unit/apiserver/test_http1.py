@@ -41,7 +41,20 @@ def test_connections_are_kept_as_the_version_says(first: str, lines: tuple[str, 
         (head("Content-Length: 1", "Content-Length: 2"), 400),
         (head("Content-Length: -1"), 400),
         (head("Content-Length: 1", "Transfer-Encoding: chunked"), 400),
-        (head("Transfer-Encoding: gzip, chunked"), 400),
+        (head("Transfer-Encoding: gzip, chunked"), 501),
+        (head("Transfer-Encoding: identity"), 501),
+        (head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), 400),
+        (head("Content-Length: " + "9" * 5000), 400),
+        (head("Content-Length: 1_0"), 400),
+        (head("Content-Length: +1"), 400),
+        (head("X: a\nSet-Cookie: b"), 400),
+        (head("X: a\rb"), 400),
+        (head("X: a\x00b"), 400),
+        (head("X: a\x7f"), 400),
+        (head(first="GET\t/ HTTP/1.1"), 400),
+        (head(first="G\x00T / HTTP/1.1"), 400),
+        (head(first="GET /\x01 HTTP/1.1"), 400),
+        (head(first="GET /\n HTTP/1.1"), 400),
         (head("Host : x"), 400),
         (head(" folded"), 400),
         (head(": empty"), 400),
@@ -88,3 +101,38 @@ def test_bodies_end_where_they_say_however_the_bytes_come(size: int) -> None:
 def test_malformed_chunks_are_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         Body(-1).take(bytearray(data))
+
+
+def test_a_head_of_one_header_many_times_takes_no_longer_than_others() -> None:
+    fields = parse_head(head(*["A: b"] * 150_000)).fields
+    assert fields.headers == {"a": "b"} and len(fields.repeated["a"]) == 150_000
+
+
+def test_bytes_beyond_ascii_in_a_target_are_utf_8() -> None:
+    assert parse_head("GET /ä HTTP/1.1".encode()).target == "/ä"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" 5\r\nhello\r\n0\r\n\r\n",
+        b"0x5\r\nhello\r\n0\r\n\r\n",
+        b"5;a\nb\r\nhello\r\n0\r\n\r\n",
+        b"10000000000000000\r\n",
+        b"-1\r\n",
+        (b"1;" + b"x" * 4000 + b"\r\na\r\n") * 10,
+        b"0\r\n" + b"X: y\r\n" * 5000,
+    ],
+    ids=["space", "prefix", "bare line end", "overflow", "negative", "extensions", "trailers"],
+)
+def test_chunks_that_others_might_read_otherwise_or_that_are_mostly_not_data_are_refused(data: bytes) -> None:
+    buffer = bytearray(data)
+    body = Body(-1)
+    with pytest.raises(Malformed):
+        while buffer:
+            body.take(buffer)
+
+
+def test_many_small_chunks_are_no_overhead() -> None:
+    body, buffer = Body(-1), bytearray(b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n")
+    assert body.take(buffer) == b"a" * 50_000 and body.done

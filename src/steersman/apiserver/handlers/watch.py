@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
@@ -44,11 +44,23 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
         await api.feed.settle()
     elif initial:
         await api.feed.reach(wanted)
-    return Response(content_type=frames.content_type, chunks=_stream(api, served, chosen, options, frames, wanted, initial))
+    begun = call.request.initialised or _nothing
+    chunks = _stream(api, served, chosen, options, frames, wanted, initial, begun)
+    return Response(content_type=frames.content_type, chunks=chunks, hurried=True)
+
+
+def _nothing() -> None: ...
 
 
 async def _stream(
-    api: Api, served: Served, chosen: Selection, options: ListOptions, frames: Frames, after: int, initial: bool
+    api: Api,
+    served: Served,
+    chosen: Selection,
+    options: ListOptions,
+    frames: Frames,
+    after: int,
+    initial: bool,
+    begun: Callable[[], None],
 ) -> AsyncIterator[bytes]:
     cache = served.cache
     now = cache.as_of(api.feed.revision)
@@ -67,8 +79,10 @@ async def _stream(
         if initial and options.watch_bookmarks:
             yield frames.bookmark(now, initial_end=True)
         del snapshot
+        begun()
         while items := await watcher.next():
-            yield b"".join([frames.frame(item) for item in items])
+            for start in range(0, len(items), _BATCH):
+                yield b"".join([frames.frame(item) for item in items[start : start + _BATCH]])
     finally:
         cancel()
         cache.unwatch(watcher)
