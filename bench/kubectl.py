@@ -32,13 +32,16 @@ def measure(report: Report) -> None:
     ):
         asyncio.run(_prepare(server))
         environment = {
-            **os.environ,
+            # With compiled modules, as an installation has them.
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPYCACHEPREFIX": str(server.paths.state / "bytecode"),
             "KUBECONFIG": str(server.paths.kubeconfigs / "admin.conf"),
             "KUBECACHEDIR": str(server.paths.state / "cache"),
         }
         ours = [str(Path(sys.executable).with_name("steersman")), "kubectl"]
         # The kubeconfig names an address of documentation.
         for words, flags in ((["version", "--client"], []), (["get", "pods"], [f"--server={server.url}"])):
+            _took([*ours, *words, *flags], environment)
             # In turn, so that a busy moment of the machine meets both.
             times = [
                 (_took(["kubectl", *words, *flags], environment), _took([*ours, *words, *flags], environment))
@@ -46,6 +49,7 @@ def measure(report: Report) -> None:
             ]
             theirs_s, ours_s = (statistics.median(column) for column in zip(*times))
             report.add(Figure(f"kubectl {' '.join(words)}", ours_s, "s", theirs_s, "upstream's kubectl", goal="0.1 s"))
+            report.add(Figure("... at best", min(ours for _, ours in times), "s", min(theirs for theirs, _ in times)))
 
 
 async def _prepare(server: servers.Running) -> None:

@@ -1,4 +1,4 @@
-"""A cluster's settings and where its files are. One state directory holds everything that must outlive a reboot."""
+"""A cluster's settings: what was chosen when it was made. Where its files are: paths.py."""
 
 from __future__ import annotations
 
@@ -9,109 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from steersman.cluster.apioptions import ApiOptions
+from steersman.cluster.paths import DEFAULT_STATE_DIR, Paths, default_state_dir
 
-DEFAULT_STATE_DIR = Path("/var/lib/steersman")
+# Who needs the settings needs these as well.
+__all__ = ["DEFAULT_STATE_DIR", "Paths", "default_state_dir"]
+
 NODE_GRACE_S = 50.0
-
-
-def default_state_dir() -> Path:
-    """STEERSMAN_STATE_DIR; else root's place, or the user's own (XDG base directories: state that outlives a restart)."""
-    chosen = os.environ.get("STEERSMAN_STATE_DIR")
-    if chosen:
-        return Path(chosen)
-    if os.geteuid() == 0:
-        return DEFAULT_STATE_DIR
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "steersman"
 
 
 class SettingsError(Exception):
     """One sentence for the person at the terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Files of one cluster. `run` is for what a reboot may forget: pids, locks, sockets, network namespaces."""
-
-    state: Path
-
-    @property
-    def run(self) -> Path:
-        return self.state / "run"
-
-    @property
-    def pki(self) -> Path:
-        return self.state / "pki"
-
-    @property
-    def kubeconfigs(self) -> Path:
-        return self.state / "kubeconfig"
-
-    @property
-    def admin_kubeconfig(self) -> Path:
-        return self.kubeconfigs / "admin.conf"
-
-    @property
-    def logs(self) -> Path:
-        return self.state / "logs"
-
-    @property
-    def store(self) -> Path:
-        return self.state / "store.db"
-
-    @property
-    def etcd(self) -> Path:
-        return self.state / "etcd"
-
-    @property
-    def kubelet(self) -> Path:
-        return self.state / "kubelet"
-
-    @property
-    def kubelet_pki(self) -> Path:
-        """Certificates that the kubelet got from the cluster."""
-        return self.kubelet / "pki"
-
-    @property
-    def local_path(self) -> Path:
-        """Volumes of the local-path provisioner."""
-        return self.state / "local-path"
-
-    @property
-    def pod_logs(self) -> Path:
-        return self.state / "pod-logs"
-
-    @property
-    def containers(self) -> Path:
-        return self.state / "containers"
-
-    @property
-    def leader_identity(self) -> Path:
-        """As whom this cluster's scheduler and controllers hold their leases."""
-        return self.run / "leader-identity"
-
-    @property
-    def api_servers(self) -> Path:
-        """Those that a joined node knew last."""
-        return self.state / "api-servers.json"
-
-    @property
-    def settings(self) -> Path:
-        return self.state / "cluster.json"
-
-    @property
-    def manifests(self) -> Path:
-        """Static pods of this machine; yours to fill, like kubeadm's /etc/kubernetes/manifests."""
-        return self.state / "manifests"
-
-    @property
-    def registries(self) -> Path:
-        return self.state / "registries.yaml"
-
-    def pid_file(self, component: str) -> Path:
-        return self.run / f"{component}.pid"
-
-    def log_file(self, component: str) -> Path:
-        return self.logs / f"{component}.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from steersman.cli.kubectl.main import main
-from steersman.cluster.settings import Paths, default_state_dir
+from steersman.cluster.paths import Paths, default_state_dir
 
 _SELDOM = 20_000
 """Objects between two collections: a short command makes little garbage, and most of its objects while it imports."""
