@@ -26,7 +26,9 @@ from steersman.machinery import yamlio
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "conformance.md"
 _MARK = "[Conformance]"
-_TESTS = "tests"
+_TESTS = ("tests/conformance", "tests/e2e")
+"""Where tests name behaviours."""
+_TOLD = 20
 _INTRODUCTION = """# Conformance
 
 Kubernetes v1.36 names {all} behaviours that every conformant cluster has. {tested} of them have a test here that does what
@@ -103,9 +105,9 @@ def collected() -> list[Marked]:
     """All our tests that name a behaviour. Raises ValueError if they cannot be collected."""
     plugin = _Collected()
     with contextlib.redirect_stdout(io.StringIO()) as told:
-        code = pytest.main(["--collect-only", "-p", "no:cacheprovider", str(ROOT / _TESTS)], plugins=[plugin])
+        code = pytest.main(["--collect-only", "-p", "no:cacheprovider", *(str(ROOT / it) for it in _TESTS)], plugins=[plugin])
     if code != 0:
-        raise ValueError(f"the tests cannot be collected: {told.getvalue()}")
+        raise ValueError("\n".join(["the tests cannot be collected:", *told.getvalue().splitlines()[-_TOLD:]]))
     return plugin.tests
 
 
@@ -202,7 +204,7 @@ def run(report: Path, selection: str) -> None:
         f"conformance and ({selection})",
         f"--junit-xml={report}",
     ]
-    subprocess.run([*command, _TESTS], cwd=ROOT, check=False)
+    subprocess.run([*command, *_TESTS], cwd=ROOT, check=False)
 
 
 def main() -> int:
