@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from steersman.api.groups import (
+    admissionregistration_v1,
     apiextensions_v1,
     apps_v1,
     autoscaling,
@@ -32,6 +33,7 @@ __all__ = ["BODIES", "BUILTIN"]
 
 _KINDS: tuple[KindSpec, ...] = (
     *core_v1.KINDS,
+    *admissionregistration_v1.KINDS,
     *apiextensions_v1.KINDS,
     *apps_v1.KINDS,
     *autoscaling.KINDS,
