@@ -188,8 +188,8 @@ class Trail(Protocol):
     id: str
     annotations: dict[str, str]
 
-    def impersonates(self, user: UserInfo) -> None:
-        """From here on the request is that user's."""
+    def impersonates(self, user: UserInfo, constraint: str) -> None:
+        """From here on the request is that user's. constraint: the verb by which, empty for the legacy way."""
 
     def decided(self, user: UserInfo, asked: RequestInfo, allowed: bool, reason: str) -> None:
         """What the authorizer has said."""

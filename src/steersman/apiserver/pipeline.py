@@ -30,21 +30,11 @@ _LONG_RUNNING = frozenset(("proxy", "attach", "exec", "log", "portforward"))
 _PANIC = b"This request caused apiserver to panic. Look in the logs for details."
 
 
-class _Unrecorded:
-    """Implements contracts.Auditing."""
-
-    def begin(self, request: Request, info: RequestInfo, user: UserInfo) -> None:
-        return None
-
-
-UNRECORDED = _Unrecorded()
-
-
 class Pipeline:
     """`handle` serves requests from outside, `acting_as(user)` those of the server's own parts."""
 
     def __init__(
-        self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics, audit: Auditing = UNRECORDED
+        self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics, audit: Auditing | None = None
     ) -> None:
         self._api = api
         self._audit = audit
@@ -122,13 +112,12 @@ class Pipeline:
 
     async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
         asks = await self._authenticator.authenticate(request) if user is None else user
-        request.audit = self._audit.begin(request, info, asks)
+        if self._audit is not None:
+            request.audit = self._audit.begin(request, info, asks)
         if user is None:
             user = asks
             if "impersonate-" in " ".join(request.headers):
                 user = await self._impersonator.acting(request, info, asks)
-                if request.audit is not None:
-                    request.audit.impersonates(user)
         for question in questions(info):
             verdict, reason = await self._api.authorizer.authorize(user, question)
             if request.audit is not None:

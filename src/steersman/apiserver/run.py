@@ -41,7 +41,7 @@ from steersman.apiserver.metricsapi.handlers import MetricsAPI
 from steersman.apiserver.metricsapi.poller import Poller, asking
 from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
-from steersman.apiserver.pipeline import UNRECORDED, Pipeline
+from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.presence import Presence
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes, install_basic
@@ -128,7 +128,7 @@ class APIServer:
         )  # fmt: skip
         auditor = _auditor(config, made.explain, clock)
         authenticator = made.authenticator if auditor is None else auditor.noticing(made.authenticator)
-        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, auditor or UNRECORDED)
+        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, auditor)
         self._auditor = auditor
         if auditor is not None:
             self.metrics.more.append(auditor.collect)

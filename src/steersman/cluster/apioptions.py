@@ -43,6 +43,8 @@ class ApiOptions:
 def chosen(given: Mapping[str, Any], before: ApiOptions) -> ApiOptions:
     """The options with what was given now. Raises ConfigError for files and numbers that cannot be used."""
     found: dict[str, Any] = {name: _absolute(value) if name in _FILES else value for name, value in given.items()}
+    if found.get("encryption_provider_config") == "":
+        found.setdefault("encryption_provider_config_automatic_reload", False)
     options = dataclasses.replace(before, **found)
     if options != before:
         check(options)

@@ -113,7 +113,7 @@ async def _store(paths: Paths, settings: ClusterSettings, clock: Clock) -> Store
         return await EtcdStore.open([f"https://127.0.0.1:{settings.etcd_port}"], tls, clock)
     from steersman.store.sqlite import SQLiteStore
 
-    return await SQLiteStore.open(paths.store, clock)
+    return await SQLiteStore.open(paths.store, clock, overwrite=bool(settings.api.encryption_provider_config))
 
 
 async def serve_api(config: ServerConfig, open_store: Callable[[], Awaitable[Store]], clock: Clock) -> None:
@@ -160,6 +160,7 @@ ACCOUNTS = {
     "node-ipam-controller": "node-controller",
     "node-lifecycle-controller": "node-controller",
     "pod-garbage-collector-controller": "pod-garbage-collector",
+    "service-cidr-controller": "service-cidrs-controller",
     "persistentvolume-binder-controller": "persistent-volume-binder",
     "persistentvolume-protection-controller": "pv-protection-controller",
     "persistentvolumeclaim-protection-controller": "pvc-protection-controller",

@@ -61,6 +61,17 @@ def open_connection(path: Path, *, readonly: bool = False) -> apsw.Connection:
     return connection
 
 
+def _overwriting(connection: apsw.Connection, wanted: bool) -> None:
+    """Zeroes in place of what is deleted from now on; and once, of what was deleted before."""
+    connection.execute(f"PRAGMA secure_delete={'ON' if wanted else 'OFF'}")
+    has_been = connection.execute("SELECT value FROM meta WHERE name = 'overwrites'").get
+    if wanted and not has_been:
+        connection.execute("VACUUM")
+        connection.execute("INSERT OR REPLACE INTO meta VALUES('overwrites', 1)")
+    elif has_been and not wanted:
+        connection.execute("DELETE FROM meta WHERE name = 'overwrites'")
+
+
 class SQLiteStore:
     """Make with `await SQLiteStore.open(path, clock)`. One process at a time may have a store open."""
 
@@ -80,8 +91,8 @@ class SQLiteStore:
         self._reaper: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock) -> SQLiteStore:
-        """Open or make the database file (0600). Raises Unavailable."""
+    async def open(cls, path: Path, clock: Clock, *, overwrite: bool = False) -> SQLiteStore:
+        """Open or make the database file (0600). overwrite: nothing stays in it of what was deleted. Raises Unavailable."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         connection = open_connection(path)
@@ -91,6 +102,7 @@ class SQLiteStore:
                 connection.execute("VACUUM")
             for statement in _SCHEMA.strip().split(";\n"):
                 connection.execute(statement)
+            _overwriting(connection, overwrite)
         except apsw.Error as fault:
             raise Unavailable(f"the store {path} cannot be used: {fault}") from fault
         store = cls(path, clock, connection)

@@ -52,7 +52,9 @@ def test_only_what_is_given_changes(files: Path, monkeypatch: pytest.MonkeyPatch
 def test_reloading_is_a_flag_as_go_has_them(files: Path, text: tuple[str, ...], on: bool) -> None:
     flag = "--encryption-provider-config-automatic-reload"
     found = given("--encryption-provider-config", str(files / "encryption.yaml"), f"{flag}={text[0]}" if text else flag)
-    assert apioptions.chosen(found, ApiOptions()).encryption_provider_config_automatic_reload is on
+    options = apioptions.chosen(found, ApiOptions())
+    assert options.encryption_provider_config_automatic_reload is on
+    assert apioptions.chosen(given("--encryption-provider-config", ""), options) == ApiOptions()
 
 
 def test_a_server_gets_what_was_chosen(files: Path) -> None:

@@ -24,8 +24,8 @@ _UNREADABLE = (400, 415)
 """Answers to bodies that are no object: there is nothing to show."""
 _PASSED_ON = frozenset(("proxy", "attach", "exec", "portforward", "log"))
 _ORDER = (
-    "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "sourceIPs", "userAgent", "objectRef",
-    "responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations",
+    "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "authenticationMetadata", "sourceIPs",
+    "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations",
 )  # fmt: skip
 
 
@@ -72,8 +72,10 @@ class Trail:
 
     # --- on its way ---
 
-    def impersonates(self, user: UserInfo) -> None:
+    def impersonates(self, user: UserInfo, constraint: str) -> None:
         self._event["impersonatedUser"] = event.user_info(user)
+        if constraint:
+            self._event["authenticationMetadata"] = {"impersonationConstraint": constraint}
 
     def decided(self, user: UserInfo, asked: RequestInfo, allowed: bool, reason: str) -> None:
         self.annotations["authorization.k8s.io/decision"] = "allow" if allowed else "forbid"

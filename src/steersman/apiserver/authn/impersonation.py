@@ -64,6 +64,8 @@ class Impersonator:
             if len(self._last) >= _MEMO_LIMIT:
                 self._last.clear()
             self._last[key] = mode
+            if request.audit is not None:
+                request.audit.impersonates(acting, f"impersonate:{mode}" if mode else "")
             return acting
         assert refusal is not None  # the legacy way always applies
         raise refusal

@@ -69,7 +69,8 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         admission=accessflags.admission(args),
     )
     config = apioptions.into(apioptions.chosen(apiflags.given(args), ApiOptions()), config)
-    await components.serve_api(config, lambda: _open_store(args, clock), clock)
+    encrypted = config.encryption_provider_config is not None
+    await components.serve_api(config, lambda: _open_store(args, encrypted, clock), clock)
 
 
 def _port_range(text: str) -> tuple[int, int]:
@@ -79,11 +80,11 @@ def _port_range(text: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
-async def _open_store(args: argparse.Namespace, clock: Clock) -> Store:
+async def _open_store(args: argparse.Namespace, encrypted: bool, clock: Clock) -> Store:
     if args.store:
         from steersman.store.sqlite import SQLiteStore
 
-        return await SQLiteStore.open(args.store, clock)
+        return await SQLiteStore.open(args.store, clock, overwrite=encrypted)
     if bool(args.etcd_certfile) != bool(args.etcd_keyfile):
         raise SettingsError("--etcd-certfile and --etcd-keyfile go together")
     try:

@@ -338,12 +338,15 @@ def test_users_are_recorded_in_full_and_why_they_may(tmp_path: Path) -> None:
     request = Request("GET", "/api/v1/namespaces/a b/pods", "x=%20y")
     begin(tmp_path, request)
     assert request.audit is not None
-    request.audit.decided(UserInfo("carol"), RequestInfo("list", ""), True, "")
+    request.audit.impersonates(UserInfo("dave"), "impersonate:user-info")
+    request.audit.decided(UserInfo("dave"), RequestInfo("list", ""), True, "")
     request.audit.answered(Response(), long_running=False)
     event = events(tmp_path)[-1]
     assert event["user"] == {"username": "carol", "uid": "7", "groups": ["g"], "extra": {"k": ["v"]}}
     assert event["requestURI"] == "/api/v1/namespaces/a%20b/pods?x=%20y"
     assert event["annotations"]["authorization.k8s.io/reason"] == "RBAC: allowed by list"
+    assert event["impersonatedUser"] == {"username": "dave"}
+    assert event["authenticationMetadata"] == {"impersonationConstraint": "impersonate:user-info"}
 
 
 def test_a_session_that_is_taken_over_starts_then_and_ends_with_the_handler(tmp_path: Path) -> None:
