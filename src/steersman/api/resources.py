@@ -39,6 +39,10 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", kind="End
 LEASES = Resource("coordination.k8s.io", "v1", "leases", kind="Lease")
 EVENTS_V1 = Resource("events.k8s.io", "v1", "events", kind="Event")
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", False, "PriorityClass")
+FLOW_SCHEMAS = Resource("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", False, "FlowSchema")
+PRIORITY_LEVEL_CONFIGURATIONS = Resource(
+    "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", False, "PriorityLevelConfiguration"
+)
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", kind="Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", kind="RoleBinding")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", False, "ClusterRole")

@@ -147,8 +147,8 @@ class Seat(Protocol):
     def waits(self) -> bool:
         """Whether it is not its turn yet."""
 
-    async def granted(self) -> None:
-        """Return when it is. Raises Dropped."""
+    async def granted(self, limit_s: float) -> None:
+        """Return when it is. Raises Dropped when it takes longer than that."""
 
     def leave(self) -> None:
         """The request is served, or (a watch) has begun. More than once does no harm."""

@@ -1,16 +1,16 @@
-"""The way of every request: audit id, request info, deadline, authentication, authorisation, dispatch, errors to Status."""
+"""The way of every request: audit id, request info, deadline, authentication, its turn (flow control), authorisation, dispatch,
+errors to Status."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
 
 from steersman.apiserver import respond
 from steersman.apiserver.authn.impersonation import Impersonator
 from steersman.apiserver.authz.messages import forbidden, questions
-from steersman.apiserver.contracts import Auditing, Authenticator, Call, RequestInfo, UserInfo, Verdict
+from steersman.apiserver.contracts import Auditing, Authenticator, Call, Dropped, FlowControl, RequestInfo, UserInfo, Verdict
 from steersman.apiserver.dispatch import dispatch
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.http import Handler, Request, Response
@@ -34,7 +34,13 @@ class Pipeline:
     """`handle` serves requests from outside, `acting_as(user)` those of the server's own parts."""
 
     def __init__(
-        self, api: Api, authenticator: Authenticator, routes: Routes, metrics: Metrics, audit: Auditing | None = None
+        self,
+        api: Api,
+        authenticator: Authenticator,
+        routes: Routes,
+        metrics: Metrics,
+        limits: FlowControl,
+        audit: Auditing | None = None,
     ) -> None:
         self._api = api
         self._audit = audit
@@ -42,6 +48,7 @@ class Pipeline:
         self._impersonator = Impersonator(api.authorizer)
         self._routes = routes
         self._metrics = metrics
+        self._limits = limits
         first = str(uuid.uuid4())
         self._audit_lead, self._requests = first[:24], int(first[24:], 16)
         self._outage_told_s = float("-inf")
@@ -75,6 +82,8 @@ class Pipeline:
                     response = await self._serve(request, info, user)
         except StatusError as error:
             response = respond.of_error(request, error)
+        except Dropped as dropped:
+            response = respond.of_dropped(dropped)
         except TimeoutError:
             response = respond.of_error(request, Timeout("Timeout: request did not complete within the allotted timeout"))
         except NoSpace as fault:
@@ -102,12 +111,13 @@ class Pipeline:
         else:
             headers["Audit-Id"] = trail.id
             trail.answered(response, long_running)
+            if response.chunks is not None:
+                response.chunks = Ending(response.chunks, trail.completed)
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-cache, private"
         if long_running and response.chunks is not None:
-            response.chunks = self._counted(info, response.chunks)
-        if trail is not None and response.chunks is not None:
-            response.chunks = Ending(response.chunks, trail.completed)
+            self._metrics.long_running(info, 1)
+            response.chunks = Ending(response.chunks, lambda: self._metrics.long_running(info, -1))
         return response
 
     async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
@@ -118,6 +128,30 @@ class Pipeline:
             user = asks
             if "impersonate-" in " ".join(request.headers):
                 user = await self._impersonator.acting(request, info, asks)
+        watch = info.verb == "watch"
+        if not watch and info.subresource in _LONG_RUNNING:
+            return await self._answer(request, info, user)
+        seat = self._limits.admit(request, info, user)
+        if seat.waits:
+            await seat.granted(_deadline(request) / 4)
+        begun = False
+        try:
+            if watch:
+                request.initialised = seat.leave
+            response = await self._answer(request, info, user)
+            if watch and response.chunks is not None:
+                # Its seat is free when what was there has been sent, or when it ends before that.
+                response.chunks = Ending(response.chunks, seat.leave)
+                begun = True
+        except StatusError as error:
+            response = respond.of_error(request, error)
+        finally:
+            if not begun:
+                seat.leave()
+        response.headers.update(seat.headers)
+        return response
+
+    async def _answer(self, request: Request, info: RequestInfo, user: UserInfo) -> Response:
         for question in questions(info):
             verdict, reason = await self._api.authorizer.authorize(user, question)
             if request.audit is not None:
@@ -126,17 +160,6 @@ class Pipeline:
                 raise forbidden(user, question, reason)
         call = Call(request, info, user)
         return await (dispatch(self._api, call) if info.is_resource else self._routes.serve(call))
-
-    async def _counted(self, info: RequestInfo, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._metrics.long_running(info, 1)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            self._metrics.long_running(info, -1)
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
 
     def _audit_id(self) -> str:
         """A UUID, made once; the last part counts on, as it only has to be unique."""

@@ -10,6 +10,7 @@ import orjson
 
 from steersman.api.protobuf import objects
 from steersman.apiserver import tables
+from steersman.apiserver.contracts import Dropped
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.negotiate import JSON, PLAIN, PROTOBUF, YAML, Format, accepted, wants_pretty
 from steersman.apiserver.registry import Served
@@ -59,6 +60,12 @@ def of_error(request: Request, error: StatusError) -> Response:
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
+
+
+def of_dropped(dropped: Dropped) -> Response:
+    """Too busy. As upstream plain text, no Status."""
+    headers = {**dropped.headers, "Retry-After": str(dropped.retry_after_s), "X-Content-Type-Options": "nosniff"}
+    return Response(429, f"{dropped}\n".encode(), "text/plain; charset=utf-8", headers)
 
 
 def transformed(

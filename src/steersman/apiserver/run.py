@@ -28,11 +28,14 @@ from steersman.apiserver.contracts import (
     CallHandler,
     Charging,
     Explain,
+    FlowControl,
     Listers,
     StoreHook,
 )
 from steersman.apiserver.crd.definitions import Definitions
 from steersman.apiserver.documents import Documents
+from steersman.apiserver.flowcontrol.inflight import MaxInFlight
+from steersman.apiserver.flowcontrol.service import PriorityAndFairness
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Handler, Response
@@ -126,9 +129,14 @@ class APIServer:
         self.api = Api(
             store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
         )  # fmt: skip
+        self._fairness = _fairness(config, self.registry, self.feed, self._as_loopback, clock)
+        if self._fairness is not None:
+            limits: FlowControl = self._fairness.control
+        else:
+            limits = MaxInFlight(config.max_requests_inflight, config.max_mutating_requests_inflight)
         auditor = _auditor(config, made.explain, clock)
         authenticator = made.authenticator if auditor is None else auditor.noticing(made.authenticator)
-        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, auditor)
+        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, limits, auditor)
         self._auditor = auditor
         if auditor is not None:
             self.metrics.more.append(auditor.collect)
@@ -193,6 +201,8 @@ class APIServer:
         bound = replace(self.config, secure_port=self.port or self.config.secure_port)
         if self._bootstrap is not None:
             await self._bootstrap(bound)
+        if self._fairness is not None:
+            self._running += await self._fairness.start(tasks, make_objects=self._bootstrap is not None)
         if self._published:
             self._presence = Presence(self.store, self.feed, self.client, bound, self.clock)
             await self._presence.join()
@@ -280,6 +290,16 @@ def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -
     from steersman.apiserver.encryption.atrest import AtRest
 
     return AtRest(config.encryption_provider_config, config.encryption_reload, store, [spec.resource for spec in specs])
+
+
+def _fairness(
+    config: ServerConfig, registry: Registry, feed: Feed, loopback: Handler, clock: Clock
+) -> PriorityAndFairness | None:
+    """None where it is off, or where there is no limit to share out."""
+    seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+    if not config.priority_and_fairness or not seats:
+        return None
+    return PriorityAndFairness(seats, registry, feed, local.transport(loopback), clock)
 
 
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:

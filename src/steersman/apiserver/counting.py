@@ -1,0 +1,28 @@
+"""Plain counters for the path of every request; what they look like to Prometheus is made when somebody asks (metrics.py)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+
+class Histogram:
+    """Observations by bucket. `bounds` are upper ones, without infinity."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def cumulated(self) -> Iterator[tuple[str, float]]:
+        """(bound, how many up to it), as prometheus_client wants them."""
+        total = 0
+        for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
+            total += count
+            yield str(bound), total
