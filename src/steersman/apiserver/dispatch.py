@@ -56,6 +56,8 @@ async def dispatch(api: Api, call: Call) -> Response:
         warning = served.spec.deprecation
     if warning:
         response.warnings.append(warning)
+        if call.request.audit is not None:
+            call.request.audit.annotations["k8s.io/deprecated"] = "true"
     return response
 
 

@@ -25,7 +25,8 @@ _UNREADABLE = (400, 415)
 _PASSED_ON = frozenset(("proxy", "attach", "exec", "portforward", "log"))
 _ORDER = (
     "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "authenticationMetadata", "sourceIPs",
-    "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations",
+    "userAgent", "objectRef", "responseStatus", "requestObject", "responseObject", "requestReceivedTimestamp", "stageTimestamp",
+    "annotations",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from steersman.api.protobuf import objects
 from steersman.apiserver import pipeline
 from steersman.apiserver.audit.auditor import Auditor
 from steersman.apiserver.audit.settings import AuditSettings
-from steersman.apiserver.contracts import RequestInfo, UserInfo
+from steersman.apiserver.contracts import AdmissionRequest, RequestInfo, UserInfo
 from steersman.apiserver.http import RawConnection, Request, Response
 from steersman.apiserver.requestinfo import parse
 from steersman.machinery import yamlio
@@ -155,6 +155,27 @@ def test_a_refusal_is_recorded_with_its_reason(tmp_path: Path) -> None:
     assert event["annotations"]["authorization.k8s.io/decision"] == "forbid"
     assert event["responseStatus"]["reason"] == "Forbidden"
     assert "requestObject" not in event
+
+
+class Noting:
+    """An admission plugin that has something to say to those who read the log."""
+
+    name = "Noting"
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        request.audit_annotations["pod-security.kubernetes.io/enforce-policy"] = "baseline:latest"
+
+    async def validate(self, request: AdmissionRequest) -> None: ...
+
+
+def test_what_admission_notes_is_there_and_that_an_api_is_deprecated(tmp_path: Path) -> None:
+    async def scenario(w: World) -> None:
+        await w.raw("POST", MAPS, config_map())
+        await w.raw("GET", "/api/v1/namespaces/default/endpoints")
+
+    found = [event["annotations"] for event in run(tmp_path, scenario, admission=(Noting(),)) if "annotations" in event]
+    assert found[0]["pod-security.kubernetes.io/enforce-policy"] == "baseline:latest"
+    assert "k8s.io/deprecated" not in found[0] and found[1]["k8s.io/deprecated"] == "true"
 
 
 def test_updates_say_which_version_they_are_for(tmp_path: Path) -> None:
