@@ -29,7 +29,9 @@ POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", kind="
 HORIZONTAL_POD_AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", kind="HorizontalPodAutoscaler")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", kind="Ingress")
 INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", False, "IngressClass")
+IP_ADDRESSES = Resource("networking.k8s.io", "v1", "ipaddresses", False, "IPAddress")
 SERVICE_CIDRS = Resource("networking.k8s.io", "v1", "servicecidrs", False, "ServiceCIDR")
+VOLUME_ATTRIBUTES_CLASSES = Resource("storage.k8s.io", "v1", "volumeattributesclasses", False, "VolumeAttributesClass")
 STORAGE_CLASSES = Resource("storage.k8s.io", "v1", "storageclasses", False, "StorageClass")
 RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "runtimeclasses", False, "RuntimeClass")
 CERTIFICATE_SIGNING_REQUESTS = Resource(

@@ -38,6 +38,7 @@ from steersman.apiserver.flowcontrol.inflight import MaxInFlight
 from steersman.apiserver.flowcontrol.service import PriorityAndFairness
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
+from steersman.apiserver.hooks import service_repair
 from steersman.apiserver.http import Handler, Response
 from steersman.apiserver.metrics import Metrics
 from steersman.apiserver.metricsapi.handlers import MetricsAPI
@@ -85,6 +86,8 @@ class Parts:
     paths: Mapping[str, CallHandler] = field(default_factory=dict)
     published: bool = False
     """Whether Service default/kubernetes leads to this server."""
+    tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """What goes on beside, while the server runs."""
     bootstrap: Callable[[ServerConfig], Awaitable[None]] | None = None
     """Makes the objects that every cluster has; run once, before the server answers. Gets the port that was really taken."""
 
@@ -124,6 +127,7 @@ class APIServer:
         self.client: Client = RestClient(local.transport(self._as_loopback), user_agent="steersman-apiserver")
         made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)
         self._bootstrap, self._published = made.bootstrap, made.published
+        self._tasks_beside = made.tasks
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None]
         self.api = Api(
@@ -201,6 +205,7 @@ class APIServer:
         bound = replace(self.config, secure_port=self.port or self.config.secure_port)
         if self._bootstrap is not None:
             await self._bootstrap(bound)
+        self._running += [tasks.create_task(work()) for work in self._tasks_beside]
         if self._fairness is not None:
             self._running += await self._fairness.start(tasks, make_objects=self._bootstrap is not None)
         if self._published:
@@ -313,9 +318,10 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         plugins,
         explain=authorization.explain,
         charging=ResourceQuota(listers, clock) if admission.is_on(ResourceQuota.name, config.admission) else None,
-        hooks=hooks.store_hooks(config, store),
+        hooks=hooks.store_hooks(config, store, listers, clock),
         posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
         paths=reviews.paths(authentication.authority),
         published=True,
         bootstrap=lambda bound: hooks.bootstrap(client, bound, clock),
+        tasks=(lambda: service_repair.run(store, listers, clock),),
     )

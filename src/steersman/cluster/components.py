@@ -161,6 +161,7 @@ ACCOUNTS = {
     "node-lifecycle-controller": "node-controller",
     "pod-garbage-collector-controller": "pod-garbage-collector",
     "service-cidr-controller": "service-cidrs-controller",
+    "service-cidr-controller": "service-cidrs-controller",
     "persistentvolume-binder-controller": "persistent-volume-binder",
     "persistentvolume-protection-controller": "pv-protection-controller",
     "persistentvolumeclaim-protection-controller": "pvc-protection-controller",

@@ -33,6 +33,7 @@ from steersman.controllers import (
     resourcequota,
     rootca,
     serviceaccount,
+    servicecidrs,
     statefulset,
     storageprotection,
     tainteviction,
@@ -61,6 +62,7 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
     localpath.SPEC,
     ephemeralvolume.SPEC,
     nodedns.SPEC,
+    servicecidrs.SPEC,
 )
 """Those that need nothing and remember nothing."""
 

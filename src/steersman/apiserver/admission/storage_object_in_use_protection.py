@@ -5,13 +5,14 @@ Source: upstream plugin/pkg/admission/storage/storageobjectinuseprotection. Cont
 
 from __future__ import annotations
 
-from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, VOLUME_ATTRIBUTES_CLASSES
 from steersman.apiserver.contracts import AdmissionRequest
 from steersman.machinery.meta import metadata
 
 _FINALIZERS = {
     PERSISTENT_VOLUMES: "kubernetes.io/pv-protection",
     PERSISTENT_VOLUME_CLAIMS: "kubernetes.io/pvc-protection",
+    VOLUME_ATTRIBUTES_CLASSES: "kubernetes.io/vac-protection",
 }
 
 

@@ -1,7 +1,7 @@
 """Impersonation: acting as another user, by Impersonate-* headers, if the caller may.
 
-Two ways (KEP-5284). Constrained, tried first: `impersonate:<mode>` says who one may be, `impersonate-on:<mode>:<verb>` what one may
-do as that. Legacy: `impersonate` on each part of the user, for all that the user may do. Runs between authentication and
+Two ways (KEP-5284). Constrained, tried first: `impersonate:<mode>` says who one may be, `impersonate-on:<mode>:<verb>` what one
+may do as that. Legacy: `impersonate` on each part of the user, for all that the user may do. Runs between authentication and
 authorisation. Source: upstream endpoints/filters/impersonation.
 """
 

@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from steersman.api.resources import SERVICES
+from steersman.api.resources import SERVICE_CIDRS, SERVICES
 from steersman.apiserver.config import ServerConfig
-from steersman.apiserver.contracts import StoreHook
+from steersman.apiserver.contracts import Listers, StoreHook
 from steersman.apiserver.hooks import (
     authentication_config,
     kubernetes_service,
@@ -54,6 +54,7 @@ def _first(failure: BaseException) -> BaseException:
     return failure
 
 
-def store_hooks(config: ServerConfig, store: Store) -> Mapping[Resource, StoreHook]:
+def store_hooks(config: ServerConfig, store: Store, listers: Listers, clock: Clock) -> Mapping[Resource, StoreHook]:
     """What joins the writes of a kind."""
-    return {SERVICES: ServiceAddresses(store, config.service_cidr, config.node_port_range)}
+    addresses = ServiceAddresses(store, config.service_cidr, config.node_port_range, clock, listers(SERVICE_CIDRS))
+    return {SERVICES: addresses}

@@ -65,9 +65,15 @@ class Transfer:
         self.guards: list[Guard] = []
         self.ops: list[Put | Delete] = []
 
-    def hold(self, key: str) -> None:
+    def hold(self, key: str, value: bytes = b"") -> None:
+        """value: what lies there; if it says nothing, who holds it."""
         self.guards.append(Guard(key, 0))
-        self.ops.append(Put(key, self._owner))
+        self.ops.append(Put(key, value or self._owner))
 
     def release(self, key: str) -> None:
         self.ops.append(Delete(key))
+
+
+def band(size: int, divisor: int, at_most: int) -> int:
+    """How many of the lowest numbers are kept for those who ask for a certain one; none in ranges too small to divide."""
+    return 0 if size < 16 else min(max(16, size // divisor), at_most)

@@ -1,5 +1,7 @@
 """Cluster IPs and node ports of Services, allocated in the commit that writes the Service (StoreHook).
 
+An address is held by its IPAddress object, a node port by a key of its own.
+
 Source: upstream pkg/registry/core/service/{ipallocator,portallocator,storage/alloc.go}; KEP-3070 and KEP-3668 (static bands).
 """
 
@@ -9,33 +11,40 @@ import ipaddress
 import random
 from collections.abc import Sequence
 
+from steersman.apiserver.contracts import Lister
 from steersman.apiserver.hooks import service_fields as fields
-from steersman.apiserver.hooks.address_pool import Exhausted, Pool, Taken, Transfer
+from steersman.apiserver.hooks.address_pool import Exhausted, Pool, Taken, Transfer, band
+from steersman.apiserver.hooks.service_ranges import IP_PREFIX, Outside, Ranges, ip_address
+from steersman.apiserver.storage import encode
 from steersman.machinery import fielderrors
+from steersman.machinery.clock import Clock
 from steersman.machinery.errors import InternalError, Invalid
 from steersman.machinery.fielderrors import FieldError
-from steersman.machinery.meta import Obj, name_of, namespace_of
+from steersman.machinery.meta import Obj, format_time, name_of, namespace_of
 from steersman.store.interface import Delete, Guard, Put, Store
 
-_IP_PREFIX = "/registry/ranges/serviceips/"
 _PORT_PREFIX = "/registry/ranges/servicenodeports/"
 
 
 class ServiceAddresses:
-    """`service_cidr` of one family; `node_ports` inclusive."""
+    """`service_cidr` of one family; `node_ports` inclusive. cidrs: ServiceCIDRs, which add ranges."""
 
-    def __init__(self, store: Store, service_cidr: str, node_ports: tuple[int, int], *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        service_cidr: str,
+        node_ports: tuple[int, int],
+        clock: Clock,
+        cidrs: Lister,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
         rng = rng or random.Random()
-        self._network = ipaddress.ip_network(service_cidr)
-        self._family = f"IPv{self._network.version}"
-        size = self._network.num_addresses
-        base = int(self._network.network_address)
-        # Neither the network's own address nor, in IPv4, the broadcast address is given out.
-        last = base + size - (2 if self._network.version == 4 else 1)
-        address = type(self._network.network_address)
-        self._ips = Pool(store, _IP_PREFIX, base + 1, last, _band(size, 16, 256), lambda number: str(address(number)), rng)
+        self._clock = clock
+        self._ranges = Ranges(store, service_cidr, cidrs, rng)
+        self._family = f"IPv{self._ranges.version}"
         low, high = node_ports
-        self._ports = Pool(store, _PORT_PREFIX, low, high, _band(high - low + 1, 32, 128), str, rng)
+        self._ports = Pool(store, _PORT_PREFIX, low, high, band(high - low + 1, 32, 128), str, rng)
 
     async def prepare(self, new: Obj | None, old: Obj | None, *, dry_run: bool) -> tuple[Sequence[Guard], Sequence[Put | Delete]]:
         transfer = Transfer("/".join((namespace_of(new or old or {}), name_of(new or old or {}))))
@@ -65,19 +74,24 @@ class ServiceAddresses:
             return
         given = fields.cluster_ips(new)
         for address in given:
-            transfer.hold(self._ips.key(await self._claim_ip(new, address)))
+            self._hold(new, await self._claim_ip(new, address), transfer)
         if not given:
             try:
-                number = await self._ips.pick(set())
+                address = await self._ranges.pick()
             except Exhausted:
                 why = f'failed to allocate a serviceIP for Service "{name_of(new)}": range is full'
                 raise InternalError.of(why) from None
-            key = self._ips.key(number)
-            transfer.hold(key)
-            spec["clusterIP"] = key.removeprefix(_IP_PREFIX)
-            spec["clusterIPs"] = [spec["clusterIP"]]
+            self._hold(new, address, transfer)
+            spec["clusterIP"] = address
+            spec["clusterIPs"] = [address]
 
-    async def _claim_ip(self, service: Obj, text: str) -> int:
+    def _hold(self, service: Obj, address: str, transfer: Transfer) -> None:
+        made = ip_address(address, service, format_time(self._clock.now()))
+        transfer.hold(IP_PREFIX + address, encode(made))
+
+    async def _claim_ip(self, service: Obj, text: str) -> str:
+        """The address in its canonical form. Raises Invalid."""
+
         def refusal(why: str) -> Invalid:
             value = service["spec"]["clusterIPs"]
             return _invalid(service, fielderrors.invalid("spec.clusterIPs", value, f"failed to allocate IP {text}: {why}"))
@@ -86,15 +100,13 @@ class ServiceAddresses:
             address = ipaddress.ip_address(text)
         except ValueError:
             raise refusal(f"invalid IP address: {text}") from None
-        if address not in self._network:
-            raise refusal("the provided network does not match the current range")
-        if not self._ips.first <= int(address) <= self._ips.last:
-            raise refusal(f"the provided IP ({text}) is not in the valid range. The range of valid IPs is {self._network}")
         try:
-            await self._ips.claim(int(address))
+            await self._ranges.claim(address)
+        except Outside as fault:
+            raise refusal(str(fault)) from None
         except Taken:
             raise refusal("provided IP is already allocated") from None
-        return int(address)
+        return str(address)
 
     async def _node_ports(self, new: Obj, old: Obj | None, transfer: Transfer) -> None:
         before = fields.node_ports(old)
@@ -157,18 +169,13 @@ class ServiceAddresses:
         kept = set(fields.cluster_ips(new))
         for address in fields.cluster_ips(old):
             if address not in kept:
-                transfer.release(_IP_PREFIX + address)
+                transfer.release(IP_PREFIX + str(ipaddress.ip_address(address)))
         for port in fields.node_ports(old) - fields.node_ports(new):
             transfer.release(self._ports.key(port))
 
 
 class _PortRefused(Exception):
     """Why a port that was asked for can't be had."""
-
-
-def _band(size: int, divisor: int, at_most: int) -> int:
-    """How many of the lowest numbers are kept for those who ask for a certain one; none in ranges too small to divide."""
-    return 0 if size < 16 else min(max(16, size // divisor), at_most)
 
 
 def _invalid(service: Obj, *errors: FieldError) -> Invalid:

@@ -1,7 +1,6 @@
-"""ServiceCIDR `kubernetes`: shows from which range the cluster IPs of Services are (KEP-1880), as upstream's own does.
+"""ServiceCIDR `kubernetes`: shows the range that the server was started with (KEP-1880), as upstream's own does.
 
-It is for reading: addresses are given out from the range the server was started with (service_addresses.py), and a ServiceCIDR
-that somebody adds is kept but gives no addresses.
+Others may be added: service_ranges.py gives addresses from them as well, controllers/servicecidrs.py keeps them while in use.
 """
 
 from __future__ import annotations

@@ -147,7 +147,8 @@ def test_an_agent_acts_as_the_node_it_runs_on_and_as_no_other() -> None:
         (
             JANE, ("system:masters",), (ON, f"impersonate:user-info *.{USERS} *"),
             'groups.authentication.k8s.io "system:masters" is forbidden: User "admin" cannot impersonate:user-info resource '
-            '"groups" in API group "authentication.k8s.io" at the cluster scope: impersonating the system:masters group is not allowed',
+            '"groups" in API group "authentication.k8s.io" at the cluster scope: impersonating the system:masters group is not '
+            "allowed",
         ),
         (
             {**JANE, "impersonate-extra-scopes": "x"}, (), (ON, f"impersonate:user-info *.{USERS} *"),

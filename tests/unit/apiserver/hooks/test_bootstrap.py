@@ -118,7 +118,7 @@ def test_two_servers_that_start_together_on_one_store_both_start(tmp_path: Path)
         async with asyncio.TaskGroup() as group:
             for server in servers:
                 group.create_task(run_briefly(server))
-        assert (await store.range("/registry/ranges/serviceips/")).count == 1
+        assert (await store.range("/registry/networking.k8s.io/ipaddresses/")).count == 1
         await store.close()
 
     async def run_briefly(server: APIServer) -> None:

@@ -8,15 +8,19 @@ import ipaddress
 import random
 from typing import Any
 
+import orjson
 import pytest
+from tests.fakes.listers import FakeListers
 
+from steersman.api.resources import SERVICE_CIDRS
 from steersman.apiserver.hooks.service_addresses import ServiceAddresses
+from steersman.apiserver.hooks.service_ranges import ready_cidrs
 from steersman.machinery.clock import VirtualClock
 from steersman.machinery.errors import InternalError, Invalid
 from steersman.machinery.meta import Obj
 from steersman.store.memory import MemoryStore
 
-IPS, PORTS = "/registry/ranges/serviceips/", "/registry/ranges/servicenodeports/"
+IPS, PORTS = "/registry/networking.k8s.io/ipaddresses/", "/registry/ranges/servicenodeports/"
 
 
 def service(name: str = "web", *, ports: list[Obj] | None = None, **spec: Any) -> Obj:
@@ -28,8 +32,16 @@ class Pool:
     """A hook over a store of its own, and writes that commit what it asks for."""
 
     def __init__(self, cidr: str = "10.0.0.0/24", node_ports: tuple[int, int] = (30000, 32767)) -> None:
-        self.store = MemoryStore(VirtualClock())
-        self.hook = ServiceAddresses(self.store, cidr, node_ports, rng=random.Random(1))
+        clock = VirtualClock()
+        self.store = MemoryStore(clock)
+        self.cidrs = FakeListers()
+        self.hook = ServiceAddresses(
+            self.store, cidr, node_ports, clock, self.cidrs(SERVICE_CIDRS), rng=random.Random(1)
+        )  # fmt: skip
+
+    def add(self, name: str, *cidrs: str) -> None:
+        """A range that the caches do not know yet."""
+        self.cidrs.late.append((SERVICE_CIDRS, {"metadata": {"name": name}, "spec": {"cidrs": list(cidrs)}}))
 
     async def write(self, new: Obj | None, old: Obj | None = None, *, dry_run: bool = False) -> Obj:
         """What would be stored. Commits until the guards hold, as the server does."""
@@ -40,8 +52,8 @@ class Pool:
                 return wanted or {}
 
     async def held(self) -> list[str]:
-        entries = (await self.store.range("/registry/ranges/")).entries
-        return [entry.key.replace(IPS, "").replace(PORTS, "") for entry in entries]
+        ranges = [await self.store.range(prefix) for prefix in (IPS, PORTS)]
+        return [entry.key.replace(IPS, "").replace(PORTS, "") for found in ranges for entry in found.entries]
 
 
 def refusal(pool: Pool, new: Obj, old: Obj | None = None) -> str:
@@ -97,11 +109,62 @@ def test_an_address_that_cannot_be_had_is_refused(address: str, why: str) -> Non
     assert refusal(pool, service(clusterIP=address)) == text
 
 
+def test_an_address_is_held_by_an_object_that_names_its_service() -> None:
+    async def scenario() -> None:
+        pool = Pool()
+        address = (await pool.write(service("web")))["spec"]["clusterIP"]
+        entry, _ = await pool.store.get(IPS + address)
+        assert entry is not None
+        held = orjson.loads(entry.value)
+        assert held["spec"] == {"parentRef": {"resource": "services", "namespace": "default", "name": "web"}}
+        assert (held["kind"], held["apiVersion"], held["metadata"]["name"]) == ("IPAddress", "networking.k8s.io/v1", address)
+        assert held["metadata"]["labels"] == {
+            "ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+        }  # fmt: skip
+
+    asyncio.run(scenario())
+
+
+def test_further_ranges_are_used_when_the_first_is_full_and_when_asked_for() -> None:
+    async def scenario() -> None:
+        pool = Pool("10.0.0.0/30")
+        pool.add("a", "10.0.0.0/30")
+        pool.add("b", "10.9.0.0/29", "fd00::/112")
+        made = [(await pool.write(service(f"s{number}")))["spec"]["clusterIP"] for number in range(8)]
+        assert {text.rpartition(".")[0] for text in made[:2]} == {"10.0.0"}
+        assert {text.rpartition(".")[0] for text in made[2:]} == {"10.9.0"}
+        with pytest.raises(InternalError):
+            await pool.write(service("late"))
+        pool.add("c", "10.8.0.0/24")
+        assert (await pool.write(service("asked", clusterIP="10.8.0.7")))["spec"]["clusterIP"] == "10.8.0.7"
+        pool.cidrs(SERVICE_CIDRS).drop("", "c")
+        with pytest.raises(Invalid, match="the provided network does not match the current range"):
+            await pool.write(service("gone", clusterIP="10.8.0.8"))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("parts", "used"),
+    [
+        ({}, True),
+        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, True),
+        ({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, False),
+        ({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}, False),
+    ],
+)
+def test_ranges_are_those_of_service_cidrs_that_are_ready(parts: Obj, used: bool) -> None:
+    cidr = {"metadata": {"name": "a"}, "spec": {"cidrs": ["10.9.0.0/24"]}, **parts}
+    assert ready_cidrs(FakeListers((SERVICE_CIDRS, cidr))(SERVICE_CIDRS)) == (["10.9.0.0/24"] if used else [])
+
+
 def test_two_servers_do_not_give_out_the_same_address_or_port() -> None:
     async def scenario() -> None:
         pool = Pool()
         one, two = service("one", type="NodePort"), service("two", type="NodePort")
-        other = ServiceAddresses(pool.store, "10.0.0.0/24", (30000, 32767), rng=random.Random(1))
+        other = ServiceAddresses(
+            pool.store, "10.0.0.0/24", (30000, 32767), VirtualClock(), FakeListers()(SERVICE_CIDRS), rng=random.Random(1)
+        )
         guards, ops = await pool.hook.prepare(one, None, dry_run=False)
         rival_guards, rival_ops = await other.prepare(two, None, dry_run=False)
         assert one["spec"]["clusterIP"] == two["spec"]["clusterIP"], "the same seed must pick the same"
