@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 # What a node needs, and what the tests need besides.
 NODE_PACKAGES := python3-venv crun conmon nftables busybox-static iproute2 ca-certificates curl
-TEST_PACKAGES := runc docker-registry nginx-light skopeo procps wrk etcd-server containerd containernetworking-plugins
+TEST_PACKAGES := runc docker-registry nginx-light skopeo procps wrk etcd-server containerd containernetworking-plugins dbus-daemon
 
 .PHONY: up down test check bench setup fmt clean
 

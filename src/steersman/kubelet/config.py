@@ -112,6 +112,9 @@ class KubeletConfig:
     shutdown: tuple[tuple[int, float], ...] = ()
     """(priority, seconds): when the machine shuts down, pods of that priority and up to the next have so long to end."""
 
+    system_bus: str = ""
+    """Address of the D-Bus on which logind is; empty: the system's."""
+
     def pod_dir(self, uid: str) -> Path:
         return self.root_dir / "pods" / uid
 

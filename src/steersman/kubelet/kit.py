@@ -28,6 +28,8 @@ class NodeFacts:
     allocatable: Mapping[str, int] = field(default_factory=dict)
     node: Obj | None = None
     resolv_conf: ResolvConf = field(default_factory=ResolvConf)
+    shutting_down: bool = False
+    """The machine is about to: nothing new is begun here."""
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
 

@@ -250,6 +250,10 @@ class NodeAgent:
             reason = "NodeReady" if ready["status"] == "True" else "NodeNotReady"
             self._recorder.event(node, "Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
 
+    def report_soon(self) -> None:
+        """What the Node shows has changed."""
+        self._news.set()
+
     async def run(self) -> None:
         """Registration is done; keep status and lease until cancelled."""
         async with asyncio.TaskGroup() as group:

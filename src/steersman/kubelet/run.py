@@ -211,6 +211,8 @@ class Kubelet:
         for informer in (nodes, self.services, pod_informer):
             group.create_task(informer.run())
         group.create_task(self.agent.run())
+        if self.config.shutdown:
+            group.create_task(self._await_shutdown())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
         await self.services.synced.wait()
         pod_informer.add_handler(self._pod_changed)
@@ -227,6 +229,21 @@ class Kubelet:
             self.mirrors.changed(old, new)
         else:
             self.workers.handle(old, new)
+
+    async def _await_shutdown(self) -> None:
+        """Graceful shutdown of the node, where there is somebody to tell of it."""
+        from steersman.kubelet.shutdown.manager import Shutdown
+
+        config, parts = self.config, self.parts
+        try:
+            from steersman.kubelet.shutdown.logind import Logind
+        except ImportError:
+            log.warning("graceful node shutdown is configured, but not possible: pip install 'steersman[shutdown]'")
+            return
+        shutdown = Shutdown(
+            config.shutdown, parts.node, self.clock, self.recorder, lambda: self.workers, self.agent.report_soon
+        )  # fmt: skip
+        await shutdown.run(lambda: Logind(config.system_bus))
 
     async def _forget_unstarted(self) -> None:
         """What an earlier life of this kubelet made and was killed before starting never ran: it must not count as a run."""

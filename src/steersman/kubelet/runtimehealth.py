@@ -58,6 +58,8 @@ class RuntimeHealth:
             found.append(f"container runtime not ready: RuntimeReady=false reason:RuntimeNotReady message:{self._fault}")
         if self._facts.network_fault:
             found.append(self._facts.network_fault)
+        if self._facts.shutting_down:
+            found.append("node is shutting down")
         return found
 
     async def wait_while_down(self) -> None:

@@ -13,7 +13,7 @@ from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
 from steersman.kubelet import pods
-from steersman.kubelet.admission import admit
+from steersman.kubelet.admission import Rejection, admit
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.probes.manager import KINDS
 from steersman.kubelet.status import Ending, Situation, generate
@@ -53,6 +53,8 @@ class PodWorker:
         self._pause_s: float | None = 0.0
         self._grace_s: int | None = None
         self._ending: Ending | None = None
+        self.stopped = asyncio.Event()
+        """Set when nothing of it runs any more."""
         self._removed = False
         self._over = False
         self.view = PodView(self.uid)
@@ -205,15 +207,20 @@ class PodWorker:
         if self.admitted or view.sandboxes or self.status.get("startTime"):
             self.admitted = True
             return True
-        node = self._parts.node
-        others = self._parts.active_pods(self.uid)
-        refused = admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
+        refused = self._refusal()
         if refused is None:
             self.admitted = True
             return True
         self._parts.recorder.event(self.pod, "Warning", refused.reason, refused.message)
         self.kill(Ending(refused.reason, f"Pod was rejected: {refused.message}"))
         return False
+
+    def _refusal(self) -> Rejection | None:
+        node = self._parts.node
+        if node.shutting_down:
+            return Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
+        others = self._parts.active_pods(self.uid)
+        return admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
 
     async def _terminating_turn(self) -> None:
         parts = self._parts
@@ -227,6 +234,7 @@ class PodWorker:
         if view.may_run:
             raise RuntimeFault("containers are still running after they were stopped")
         self.state = State.TERMINATED
+        self.stopped.set()
         self.publish(view, stopped=True)
         self._pause_s = 0.0
 
