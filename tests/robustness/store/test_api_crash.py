@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,20 +131,20 @@ async def write(client: RestClient, history: History, writer: int, rng: random.R
 
 
 async def follow(client: RestClient, history: History) -> None:
-    """A watch that resumes where the last one broke; the server says if it cannot."""
-    while True:
-        last = history.shown[-1][0] if history.shown else history.after
-        try:
-            async for event in client.watch(CONFIG_MAPS, "default", resource_version=str(last), bookmarks=False):
-                value = "" if event.type == "DELETED" else event.object["data"]["value"]
-                history.shown.append((int(event.object["metadata"]["resourceVersion"]), name_of(event.object), value))
-            return
-        except Expired:
-            listed = await client.list(CONFIG_MAPS, "default")
-            history.begin_anew(int(listed["metadata"]["resourceVersion"]))
-            history.resumed += 1
-        except ConnectionError:
-            return
+    """A watch that resumes where the last one broke; the server says if it cannot. Until the server is gone."""
+    with suppress(ConnectionError):
+        while True:
+            last = history.shown[-1][0] if history.shown else history.after
+            try:
+                async for event in client.watch(CONFIG_MAPS, "default", resource_version=str(last), bookmarks=False):
+                    value = "" if event.type == "DELETED" else event.object["data"]["value"]
+                    history.shown.append((int(event.object["metadata"]["resourceVersion"]), name_of(event.object), value))
+                return
+            except Expired:
+                # It may be killed here as well.
+                listed = await client.list(CONFIG_MAPS, "default")
+                history.begin_anew(int(listed["metadata"]["resourceVersion"]))
+                history.resumed += 1
 
 
 async def ready(client: RestClient, server: subprocess.Popen[bytes]) -> None:
