@@ -28,6 +28,7 @@ class _Session:
         self._socket, self._ports, self._dial = socket, ports, dial
         self._base64 = socket.ws_protocol == V4_BASE64
         self._tunnels: dict[int, Tunnel] = {}
+        self._dialled = [asyncio.Event() for _ in ports]
 
     async def _send(self, channel: int, data: bytes) -> None:
         if self._base64:
@@ -40,17 +41,27 @@ class _Session:
             for channel in (2 * index, 2 * index + 1):
                 await self._send(channel, port.to_bytes(2, "little"))
         async with asyncio.TaskGroup() as group:
-            outputs = [group.create_task(self._forward(index, port)) for index, port in enumerate(self._ports)]
-            await self._listen()
-            for task in outputs:
-                task.cancel()
+            listening = group.create_task(self._listen())
+            forwarding = group.create_task(self._forward_all())
+            # Until the client leaves, or the other end of every port has.
+            await asyncio.wait((listening, forwarding), return_when=asyncio.FIRST_COMPLETED)
+            listening.cancel()
+            forwarding.cancel()
         for tunnel in self._tunnels.values():
             await tunnel.close()
+
+    async def _forward_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for index, port in enumerate(self._ports):
+                group.create_task(self._forward(index, port))
 
     async def _forward(self, index: int, port: int) -> None:
         """Pod to client for one port."""
         try:
-            tunnel = self._tunnels[index] = await self._dial(port)
+            try:
+                tunnel = self._tunnels[index] = await self._dial(port)
+            finally:
+                self._dialled[index].set()
             while data := await tunnel.read():
                 await self._send(2 * index, data)
         except (RuntimeFault, OSError) as error:
@@ -69,8 +80,12 @@ class _Session:
                 channel, body = int(message.data[0]), base64.b64decode(message.data[1:])
             else:
                 return
+            if channel % 2 or channel // 2 >= len(self._ports) or not body:
+                continue
+            # A client speaks at once.
+            await self._dialled[channel // 2].wait()
             tunnel = self._tunnels.get(channel // 2)
-            if channel % 2 == 0 and tunnel is not None and body:
+            if tunnel is not None:
                 try:
                     await tunnel.write(body)
                 except (RuntimeFault, OSError) as error:
@@ -78,5 +93,5 @@ class _Session:
 
 
 async def serve(socket: web.WebSocketResponse, ports: Sequence[int], dial: Dial) -> None:
-    """Forward until the client leaves."""
+    """Forward until the client leaves, or all that it is forwarded to."""
     await _Session(socket, ports, dial).run()

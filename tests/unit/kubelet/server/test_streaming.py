@@ -86,6 +86,9 @@ async def server(world: World) -> AsyncIterator[tuple[int, list[Echo]]]:
         return made[-1]
 
     async def dial(sandbox_id: str, port: int) -> Upper:
+        # As a real one it takes a moment.
+        for _ in range(10):
+            await asyncio.get_running_loop().run_in_executor(None, len, "")
         if port == 1:
             raise ConnectionRefusedError("connection refused")
         return Upper()
@@ -280,5 +283,23 @@ def test_port_forward_over_websocket_channels_as_the_python_client_does(world: W
                 assert [await socket.receive_bytes() for _ in range(2)] == [b"\x00P\x00", b"\x01P\x00"]
                 await socket.send_bytes(b"\x00hey")
                 assert await socket.receive_bytes() == b"\x00HEY"
+
+    asyncio.run(scenario())
+
+
+def test_a_port_forward_over_websocket_channels_ends_when_all_its_ports_have(world: World) -> None:
+    async def scenario() -> None:
+        async with server(world) as (port, _), aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{port}/portForward/ns/web?ports=80&ports=1"
+            async with session.ws_connect(url, protocols=["v4.channel.k8s.io"]) as socket:
+                # What is said before anybody has been dialled arrives as well.
+                await socket.send_bytes(b"\x00bye")
+                seen = sorted([await socket.receive_bytes() for _ in range(6)])
+                assert seen[1:] == [
+                    b"\x00P\x00", b"\x01P\x00", b"\x02\x01\x00", b"\x03\x01\x00",
+                    b"\x03error forwarding port 1 to pod: connection refused",
+                ]  # fmt: skip
+                assert seen[0] == b"\x00BYE"
+                assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
     asyncio.run(scenario())
