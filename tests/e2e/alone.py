@@ -103,14 +103,22 @@ class Alone(Cluster):
         self.start("apiserver", sys.executable, "-m", "steersman", "apiserver", *words)
 
     def kubelet(self) -> None:
-        serving = self.paths.pki / "kubelet-serving"
-        self.component(
-            "kubelet",
-            f"--hostname-override={NODE}",
-            f"--tls-cert-file={serving}.crt",
-            f"--tls-private-key-file={serving}.key",
-            f"--client-ca-file={self.paths.pki}/ca.crt",
-        )
+        """With a configuration file; one path in it is relative to it."""
+        config = self.state / "kubelet.yaml"
+        config.write_text(f"""
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+authentication: {{x509: {{clientCAFile: {self.paths.pki}/ca.crt}}}}
+clusterDNS: [{self.settings.dns_address}]
+clusterDomain: {self.settings.cluster_domain}
+failSwapOn: false
+maxPods: 23
+podPidsLimit: 97
+seccompDefault: true
+tlsCertFile: {(self.paths.pki / "kubelet-serving.crt").relative_to(self.state)}
+tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key
+""")
+        self.component("kubelet", f"--hostname-override={NODE}", f"--config={config}")
 
     def controllers(self, number: int = 1) -> None:
         own = self.paths.pki

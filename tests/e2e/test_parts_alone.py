@@ -11,6 +11,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.e2e.alone import LEASES, NODE, Alone
@@ -104,6 +105,18 @@ def test_parts_started_by_their_own_commands_are_a_cluster(cluster: Alone) -> No
     for name, part in cluster.parts.items():
         assert part.said.count("waiting for the API server") == (0 if name in ("etcd", "apiserver") else 1), part.said
         assert "Traceback" not in part.said, part.said
+
+
+def test_the_kubelet_does_what_its_configuration_says(cluster: Alone) -> None:
+    assert cluster.get("node", NODE)["status"]["capacity"]["pods"] == "23"
+    shown = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{NODE}/proxy/configz"))["kubeletconfig"]
+    assert (shown["podPidsLimit"], shown["tlsCertFile"]) == (97, str(cluster.paths.pki / "kubelet-serving.crt"))
+    assert shown["serializeImagePulls"] is True
+    pod = cluster.get("pods", "-l", "app=hello")["items"][0]
+    status = cluster.kubectl("exec", pod["metadata"]["name"], "--", "cat", "/proc/1/status")
+    assert "Seccomp:\t2" in status
+    limits = [path.read_text().strip() for path in Path("/sys/fs/cgroup").glob(f"**/pod{pod['metadata']['uid']}/pids.max")]
+    assert limits == ["97"]
 
 
 def test_of_two_one_works_and_the_other_takes_over_from_a_dead_one(cluster: Alone) -> None:
