@@ -85,7 +85,10 @@ def test_seccomp_profiles_hold(run: Run) -> None:
         profile = bench.root / "profile.json"
         rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
         profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
-        script = "grep Seccomp: /proc/self/status | cut -f2; nc 127.0.0.1 1 2>&1 | grep -q implemented || echo socket; unshare -m true 2>/dev/null || echo no-unshare; mkdir /d || echo no-mkdir"
+        script = (
+            "grep Seccomp: /proc/self/status | cut -f2; nc 127.0.0.1 1 2>&1 | grep -q implemented || echo socket;"
+            "unshare -m true 2>/dev/null || echo no-unshare; mkdir /d || echo no-mkdir"
+        )
         expected = {
             "RuntimeDefault": ["2", "socket", "no-unshare"],
             f"Localhost:{profile}": ["2", "socket", "no-mkdir"],
