@@ -109,7 +109,7 @@ def test_a_question_that_makes_no_sense_is_invalid(tmp_path: Path, resource: Res
 def test_a_node_lists_its_pods_if_the_selector_says_so(tmp_path: Path, selector: Obj, status: Obj) -> None:
     async def scenario(made: Cluster) -> None:
         asked = {"verb": "list", "resource": "pods", "version": "v1", "fieldSelector": selector}
-        node = {"user": "system:node:n1", "groups": ["system:nodes", "system:authenticated"]}
+        node: Obj = {"user": "system:node:n1", "groups": ["system:nodes", "system:authenticated"]}
         found = (await review(made.admin, SUBJECT_ACCESS_REVIEWS, **node, resourceAttributes=asked))["status"]
         assert {key: value for key, value in found.items() if key != "reason"} == status
 
