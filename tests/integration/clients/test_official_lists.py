@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client as k8s
 from kubernetes import utils
 from kubernetes.client.exceptions import NotFoundException
@@ -49,7 +50,9 @@ SUBRESOURCES = ("status", "scale", "approval", "ephemeralcontainers", "resize")
 @pytest.fixture(scope="module")
 def everything(api: k8s.ApiClient) -> Iterator[None]:
     """One of each kind, and what the controllers make of it."""
-    utils.create_from_yaml(api, str(Path(__file__).parent / "everything.yaml"))
+    served = {version.group_version for group in k8s.ApisApi(api).get_api_versions().groups for version in group.versions}
+    manifests = yaml.safe_load_all((Path(__file__).parent / "everything.yaml").read_text())
+    utils.create_from_yaml(api, yaml_objects=[one for one in manifests if one["apiVersion"] in {"v1", *served}])
     pods = k8s.CoreV1Api(api)
 
     def running() -> object:
