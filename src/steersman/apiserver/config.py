@@ -7,6 +7,7 @@ from pathlib import Path
 
 from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings, AuthorizationSettings
 from steersman.apiserver.audit.settings import AuditSettings
+from steersman.apiserver.serving import ServingSettings
 
 
 class ConfigError(Exception):
@@ -47,11 +48,7 @@ class ServerConfig:
     admission: AdmissionSettings = AdmissionSettings()
     max_body_bytes: int = 3 * 1024 * 1024
     event_ttl_s: int = 3600
-    priority_and_fairness: bool = True
-    """False: the two limits below hold as they are, and nobody queues."""
-    max_requests_inflight: int = 400
-    max_mutating_requests_inflight: int = 200
-    """With priority and fairness only their sum counts: the seats of the server. 0: no limit."""
+    serving: ServingSettings = ServingSettings()
     watch_cache_events: int = field(default=4096)
     """How many past events per resource a watch can resume from without the store."""
     encryption_provider_config: Path | None = None

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._eof = False
         self._taken_over = False
         self._broken = False
-        self._long_stream = False
+        self._streaming = self._long_stream = False
         self._turn = 0
         self._patience = Patience()
         self.busy = False
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
     async def run(self) -> None:
         """Serve requests until either side has enough."""
         try:
-            while not self.closing:
+            while True:
                 head = await self._next_head()
                 if head is None:
                     break
@@ -128,12 +128,17 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def close_when_idle(self) -> None:
-        """Serve what is being served, then close."""
+        """Serve what is being served, or has come already, then close."""
         self.closing = True
-        if not self.busy:
+        if not self.busy and b"\r\n\r\n" not in self._buffer:
             self.transport.close()
             # TLS would wait for the client's goodbye, which does not come from one that only reads when it has asked.
             asyncio.get_running_loop().call_soon(self.transport.abort)
+
+    @property
+    def long_running(self) -> bool:
+        """Whether what it serves is not expected to end by itself: a watch, an exec."""
+        return self._streaming or self._taken_over
 
     def is_stuck(self, now_s: float) -> bool:
         """Whether it has waited too long for its client. Asked again and again."""
@@ -198,7 +203,7 @@ class Connection(asyncio.Protocol):
             # What is left of the body would be taken for the next request.
             self.busy = False
             keep = await (self._skip_body() if keep else self._linger())
-        return keep and not self._eof
+        return keep and not self._eof and not self.closing
 
     async def read_body(self) -> bytes:
         """Raises RequestEntityTooLarge, BadRequest, ConnectionResetError."""
@@ -269,7 +274,7 @@ class Connection(asyncio.Protocol):
                 await self._drain()
 
     async def _stream(self, response: Response, chunks: AsyncIterator[bytes], method: str, keep: bool) -> None:
-        self._long_stream = not response.hurried
+        self._streaming, self._long_stream = True, not response.hurried
         try:
             self.transport.write(responsehead.encoded(response, self._date(), keep, None))
             if method == "HEAD":
@@ -281,7 +286,7 @@ class Connection(asyncio.Protocol):
                         await self._drain()
             self.transport.write(b"0\r\n\r\n")
         finally:
-            self._long_stream = False
+            self._streaming = self._long_stream = False
             close: Any = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()

@@ -20,6 +20,17 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def with_more(self, value: float, times: int) -> Histogram:
+        """A copy that has observed a value that often besides."""
+        copy = Histogram(self.bounds)
+        copy.counts, copy.sum = list(self.counts), self.sum + value * times
+        copy.counts[bisect_left(self.bounds, value)] += times
+        return copy
+
     def cumulated(self) -> Iterator[tuple[str, float]]:
         """(bound, how many up to it), as prometheus_client wants them."""
         total = 0

@@ -41,6 +41,7 @@ class Pipeline:
         metrics: Metrics,
         limits: FlowControl,
         audit: Auditing | None = None,
+        longest_s: float = DEADLINE_S,
     ) -> None:
         self._api = api
         self._audit = audit
@@ -49,11 +50,11 @@ class Pipeline:
         self._routes = routes
         self._metrics = metrics
         self._limits = limits
+        self._longest_s = longest_s
         first = str(uuid.uuid4())
         self._audit_lead, self._requests = first[:24], int(first[24:], 16)
         self._outage_told_s = float("-inf")
         self._unanswered = 0
-        self.stopping = False
 
     async def handle(self, request: Request) -> Response:
         return await self._handle(request, None)
@@ -78,7 +79,7 @@ class Pipeline:
                 # A get is answered from memory; only a store that has stopped could keep it, and then nothing else works.
                 response = await self._serve(request, info, user)
             else:
-                async with asyncio.timeout(_deadline(request)):
+                async with asyncio.timeout(_deadline(request, self._longest_s)):
                     response = await self._serve(request, info, user)
         except StatusError as error:
             response = respond.of_error(request, error)
@@ -133,7 +134,7 @@ class Pipeline:
             return await self._answer(request, info, user)
         seat = self._limits.admit(request, info, user)
         if seat.waits:
-            await seat.granted(_deadline(request) / 4)
+            await seat.granted(_deadline(request, self._longest_s) / 4)
         begun = False
         try:
             if watch:
@@ -175,15 +176,15 @@ class Pipeline:
             self._outage_told_s, self._unanswered = now_s, 0
 
 
-def _deadline(request: Request) -> float:
+def _deadline(request: Request, longest_s: float) -> float:
     asked = request.query("timeout") if request.raw_query else ""
     if not asked:
-        return DEADLINE_S
+        return longest_s
     try:
         seconds = duration.parse_go(asked)
     except ValueError as fault:
         raise BadRequest(f"invalid timeout specified in the request URL - {fault}") from fault
-    return min(seconds, DEADLINE_S) if seconds > 0 else DEADLINE_S
+    return min(seconds, longest_s) if seconds > 0 else longest_s
 
 
 def _store_down(info: RequestInfo, fault: Unavailable) -> ServerTimeout:

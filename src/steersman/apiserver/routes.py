@@ -21,8 +21,11 @@ class Routes:
     def __init__(self) -> None:
         self._exact: dict[str, CallHandler] = {}
         self._below: dict[str, CallHandler] = {}
+        self._unlisted: set[str] = set()
 
-    def add(self, path: str, handler: CallHandler) -> None:
+    def add(self, path: str, handler: CallHandler, *, listed: bool = True) -> None:
+        if not listed:
+            self._unlisted.add(path)
         (self._below if path.endswith("/") and path != "/" else self._exact)[path] = handler
 
     def find(self, path: str) -> CallHandler | None:
@@ -33,7 +36,7 @@ class Routes:
 
     @property
     def paths(self) -> list[str]:
-        return sorted(self._exact)
+        return sorted(self._exact.keys() - self._unlisted)
 
     async def serve(self, call: Call) -> Response:
         handler = self.find(call.request.path)

@@ -34,6 +34,7 @@ from steersman.apiserver.contracts import (
 )
 from steersman.apiserver.crd.definitions import Definitions
 from steersman.apiserver.documents import Documents
+from steersman.apiserver.ending import refusal
 from steersman.apiserver.flowcontrol.inflight import MaxInFlight
 from steersman.apiserver.flowcontrol.service import PriorityAndFairness
 from steersman.apiserver.handlers.context import Admission, Api
@@ -120,7 +121,7 @@ class APIServer:
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
         self._running: list[asyncio.Task[None]] = []
-        self._ready = False
+        self._ready = self._ending = False
         for spec in specs:
             self.registry.install(spec if spec.ttl_s is None else replace(spec, ttl_s=config.event_ttl_s))
         # The loopback client goes through the pipeline, which needs the parts, some of which need the client.
@@ -129,18 +130,22 @@ class APIServer:
         self._bootstrap, self._published = made.bootstrap, made.published
         self._tasks_beside = made.tasks
         self._presence: Presence | None = None
-        self._keeping: asyncio.Task[None]
+        self._keeping: asyncio.Task[None] | None = None
         self.api = Api(
-            store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn
+            store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn,
+            shortest_watch_s=config.serving.min_request_timeout_s,
         )  # fmt: skip
         self._fairness = _fairness(config, self.registry, self.feed, self._as_loopback, clock)
         if self._fairness is not None:
             limits: FlowControl = self._fairness.control
+            self._fairness.install(self.routes)
+            self.metrics.more.append(self._fairness.collect)
         else:
-            limits = MaxInFlight(config.max_requests_inflight, config.max_mutating_requests_inflight)
+            limits = MaxInFlight(config.serving.max_requests_inflight, config.serving.max_mutating_requests_inflight)
         auditor = _auditor(config, made.explain, clock)
         authenticator = made.authenticator if auditor is None else auditor.noticing(made.authenticator)
-        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, limits, auditor)
+        longest_s = config.serving.request_timeout_s
+        self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, limits, auditor, longest_s)
         self._auditor = auditor
         if auditor is not None:
             self.metrics.more.append(auditor.collect)
@@ -175,6 +180,11 @@ class APIServer:
     @property
     def port(self) -> int:
         return self._http.port
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was told to stop."""
+        return self._ending
 
     async def _as_loopback(self, request: Any) -> Any:
         return await self._loopback(request)
@@ -230,15 +240,21 @@ class APIServer:
             await self.stop()
 
     async def stop(self) -> None:
-        """Refuse readiness, lead nobody here any more, end watches, let requests finish, stop the rest."""
-        self._ready = False
-        if self._presence is not None:
+        """Refuse readiness, lead nobody here any more, let requests finish, end watches, stop the rest."""
+        serving = self.config.serving
+        self._ending = True
+        if self._presence is not None and self._keeping is not None:
             self._keeping.cancel()
             await self._presence.leave()
+        if self._ready and self._http.listening:
+            await self.clock.sleep(serving.shutdown_delay_s)
+        self._ready = False
+        self._http.refuse(refusal(come_back=serving.shutdown_send_retry_after), listen=serving.shutdown_send_retry_after)
+        await self._http.drain(serving.request_timeout_s)
         for cache in self.feed.caches:
             for watcher in cache.watchers():
                 watcher.end()
-        await self._http.stop()
+        await self._http.stop(serving.shutdown_watch_grace_s)
         for task in self._running:
             task.cancel()
         await self._stack.aclose()
@@ -273,8 +289,11 @@ class APIServer:
         self.health.add("log", fine)
         self.health.add("etcd", store)
         self.health.add("etcd-readiness", store, ("readyz",))
+        async def staying() -> str:
+            return "process is shutting down" if self._ending else ""
+
         self.health.add("informer-sync", ready, ("readyz",))
-        self.health.add("shutdown", ready, ("readyz",))
+        self.health.add("shutdown", staying, ("readyz",))
 
 
 def _auditor(config: ServerConfig, explain: Explain, clock: Clock) -> Auditor | None:
@@ -301,8 +320,8 @@ def _fairness(
     config: ServerConfig, registry: Registry, feed: Feed, loopback: Handler, clock: Clock
 ) -> PriorityAndFairness | None:
     """None where it is off, or where there is no limit to share out."""
-    seats = config.max_requests_inflight + config.max_mutating_requests_inflight
-    if not config.priority_and_fairness or not seats:
+    seats = config.serving.max_requests_inflight + config.serving.max_mutating_requests_inflight
+    if not config.serving.priority_and_fairness or not seats:
         return None
     return PriorityAndFairness(seats, registry, feed, local.transport(loopback), clock)
 

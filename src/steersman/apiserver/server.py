@@ -18,14 +18,14 @@ from steersman.apiserver.http import Handler, Request, Response
 from steersman.machinery.clock import Clock
 
 _GZIP_FROM = 128 * 1024
-_DRAIN_S = 5.0
 _SWEEP_S = 5.0
+_LOOK_S = 0.05
 _HANDSHAKE_S = 32.0
 _GOODBYE_S = 5.0
 
 
 class HTTPServer:
-    """`bind()` takes the port, `start()` begins to serve; `stop()` lets requests finish for a moment, then closes.
+    """`bind()` takes the port, `start()` begins to serve. To end: `refuse()`, `drain()`, `stop()`.
 
     Connections live in the TaskGroup given to `bind`.
     """
@@ -33,6 +33,7 @@ class HTTPServer:
     def __init__(self, config: ServerConfig, handler: Handler, clock: Clock) -> None:
         self._config, self._handler, self._clock = config, handler, clock
         self._connections: set[Connection] = set()
+        self._closing = False
         self._listener: asyncio.Server | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -62,17 +63,38 @@ class HTTPServer:
         self._sweeping = self._tasks.create_task(self._sweep())
         await self._listener.start_serving()
 
-    async def stop(self) -> None:
+    @property
+    def listening(self) -> bool:
+        return self._listener is not None and self._listener.is_serving()
+
+    def refuse(self, refusal: Handler, *, listen: bool) -> None:
+        """Have new requests answered by `refusal`. Connections close once they have been answered. listen: new ones may come."""
+        self._handler, self._closing = refusal, True
+        if self._listener is not None and not listen:
+            self._listener.close()
+        for connection in tuple(self._connections):
+            connection.close_when_idle()
+
+    async def drain(self, limit_s: float) -> None:
+        """Wait for the requests that were under way, other than watches and the like."""
+        until_s = self._clock.monotonic() + limit_s
+        # Looked at again and again: what has become a watch meanwhile is not waited for.
+        while short := [connection.task for connection in self._connections if connection.task and not connection.long_running]:
+            left_s = until_s - self._clock.monotonic()
+            if left_s <= 0:
+                return
+            await asyncio.wait(short, timeout=min(left_s, _LOOK_S))
+
+    async def stop(self, grace_s: float) -> None:
+        """Close: what is still being sent has a moment."""
         if self._listener is None:
             return
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._listener.close()
-        for connection in tuple(self._connections):
-            connection.close_when_idle()
         running = {connection.task for connection in self._connections if connection.task is not None}
         if running:
-            _, late = await asyncio.wait(running, timeout=_DRAIN_S)
+            _, late = await asyncio.wait(running, timeout=grace_s)
             for task in late:
                 task.cancel()
         await self._listener.wait_closed()
@@ -80,6 +102,7 @@ class HTTPServer:
     def _opened(self, connection: Connection) -> None:
         assert self._tasks is not None
         self._connections.add(connection)
+        connection.closing = self._closing
         connection.task = self._tasks.create_task(connection.run())
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 

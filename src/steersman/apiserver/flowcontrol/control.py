@@ -55,18 +55,17 @@ class Flow:
 class Seat(Work):
     """A request's seats, or its place in a queue. `leave` once, when the answer is made."""
 
-    __slots__ = ("flow", "info", "user", "_control", "_begun", "_left")
+    __slots__ = ("flow", "headers", "info", "user", "_control", "_begun", "_left")
 
     def __init__(self, control: FlowControl, flow: Flow, seats: int, info: RequestInfo, user: UserInfo) -> None:
         super().__init__(seats, flow.hand)
-        self.flow, self.info, self.user = flow, info, user
+        self.flow = flow
+        self.headers = flow.headers
+        self.info = info
+        self.user = user
         self._control = control
         self._begun: asyncio.Future[bool] | None = None
         self._left = False
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.flow.headers
 
     @property
     def waits(self) -> bool:
@@ -138,22 +137,24 @@ class FlowControl:
         except Rejected as rejected:
             raise self._dropped(flow, rejected.reason, now_s) from None
         counts = flow.counts
-        counts.estimated.observe(seats)
+        if seats == 1:
+            counts.narrow += 1
+        else:
+            counts.wide.observe(seats)
         if seat.began_s < 0:
             counts.waiting += 1
+            assert seat.queue is not None
+            counts.queue_lengths.observe(len(seat.queue.waiting))
         else:
-            counts.dispatched += 1
+            counts.at_once += 1
             counts.executing += 1
             counts.seats += seats
-        if seat.queue is not None:
-            counts.queue_lengths.observe(len(seat.queue.waiting))
         return seat
 
     def begun(self, seat: Seat) -> None:
         """It has waited and has its turn."""
         counts = seat.flow.counts
         counts.waiting -= 1
-        counts.dispatched += 1
         counts.executing += 1
         counts.seats += seat.seats
         counts.waited.observe(seat.began_s - seat.arrived_s)

@@ -20,19 +20,40 @@ _SEATS = (1, 2, 4, 10)
 
 
 class Counts:
-    """Of the requests that one FlowSchema put into one level."""
+    """Of the requests that one FlowSchema put into one level. Those that need one seat and have it at once, nearly all, are only
+    counted; the histograms get them when they are looked at."""
 
     __slots__ = (
-        "dispatched", "rejected", "waiting", "executing", "seats", "waited", "waited_in_vain", "executed", "initialised",
-        "queue_lengths", "estimated",
+        "at_once", "narrow", "rejected", "waiting", "executing", "seats", "waited", "waited_in_vain", "executed", "initialised",
+        "queue_lengths", "wide",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.dispatched = self.waiting = self.executing = self.seats = 0
+        self.at_once = self.narrow = self.waiting = self.executing = self.seats = 0
         self.rejected: dict[str, int] = {}
         self.waited, self.waited_in_vain = Histogram(_SECONDS), Histogram(_SECONDS)
         self.executed, self.initialised = Histogram(_SECONDS), Histogram(_SECONDS)
-        self.queue_lengths, self.estimated = Histogram(_LENGTHS), Histogram(_SEATS)
+        self.queue_lengths, self.wide = Histogram(_LENGTHS), Histogram(_SEATS)
+
+    @property
+    def dispatched(self) -> int:
+        return self.at_once + self.waited.count
+
+    @property
+    def waits(self) -> tuple[tuple[str, Histogram], ...]:
+        return ("true", self.waited.with_more(0.0, self.at_once)), ("false", self.waited_in_vain)
+
+    @property
+    def runs(self) -> tuple[tuple[str, Histogram], ...]:
+        return ("regular", self.executed), ("watch", self.initialised)
+
+    @property
+    def lengths(self) -> tuple[tuple[str, Histogram], ...]:
+        return (("", self.queue_lengths.with_more(1, self.at_once)),)
+
+    @property
+    def widths(self) -> tuple[tuple[str, Histogram], ...]:
+        return (("", self.wide.with_more(1, self.narrow)),)
 
 
 @dataclass(slots=True)

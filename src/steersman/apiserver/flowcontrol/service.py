@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from steersman.api.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
 from steersman.apiserver.contracts import RequestInfo
 from steersman.apiserver.flowcontrol.configuration import FIELD_MANAGER as CONSUMER
 from steersman.apiserver.flowcontrol.configuration import Configuration
 from steersman.apiserver.flowcontrol.control import FlowControl, Size
+from steersman.apiserver.flowcontrol.dump import Dump
 from steersman.apiserver.flowcontrol.maintenance import FIELD_MANAGER as PRODUCER
 from steersman.apiserver.flowcontrol.maintenance import Maintenance
 from steersman.apiserver.registry import Registry
+from steersman.apiserver.routes import Routes
 from steersman.apiserver.watchcache.cache import WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Transport
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _AGENT = "steersman-apiserver"
 _NOTHING = Size(0, 0)
@@ -29,6 +36,16 @@ class PriorityAndFairness:
     def __init__(self, total: int, registry: Registry, feed: Feed, transport: Transport, clock: Clock) -> None:
         self._registry, self._feed, self._transport, self._clock = registry, feed, transport, clock
         self.control = FlowControl(total, clock, self._size)
+
+    def install(self, routes: Routes) -> None:
+        """The debug pages."""
+        Dump(self.control, self._clock).install(routes)
+
+    def collect(self) -> Iterable[Metric]:
+        # Imported by the first who looks.
+        from steersman.apiserver.flowcontrol import exposition
+
+        return exposition.collect(self.control)
 
     async def start(self, tasks: asyncio.TaskGroup, *, make_objects: bool) -> list[asyncio.Task[None]]:
         """What was started, to be cancelled at the end."""

@@ -55,11 +55,13 @@ class Smoothed:
 
     value: float = 0.0
     high: int = 0
+    average: float = 0.0
+    deviation: float = 0.0
 
     def take(self, demand: Demand) -> None:
         envelope = demand.average + demand.deviation
         self.value = max(envelope, _FORGETTING * self.value + (1 - _FORGETTING) * envelope)
-        self.high = demand.high
+        self.high, self.average, self.deviation = demand.high, demand.average, demand.deviation
 
 
 def borrow(total: int, levels: Sequence[tuple[Limits, Smoothed]]) -> None:

@@ -50,6 +50,8 @@ class Api:
     """Run a helper beside a stream; returns what cancels it."""
     stale: Callable[[str], Awaitable[bool]] = _never
     """Whether a key's value should be written anew though nothing in it changes (encryption/store.py)."""
+    shortest_watch_s: float = 1800.0
+    """What a watch lasts at least that names no time; twice that at most."""
     rng: random.Random = field(default_factory=random.Random)
     _second: int = 0
     _stamp: str = ""

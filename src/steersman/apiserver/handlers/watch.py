@@ -17,7 +17,6 @@ from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Watcher
 from steersman.machinery.errors import Expired, MethodNotAllowed
 
-_SHORTEST_S, _LONGEST_S = 1800.0, 3600.0
 _BOOKMARK_EVERY_S = 60.0
 _LAST_BOOKMARK_S = 2.0
 _BATCH = 256
@@ -71,7 +70,7 @@ async def _stream(
     except TooOld as fault:
         yield frames.error(Expired(str(fault)))
         return
-    seconds = options.timeout_s or api.rng.uniform(_SHORTEST_S, _LONGEST_S)
+    seconds = options.timeout_s or api.rng.uniform(api.shortest_watch_s, 2 * api.shortest_watch_s)
     cancel = api.spawn(_keep_time(api, cache, watcher, seconds, options.watch_bookmarks))
     try:
         for start in range(0, len(snapshot), _BATCH):

@@ -8,7 +8,7 @@ from pathlib import Path
 from steersman.apiserver.config import ConfigError
 from steersman.cluster import apioptions, components
 from steersman.cluster.apioptions import ApiOptions
-from steersman.cluster.commands import accessflags, apiflags, standalone
+from steersman.cluster.commands import accessflags, apiflags, servingflags, standalone
 from steersman.cluster.settings import SettingsError, default_address
 from steersman.machinery.clock import Clock
 from steersman.store.interface import Store, Unavailable
@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubelet-client-key", type=Path)
     parser.add_argument("--kubelet-certificate-authority", type=Path)
     accessflags.configure(parser)
+    servingflags.configure(parser)
     apiflags.configure(parser)
 
 
@@ -67,6 +68,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         authentication=accessflags.authentication(args),
         authorization=accessflags.authorization(args),
         admission=accessflags.admission(args),
+        serving=servingflags.serving(args),
     )
     config = apioptions.into(apioptions.chosen(apiflags.given(args), ApiOptions()), config)
     encrypted = config.encryption_provider_config is not None
