@@ -22,7 +22,7 @@ from steersman.client import kubeconfig
 from steersman.client.http import HttpTransport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
-from steersman.cluster import apioptions, leading
+from steersman.cluster import accessoptions, apioptions, leading
 from steersman.cluster.leading import Election
 from steersman.cluster.settings import NODE_GRACE_S, ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
@@ -97,7 +97,8 @@ async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> No
         service_cidr=settings.service_cidr,
         node_port_range=settings.node_ports,
     )
-    await serve_api(apioptions.into(settings.api, config), lambda: _store(paths, settings, clock), clock)
+    config = accessoptions.into(settings.access, apioptions.into(settings.api, config))
+    await serve_api(config, lambda: _store(paths, settings, clock), clock)
 
 
 async def _store(paths: Paths, settings: ClusterSettings, clock: Clock) -> Store:

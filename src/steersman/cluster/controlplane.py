@@ -46,6 +46,7 @@ _SHARED = (
     "etcd_servers",
     "load_balancer_pool",
     "node_monitor_grace_s",
+    "apiserver_cert_extra_sans",
 )
 """Settings that are the cluster's and not the machine's."""
 _NO_KEY = "`steersman token create --control-plane` prints it, with the token it belongs to"

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from steersman.cluster import certnames
 from steersman.cluster.settings import ClusterSettings, Paths, write_private
 from steersman.machinery.clock import Clock
 
@@ -46,6 +47,7 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
     """Every certificate of a single-machine cluster."""
     first_service_ip = str(ipaddress.ip_network(settings.service_cidr)[1])
     domain = settings.cluster_domain
+    extra_names, extra_addresses = certnames.parted(settings.apiserver_cert_extra_sans)
     api_names = (
         "kubernetes",
         "kubernetes.default",
@@ -53,8 +55,9 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
         f"kubernetes.default.svc.{domain}",
         "localhost",
         settings.node_name,
+        *extra_names,
     )
-    api_addresses = tuple(dict.fromkeys((first_service_ip, settings.advertise_address, "127.0.0.1", "::1")))
+    api_addresses = tuple(dict.fromkeys((first_service_ip, settings.advertise_address, "127.0.0.1", "::1", *extra_addresses)))
     node = settings.node_name
     store: tuple[Leaf, ...] = ()
     if settings.own_etcd:

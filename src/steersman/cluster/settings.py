@@ -8,6 +8,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from steersman.cluster.accessoptions import AccessOptions
 from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.paths import DEFAULT_STATE_DIR, Paths, default_state_dir
 
@@ -71,7 +72,10 @@ class ClusterSettings:
     node_labels: tuple[str, ...] = ()
     """`key=value`, which the node registers with."""
     api: ApiOptions = ApiOptions()
+    access: AccessOptions = AccessOptions()
     """Of this machine's API server. May change while nothing runs."""
+    apiserver_cert_extra_sans: tuple[str, ...] = ()
+    """Names and addresses in its certificate, beside those that it has anyway. So may these."""
 
     @property
     def own_etcd(self) -> bool:
@@ -112,11 +116,13 @@ def load(paths: Paths) -> ClusterSettings | None:
     except (OSError, ValueError) as fault:
         raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
     try:
-        for name in ("node_ports", "node_labels", "etcd_servers"):
+        for name in ("node_ports", "node_labels", "etcd_servers", "apiserver_cert_extra_sans"):
             if name in body:
                 body[name] = tuple(body[name])
         if "api" in body:
             body["api"] = ApiOptions(**body["api"])
+        if "access" in body:
+            body["access"] = AccessOptions(**body["access"])
         return ClusterSettings(**body)
     except (TypeError, KeyError) as fault:
         raise SettingsError(f"{paths.settings} is not a settings file of this version: {fault}") from fault

@@ -12,7 +12,19 @@ from typing import Any
 
 from steersman.api.resources import NODES, SERVICE_ACCOUNTS
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, apioptions, cloud, kubeconfigs, pki, preflight, sharedetcd, supervisor
+from steersman.cluster import (
+    accessoptions,
+    addons,
+    apioptions,
+    certnames,
+    cloud,
+    kubeconfigs,
+    pki,
+    preflight,
+    sharedetcd,
+    supervisor,
+)
+from steersman.cluster.accessoptions import AccessOptions
 from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.components import client_for
 from steersman.cluster.progress import Progress
@@ -60,6 +72,10 @@ class Choices:
     etcd: SharedEtcd = SharedEtcd()
     api: tuple[tuple[str, Any], ...] = ()
     """What was given of ApiOptions, by name."""
+    access: tuple[tuple[str, str], ...] = ()
+    """What was given of AccessOptions, by name."""
+    cert_names: str | None = None
+    """Names for the API server's certificate; None: not given."""
 
 
 def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
@@ -93,7 +109,9 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
             load_balancer_pool=choices.load_balancer_pool,
             node_monitor_grace_s=choices.node_monitor_grace_s or NODE_GRACE_S,
             api=apioptions.chosen(dict(choices.api), ApiOptions()),
+            apiserver_cert_extra_sans=certnames.chosen(choices.cert_names or ""),
         )
+        made = replace(made, access=_access(made, choices))
         return choices.etcd.into(made) if choices.etcd.servers else made
     for flag, asked, is_now in (
         ("--node-name", choices.node_name, found.node_name),
@@ -115,15 +133,29 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
     return _with_api(_with_etcd(found, choices, paths), choices, paths)
 
 
+def _access(settings: ClusterSettings, choices: Choices) -> AccessOptions:
+    """Raises ConfigError, SettingsError for a file that cannot be read."""
+    options = accessoptions.chosen(dict(choices.access), settings.access)
+    if options != settings.access:
+        try:
+            accessoptions.check(options, f"https://kubernetes.default.svc.{settings.cluster_domain}")
+        except OSError as fault:
+            raise SettingsError(str(fault)) from fault
+    return options
+
+
 def _with_api(found: ClusterSettings, choices: Choices, paths: Paths) -> ClusterSettings:
     """Raises SettingsError, ConfigError."""
-    options = apioptions.chosen(dict(choices.api), found.api)
-    if options == found.api:
-        return found
-    if supervisor.running(paths):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name, _ in choices.api)
+    api = apioptions.chosen(dict(choices.api), found.api)
+    access = _access(found, choices)
+    names = found.apiserver_cert_extra_sans if choices.cert_names is None else certnames.chosen(choices.cert_names)
+    wanted = replace(found, api=api, access=access, apiserver_cert_extra_sans=names)
+    if wanted != found and supervisor.running(paths):
+        given = [name for name, _ in (*choices.api, *choices.access)]
+        given += [] if choices.cert_names is None else ["apiserver_cert_extra_sans"]
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise SettingsError(f"{flags}: settings of the API server change while nothing runs: `steersman down` first")
-    return replace(found, api=options)
+    return wanted
 
 
 def _with_etcd(found: ClusterSettings, choices: Choices, paths: Paths) -> ClusterSettings:

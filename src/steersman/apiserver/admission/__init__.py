@@ -93,7 +93,7 @@ def chain(
     listers: Listers, clock: Clock, authorization: Authorization, settings: AdmissionSettings = _DEFAULT
 ) -> tuple[AdmissionPlugin, ...]:
     """The plugins, made once per server. Raises ConfigError, OSError."""
-    _check(settings)
+    check(settings)
     needs = _Needs(Lookup(listers), clock, authorization, configuration.load(settings.control_config_file))
     chosen = [plugin for entry in _ENTRIES if is_on(entry.name, settings) for plugin in entry.make(needs)]
     # Upstream's strategies and storage do these, not its plugins: they are always on.
@@ -106,8 +106,8 @@ def is_on(name: str, settings: AdmissionSettings) -> bool:
     return name in settings.enable_plugins or any(entry.on for entry in _ENTRIES if entry.name == name)
 
 
-def _check(settings: AdmissionSettings) -> None:
-    """Raises ConfigError."""
+def check(settings: AdmissionSettings) -> None:
+    """Raises ConfigError, OSError."""
     known = {entry.name for entry in _ENTRIES}
     for flag, names in (("enable", settings.enable_plugins), ("disable", settings.disable_plugins)):
         for name in names:
@@ -116,6 +116,7 @@ def _check(settings: AdmissionSettings) -> None:
     both = sorted(set(settings.enable_plugins) & set(settings.disable_plugins))
     if both:
         raise ConfigError(f"{', '.join(both)} in enable-admission-plugins and disable-admission-plugins overlapped")
+    parse_pod_security(configuration.load(settings.control_config_file).get("PodSecurity"))
 
 
 def _pod_security(needs: _Needs) -> PodSecurity:

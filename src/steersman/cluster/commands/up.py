@@ -6,7 +6,7 @@ import argparse
 
 from steersman import KUBERNETES_VERSION, __version__
 from steersman.apiserver.config import ConfigError
-from steersman.cluster.commands import apiflags, standalone
+from steersman.cluster.commands import accessoptionflags, apiflags, standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, load
@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load-balancer-pool", default="", metavar="RANGES", help=help_)
     help_ = "how long a node may be silent before it is NotReady (default 50s), fixed at the first up"
     parser.add_argument("--node-monitor-grace-period", type=standalone.seconds, default=0.0, metavar="DURATION", help=help_)
+    accessoptionflags.configure(parser)
     apiflags.configure(parser)
 
 
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         args.cni_conf_dir,
         chosen(args.etcd_servers, args.etcd_cafile, args.etcd_certfile, args.etcd_keyfile),
         tuple(apiflags.given(args).items()),
+        tuple(accessoptionflags.given(args).items()),
+        accessoptionflags.certificate_names(args),
     )
     found = load(paths)
     if found is not None and found.joined_server:
