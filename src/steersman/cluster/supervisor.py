@@ -225,7 +225,7 @@ def _run_child(part: Part, paths: Paths, parent: int) -> None:
         gc.freeze()
         # Nor is what comes then cyclic, most of it: API objects. With the interpreter's thresholds a part with many of them
         # spends a tenth of its time on looking (measured: 10,000 pods on simulated nodes).
-        gc.set_threshold(10_000, 20, 20)
+        gc.set_threshold(2_000, 25, 50)
         part.main()
         code = 0
     except BaseException:
