@@ -9,7 +9,11 @@ from datetime import datetime
 from steersman.kubelet import pods
 from steersman.machinery.meta import Obj, dig, format_time, is_condition_true
 
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "AllContainersRestarting")
+RESIZE = ("PodResizePending", "PodResizeInProgress")
+"""Taken away when they no longer hold."""
+OWNED = (
+    "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "AllContainersRestarting", *RESIZE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,19 @@ def _ready(pod: Obj, containers_ready: _Verdict, existing: Iterable[Obj]) -> _Ve
 
 
 def pod_conditions(
-    pod: Obj, status: Obj, existing: Sequence[Obj], now: datetime, *, networked: bool, disruption: Obj | None = None
+    pod: Obj,
+    status: Obj,
+    existing: Sequence[Obj],
+    now: datetime,
+    *,
+    networked: bool,
+    disruption: Obj | None = None,
+    resize: Sequence[Obj] = (),
 ) -> list[Obj]:
     """All conditions for `status` (whose phase and container statuses are final). `existing`: what the API shows now.
 
-    Those of others are kept as found. disruption: {reason, message} of a kubelet-made DisruptionTarget.
+    Those of others are kept as found. disruption: {reason, message} of a kubelet-made DisruptionTarget. resize: {type, reason,
+    message, observedGeneration} of those that tell of a resize.
     """
     generation = dig(pod, "metadata", "generation", default=0)
     containers_ready = _containers_ready(pod, status)
@@ -98,8 +110,11 @@ def pod_conditions(
         "ContainersReady": containers_ready,
         "PodScheduled": _TRUE,
     }
-    own = set(verdicts) | ({"DisruptionTarget"} if disruption else set())
+    own = {*verdicts, *RESIZE} | ({"DisruptionTarget"} if disruption else set())
     out = [item for item in existing if item["type"] not in own]
+    for item in resize:
+        verdict = _Verdict("True", item.get("reason", ""), item.get("message", ""))
+        out.append(_condition(item["type"], verdict, existing, item.get("observedGeneration") or generation, now))
     if disruption is not None:
         verdict = _Verdict("True", disruption["reason"], disruption["message"])
         out.append(_condition("DisruptionTarget", verdict, existing, generation, now))

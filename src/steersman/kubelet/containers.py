@@ -44,6 +44,7 @@ from steersman.kubelet.view import (
 )  # fmt: skip
 from steersman.kubelet.volumes import subpath
 from steersman.kubelet.volumes.base import VolumeFault
+from steersman.kubelet.volumes.image import mounted_images
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
@@ -85,12 +86,14 @@ class ContainerStarter:
         """Make and start one container. Raises RuntimeFault whose reason is the container's waiting reason."""
         pod, spec = place.pod, start.spec
         try:
+            sources = mounted_images(pod, spec)
+            volumes = {name: await self.images.ensure_volume(pod, each, place.pull_secrets) for name, each in sources.items()}
             image = await self.images.ensure(pod, spec, place.pull_secrets)
         except RuntimeFault as error:
             where = field_path(pod, spec["name"])
             self.recorder.event(pod, "Warning", "Failed", f"Error: {error.reason}", field_path=where)
             raise
-        made = await self._config(place, start, image)
+        made = await self._config(place, start, image, volumes)
         try:
             container_id = await self.runtime.create_container(place.sandbox_id, made, place.sandbox)
         except RuntimeFault as error:
@@ -123,13 +126,13 @@ class ContainerStarter:
             await self.runtime.stop_container(container_id, max(grace_s, 2))
             raise RuntimeFault(str(error), reason="PostStartHookError") from None
 
-    async def _config(self, place: Place, start: Start, image: Image) -> ContainerConfig:
+    async def _config(self, place: Place, start: Start, image: Image, volumes: Mapping[str, Image]) -> ContainerConfig:
         """Everything the runtime must know. Raises RuntimeFault(CreateContainerConfigError)."""
         pod, spec = place.pod, start.spec
         try:
             security.verify_non_root(pod, spec, image)
             variables = await self._environment(place, spec)
-            mounts, message_file = self._mounts(place, spec, variables)
+            mounts, message_file = self._mounts(place, spec, variables, volumes)
         except RuntimeFault as error:
             raise self._failed(pod, spec, error, "CreateContainerConfigError") from None
         except (StatusError, ConnectionError, OSError, VolumeFault) as error:
@@ -191,8 +194,10 @@ class ContainerStarter:
         sources = env.Sources(maps.get, secrets.get, services, self.node.allocatable, self.node.host_ips, place.pod_ips)
         return env.environment(pod, spec, sources)
 
-    def _mounts(self, place: Place, spec: Obj, variables: Mapping[str, str]) -> tuple[tuple[Mount, ...], str]:
-        """(mounts in order, host file of the termination message)."""
+    def _mounts(
+        self, place: Place, spec: Obj, variables: Mapping[str, str], images: Mapping[str, Image]
+    ) -> tuple[tuple[Mount, ...], str]:
+        """(mounts in order, host file of the termination message). `images`: of the volumes that are one."""
         pod, made = place.pod, []
         pod_dir = self.config.pod_dir(uid_of(pod))
         protected = pods.read_only_volumes(pod)
@@ -201,6 +206,9 @@ class ContainerStarter:
             if path is None:
                 raise RuntimeFault(f'cannot find volume "{wanted["name"]}" to mount into container "{spec["name"]}"')
             below = _sub_path(wanted, variables)
+            if image := images.get(wanted["name"]):
+                made.append(Mount(wanted["mountPath"], "", readonly=True, image=image.id, image_sub_path=below))
+                continue
             if below:
                 target = pod_dir / "volume-subpaths" / wanted["name"] / spec["name"] / str(index)
                 try:

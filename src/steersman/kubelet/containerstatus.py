@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from steersman.cri.interface import Container, ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.probes.results import ProbeResults
+from steersman.kubelet.resize.amounts import in_force
 from steersman.kubelet.view import PodView
 from steersman.machinery.meta import Obj, dig, format_time, is_deleting
 
@@ -30,6 +31,7 @@ class Facts:
     reasons: Mapping[str, tuple[str, str]]
     terminating: bool
     closed: bool = False
+    actuated: Mapping[str, Obj] = field(default_factory=dict)
 
 
 def container_statuses(facts: Facts) -> tuple[list[Obj], list[Obj], list[Obj]]:
@@ -84,7 +86,7 @@ def _from_runtime(facts: Facts, spec: Obj, history: list[Container], old: Obj) -
         entry["lastState"] = {"terminated": _terminated(facts, before)}
     elif old.get("lastState") and old.get("restartCount") == entry["restartCount"]:
         entry["lastState"] = old["lastState"]
-    _extras(spec, entry, newest)
+    _extras(spec, entry, newest, facts.actuated.get(spec["name"]))
     return entry
 
 
@@ -108,8 +110,8 @@ def _terminated(facts: Facts, container: Container) -> Obj:
     return made
 
 
-def _extras(spec: Obj, entry: Obj, container: Container) -> None:
-    """What the runtime tells beside the state: ids, mounts, resources in force."""
+def _extras(spec: Obj, entry: Obj, container: Container, actuated: Obj | None) -> None:
+    """What is to be told beside the state: ids, mounts, resources in force. `spec` has those that are allocated."""
     if container.user is not None:
         uid, gid, groups = container.user
         entry["user"] = {"linux": {"uid": uid, "gid": gid, "supplementalGroups": list(groups)}}
@@ -123,11 +125,13 @@ def _extras(spec: Obj, entry: Obj, container: Container) -> None:
         mounts.append(made)
     if mounts:
         entry["volumeMounts"] = mounts
-    resources = spec.get("resources")
-    if resources:
-        if resources.get("requests"):
-            entry["allocatedResources"] = dict(resources["requests"])
-        entry["resources"] = {key: value for key, value in resources.items() if key in ("limits", "requests", "claims")}
+    resources = spec.get("resources") or {}
+    if resources.get("requests"):
+        entry["allocatedResources"] = dict(resources["requests"])
+    if actuated is not None and container.state is ContainerState.RUNNING:
+        resources = in_force(resources, actuated)
+    # Also when there are none: that it is there says that this kubelet can resize.
+    entry["resources"] = {key: value for key, value in resources.items() if key in ("limits", "requests", "claims")}
 
 
 def _from_memory(facts: Facts, spec: Obj, old: Obj | None, default: str, kind: str) -> Obj:

@@ -6,7 +6,7 @@ here: terminating.py does that when the worker's state says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -71,8 +71,10 @@ def backoff_key(pod: Obj, spec: Obj) -> str:
     return f"{uid_of(pod)}/{spec['name']}/{pods.container_hash(spec)}"
 
 
-def decide(pod: Obj, view: PodView, now: datetime, backoff: Backoff, results: ProbeResults) -> Plan:
-    """The plan for this pod at this moment."""
+def decide(
+    pod: Obj, view: PodView, now: datetime, backoff: Backoff, results: ProbeResults, resized: Collection[str] = ()
+) -> Plan:
+    """The plan for this pod at this moment. resized: containers that must be restarted to have other resources."""
     if is_deleting(pod):
         return Plan()
     change, attempt = _sandbox_change(pod, view)
@@ -80,8 +82,9 @@ def decide(pod: Obj, view: PodView, now: datetime, backoff: Backoff, results: Pr
         return _with_new_sandbox(pod, view, attempt, now, backoff)
     plan = Plan()
     plan.starts += _ephemeral(pod, view)
-    if _init_containers(pod, view, now, backoff, results, plan):
-        keep = _regular_containers(pod, view, now, backoff, results, plan)
+    judge = _Judge(results, resized)
+    if _init_containers(pod, view, now, backoff, judge, plan):
+        keep = _regular_containers(pod, view, now, backoff, judge, plan)
         if not keep and not plan.starts and not plan.waiting:
             plan.kill_pod = view.may_run
     return plan
@@ -145,7 +148,7 @@ def _start(pod: Obj, view: PodView, spec: Obj, now: datetime, backoff: Backoff, 
     plan.starts.append(Start(spec, attempt, "init" if init else "regular", blocking, ended))
 
 
-def _init_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, results: ProbeResults, plan: Plan) -> bool:
+def _init_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, judge: _Judge, plan: Plan) -> bool:
     """Move the init sequence on; True once the regular containers may run."""
     specs = pods.init_containers(pod)
     initialized = any(view.current(spec["name"]) is not None for spec in pods.containers(pod))
@@ -153,7 +156,7 @@ def _init_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, r
         found = view.current(spec["name"])
         if pods.is_sidecar(spec):
             begun = initialized or any(view.current(later["name"]) for later in specs[index + 1 :])
-            if not _sidecar(pod, view, spec, now, backoff, results, plan) and not begun:
+            if not _sidecar(pod, view, spec, now, backoff, judge, plan) and not begun:
                 return False
             continue
         if initialized:
@@ -176,13 +179,13 @@ def _init_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, r
     return True
 
 
-def _sidecar(pod: Obj, view: PodView, spec: Obj, now: datetime, backoff: Backoff, results: ProbeResults, plan: Plan) -> bool:
+def _sidecar(pod: Obj, view: PodView, spec: Obj, now: datetime, backoff: Backoff, judge: _Judge, plan: Plan) -> bool:
     """Keep a sidecar running; True if the next init container may start."""
     found = view.current(spec["name"])
     if found is not None and found.state is ContainerState.RUNNING:
-        kill = _must_die(spec, found, results)
+        kill = judge.must_die(spec, found)
         if kill is None:
-            return results.started(spec, found)
+            return judge.results.started(spec, found)
         plan.kills.append(kill)
     elif found is not None and found.state is not ContainerState.EXITED:
         plan.kills.append(Kill(found))
@@ -190,13 +193,13 @@ def _sidecar(pod: Obj, view: PodView, spec: Obj, now: datetime, backoff: Backoff
     return False
 
 
-def _regular_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, results: ProbeResults, plan: Plan) -> int:
+def _regular_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff, judge: _Judge, plan: Plan) -> int:
     """Plan the regular containers; how many are left running."""
     keep = 0
     for spec in pods.containers(pod):
         found = view.current(spec["name"])
         if found is not None and found.state is ContainerState.RUNNING:
-            kill = _must_die(spec, found, results)
+            kill = judge.must_die(spec, found)
             if kill is None:
                 keep += 1
                 continue
@@ -212,13 +215,22 @@ def _regular_containers(pod: Obj, view: PodView, now: datetime, backoff: Backoff
     return keep
 
 
-def _must_die(spec: Obj, container: Container, results: ProbeResults) -> Kill | None:
-    """Why a running container must be replaced, if it must."""
-    wanted = container.annotations.get(HASH_ANNOTATION)
-    if wanted and wanted != pods.container_hash(spec):
-        return Kill(container, f"Container {spec['name']} definition changed, will be restarted")
-    if results.liveness.get(container.id) is Result.FAILURE:
-        return Kill(container, f"Container {spec['name']} failed liveness probe, will be restarted", "livenessProbe")
-    if results.startup.get(container.id) is Result.FAILURE:
-        return Kill(container, f"Container {spec['name']} failed startup probe, will be restarted", "startupProbe")
-    return None
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Says of what runs whether it may."""
+
+    results: ProbeResults
+    resized: Collection[str]
+
+    def must_die(self, spec: Obj, container: Container) -> Kill | None:
+        """Why a running container must be replaced, if it must."""
+        wanted = container.annotations.get(HASH_ANNOTATION)
+        if wanted and wanted != pods.container_hash(spec):
+            return Kill(container, f"Container {spec['name']} definition changed, will be restarted")
+        if self.results.liveness.get(container.id) is Result.FAILURE:
+            return Kill(container, f"Container {spec['name']} failed liveness probe, will be restarted", "livenessProbe")
+        if self.results.startup.get(container.id) is Result.FAILURE:
+            return Kill(container, f"Container {spec['name']} failed startup probe, will be restarted", "startupProbe")
+        if spec["name"] in self.resized:
+            return Kill(container, f"Container {spec['name']} resize requires restart")
+        return None

@@ -36,10 +36,9 @@ def with_default_tag(image: str) -> str:
     return image if "@" in image or ":" in name else f"{image}:latest"
 
 
-def pull_policy(spec: Obj, image: str) -> str:
-    """The container's imagePullPolicy, or upstream's default."""
-    chosen = spec.get("imagePullPolicy")
-    return str(chosen) if chosen else ("Always" if image.endswith(":latest") else "IfNotPresent")
+def pull_policy(chosen: str, image: str) -> str:
+    """What the container or volume says, or upstream's default."""
+    return chosen if chosen else ("Always" if image.endswith(":latest") else "IfNotPresent")
 
 
 def _registry(image: str) -> str:
@@ -121,14 +120,21 @@ class ImageManager:
 
     async def ensure(self, pod: Obj, spec: Obj, secrets: Sequence[Obj]) -> Image:
         """The image, pulled if policy says so. Raises RuntimeFault whose reason is the container's waiting reason."""
-        where = field_path(pod, spec["name"])
+        chosen = str(spec.get("imagePullPolicy") or "")
+        return await self._ensure(pod, str(spec.get("image") or ""), chosen, secrets, field_path(pod, spec["name"]))
+
+    async def ensure_volume(self, pod: Obj, source: Obj, secrets: Sequence[Obj]) -> Image:
+        """The same for an image volume; its events are the pod's."""
+        return await self._ensure(pod, str(source.get("reference") or ""), str(source.get("pullPolicy") or ""), secrets, "")
+
+    async def _ensure(self, pod: Obj, reference: str, chosen: str, secrets: Sequence[Obj], where: str) -> Image:
         try:
-            image = with_default_tag(spec.get("image") or "")
+            image = with_default_tag(reference)
         except ValueError as error:
-            text = f'Failed to apply default image tag "{spec.get("image")}": {error}'
+            text = f'Failed to apply default image tag "{reference}": {error}'
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
             raise RuntimeFault(text, reason="InvalidImageName") from None
-        policy = pull_policy(spec, image)
+        policy = pull_policy(chosen, image)
         present = await self._inspect(pod, image, where)
         if present is not None and policy != "Always":
             text = f'Container image "{image}" already present on machine and can be accessed by the pod'

@@ -26,7 +26,7 @@ from steersman.machinery.meta import Obj
 
 @dataclass(slots=True)
 class Parts:
-    """active_pods(uid): pods that hold resources, without that one."""
+    """active_pods(uid): pods that hold resources, without that one. retry_resizes: there may be room for pods to be resized."""
 
     config: KubeletConfig
     runtime: Runtime
@@ -47,3 +47,4 @@ class Parts:
     stopper: Stopper
     backoff: Backoff
     active_pods: Callable[[str], Iterable[Obj]]
+    retry_resizes: Callable[[], None]

@@ -146,6 +146,7 @@ def _assemble(
         stopper=Stopper(runtime, recorder, clock, reach),
         backoff=Backoff(10.0, config.max_crash_loop_backoff_s),
         active_pods=workers.active,
+        retry_resizes=workers.retry_resizes,
     )
     workers.parts = parts
     agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, health, rng)
@@ -218,6 +219,7 @@ class Kubelet:
         pod_informer.add_handler(self._pod_changed)
         await pod_informer.synced.wait()
         self.workers.synced = True
+        group.create_task(self.workers.retry_resizes_forever())
         group.create_task(self.mirrors.run())
         if ready is not None:
             await self.agent.ready.wait()

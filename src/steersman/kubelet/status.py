@@ -42,12 +42,16 @@ class Situation:
     terminating: bool = False
     stopped: bool = False
     ending: Ending | None = None
+    actuated: Mapping[str, Obj] = field(default_factory=dict)
+    """Containers that run with other cpu and memory than allocated, and with which."""
+    resize: Sequence[Obj] = ()
+    """Conditions of a resize, without times."""
 
 
 def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: datetime, situation: Situation) -> Obj:
     """The status to show. `old` is the last one known (API or own)."""
     facts = Facts(pod, view, results, old, now, situation.runtime_name, situation.reasons, situation.terminating)
-    facts.closed = situation.stopped
+    facts.closed, facts.actuated = situation.stopped, situation.actuated
     status: Obj = {}
     if generation := dig(pod, "metadata", "generation", default=0):
         status["observedGeneration"] = max(generation, old.get("observedGeneration") or 0)
@@ -75,7 +79,8 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
     ended = situation.ending is not None and pods.is_terminal_phase(status["phase"])
     disruption = situation.ending.disruption if ended and situation.ending else None
     existing = list(old.get("conditions") or dig(pod, "status", "conditions", default=None) or ())
-    status["conditions"] = pod_conditions(pod, status, existing, now, networked=networked, disruption=disruption)
+    resize = () if situation.stopped else situation.resize
+    status["conditions"] = pod_conditions(pod, status, existing, now, networked=networked, disruption=disruption, resize=resize)
     return status
 
 

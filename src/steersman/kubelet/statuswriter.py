@@ -13,7 +13,7 @@ from typing import Any
 from steersman.api.resources import PODS
 from steersman.client.interface import Client
 from steersman.kubelet import pods
-from steersman.kubelet.conditions import OWNED
+from steersman.kubelet.conditions import OWNED, RESIZE
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Conflict, NotFound, StatusError
 from steersman.machinery.meta import Obj, is_deleting, name_of, namespace_of, resource_version_of, uid_of
@@ -35,6 +35,8 @@ def status_patch(base: Obj, wanted: Obj) -> Obj:
             known = {item["type"]: item for item in base.get("conditions") or ()}
             ours = [item for item in value if _is_ours(item)]
             changed = [_cleared(known.get(item["type"]), item) for item in ours if not _same(known.get(item["type"]), item)]
+            over = [kind for kind in RESIZE if kind in known and not any(item["type"] == kind for item in ours)]
+            changed += [{"$patch": "delete", "type": kind} for kind in over]
             if changed:
                 patch["conditions"] = changed
         elif not _same(base.get(key), value):

@@ -19,9 +19,12 @@ from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
 from steersman.kubelet.images import with_default_tag
 from steersman.kubelet.parts import Parts
+from steersman.kubelet.resize.actuate import Actuator
+from steersman.kubelet.resize.state import PodResize
 from steersman.kubelet.sandboxes import sandbox_config
 from steersman.kubelet.terminating import probe_grace
 from steersman.kubelet.view import PodView
+from steersman.kubelet.volumes.image import mounted_images
 from steersman.kubelet.volumes.manager import MountFailed
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of
@@ -54,12 +57,15 @@ class PodSync:
         self._refreshed_s = float("-inf")
         self._volumes: Mapping[str, Path] = {}
         self._released = False
+        self.resize = PodResize(parts.config.pod_dir(uid), parts.recorder)
+        self._actuator = Actuator(parts.config, parts.runtime, parts.cgroups, self.resize)
 
     async def turn(self, pod: Obj, view: PodView) -> float | None:
         """One round. Seconds until the next is due (None: no special time), 0 when something was done. Raises SyncFailed."""
         parts = self._parts
         parts.probes.sync(pod, view, _pod_ip(view, parts.node.host_ips))
-        plan = decide(pod, view, parts.clock.now(), parts.backoff, parts.probes.results)
+        resized = self.resize.restarts(pod, view) if self.resize.due else ()
+        plan = decide(pod, view, parts.clock.now(), parts.backoff, parts.probes.results, resized)
         self._drop_held(plan)
         self._note_waiting(pod, plan)
         if plan.create_sandbox is not None and parts.node.network_fault and not pods.is_host_network(pod):
@@ -71,8 +77,11 @@ class PodSync:
             raise SyncFailed("the last attempt at a sandbox failed a moment ago", held_s)
         self._prepare(pod)
         await self._mount(pod)
+        problem = await self._actuate(pod, view) if self.resize.due and not plan.kill_pod else ""
         if plan.empty:
             await self._collect(view)
+            if problem:
+                raise SyncFailed(problem)
             return plan.again_after_s
         await self._perform(pod, view, plan)
         return 0.0
@@ -99,13 +108,21 @@ class PodSync:
             return
         parts = self._parts
         parts.objects.register(self._uid)
-        limits = resources.limited(resources.pod_resources(pod), parts.config)
-        parts.cgroups.apply(resources.cgroup_parent(pod, parts.config.cgroup_root), limits)
+        self._actuator.make_cgroup(pod)
         pod_dir = parts.config.pod_dir(self._uid)
         for folder in (pod_dir, pod_dir / "volumes", pod_dir / "plugins"):
             folder.mkdir(0o750, parents=True, exist_ok=True)
         parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid).mkdir(0o755, parents=True, exist_ok=True)
         self._prepared = True
+
+    async def _actuate(self, pod: Obj, view: PodView) -> str:
+        """Carry out a resize; why that failed, or ''."""
+        try:
+            await self._actuator.run(pod, view)
+        except RuntimeFault as error:
+            self.resize.failed(pod, str(error))
+            return str(error)
+        return ""
 
     def refresh_volumes(self) -> None:
         self._refreshed_s = float("-inf")
@@ -221,6 +238,7 @@ class PodSync:
             self.reasons[name] = (reason, str(error))
             self.holds[name] = parts.clock.monotonic() + self._retry_in(place.pod, start, reason)
             return False
+        self.resize.started(start.spec)
         self.reasons.pop(name, None)
         self.holds.pop(name, None)
         if start.ended is not None:
@@ -229,7 +247,8 @@ class PodSync:
 
     def _retry_in(self, pod: Obj, start: Start, reason: str) -> float:
         if reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"):
-            left_s = self._parts.images.retry_in(pod, with_default_tag(start.spec["image"]))
+            names = [start.spec["image"], *(each["reference"] for each in mounted_images(pod, start.spec).values())]
+            left_s = max(self._parts.images.retry_in(pod, with_default_tag(name)) for name in names)
             return left_s if reason == "ImagePullBackOff" else min(left_s, FIRST_PULL_RETRY_S)
         return START_RETRY_S
 

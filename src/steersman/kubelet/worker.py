@@ -12,10 +12,12 @@ from datetime import timedelta
 from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
-from steersman.kubelet import pods
+from steersman.kubelet import conditions, pods
 from steersman.kubelet.admission import Rejection, admit
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.probes.manager import KINDS
+from steersman.kubelet.resize.feasible import infeasible
+from steersman.kubelet.resize.state import DEFERRED, INFEASIBLE
 from steersman.kubelet.status import Ending, Situation, generate
 from steersman.kubelet.sync import PodSync, SyncFailed
 from steersman.kubelet.terminating import grace_period
@@ -27,9 +29,7 @@ from steersman.machinery.waiting import Nudge
 log = logging.getLogger(__name__)
 
 ERROR_PAUSE_S, ERROR_JITTER = 10.0, 0.5
-_OWN_CONDITIONS_FROM_US = frozenset(
-    ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "AllContainersRestarting")
-)
+_OWN_CONDITIONS_FROM_US = frozenset(conditions.OWNED)
 
 
 class State(Enum):
@@ -48,6 +48,7 @@ class PodWorker:
         self.status: Obj = dict(pod.get("status") or {})
         self._parts = parts
         self._sync = PodSync(parts, self.uid)
+        self.resize = self._sync.resize
         self._wake = Nudge()
         self._turn: asyncio.Task[None] | None = None
         self._pause_s: float | None = 0.0
@@ -61,6 +62,11 @@ class PodWorker:
         self._checked_s = parts.clock.monotonic()
         if is_deleting(pod) or pods.is_terminal_phase(self.status.get("phase") or ""):
             self._terminate()
+
+    @property
+    def allocated(self) -> Obj:
+        """The pod with the resources that the node has allocated to it: during a resize others than it asks for."""
+        return self.resize.pod(self.pod)
 
     # --- what happens to it ----------------------------------------------------------------------------------------
 
@@ -179,13 +185,16 @@ class PodWorker:
         if pods.is_terminal_phase(self.status["phase"]):
             self._terminate()
             return 0.0
+        if self.resize.wants(self.pod):
+            parts.retry_resizes()
+            self.publish(view)
         deadline_s = self._deadline()
         if deadline_s is not None and deadline_s <= 0:
             text = "Pod was active on the node longer than the specified deadline"
             self.kill(Ending("DeadlineExceeded", text))
             return 0.0
         try:
-            pause_s = await self._sync.turn(self.pod, view)
+            pause_s = await self._sync.turn(self.allocated, view)
         except BaseException:
             # Also when broken off: what is known by now (reasons) belongs into the status.
             self.publish(self.view)
@@ -205,10 +214,15 @@ class PodWorker:
     def _admit(self, view: PodView) -> bool:
         """Once, unless the pod was here before this kubelet started."""
         if self.admitted or view.sandboxes or self.status.get("startTime"):
-            self.admitted = True
+            if not self.admitted:
+                self.resize.begin(self.pod, fresh=False)
+                self.resize.resume(self.pod, view)
+                self.admitted = True
+                self._parts.retry_resizes()
             return True
         refused = self._refusal()
         if refused is None:
+            self.resize.begin(self.pod, fresh=True)
             self.admitted = True
             return True
         self._parts.recorder.event(self.pod, "Warning", refused.reason, refused.message)
@@ -221,6 +235,20 @@ class PodWorker:
             return Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
         others = self._parts.active_pods(self.uid)
         return admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
+
+    def try_resize(self) -> None:
+        """It asks for other resources: they are allocated to it if the node has them. Raises OSError."""
+        parts = self._parts
+        if why := infeasible(self.pod, parts.config):
+            news = self.resize.refuse(self.pod, INFEASIBLE, why)
+        elif refused := admit(self.pod, None, parts.node.allocatable, parts.active_pods(self.uid), ("*",)):
+            news = self.resize.refuse(self.pod, DEFERRED, refused.message)
+        else:
+            self.resize.accept(self.pod, self.view)
+            self._sync.refresh_volumes()
+            news = True
+        if news:
+            self._wake.set()
 
     async def _terminating_turn(self) -> None:
         parts = self._parts
@@ -235,6 +263,7 @@ class PodWorker:
             raise RuntimeFault("containers are still running after they were stopped")
         self.state = State.TERMINATED
         self.stopped.set()
+        parts.retry_resizes()
         self.publish(view, stopped=True)
         self._pause_s = 0.0
 
@@ -262,8 +291,10 @@ class PodWorker:
             terminating=stopping,
             stopped=stopped,
             ending=self._ending,
+            actuated=self.resize.actuated,
+            resize=self.resize.conditions,
         )
-        self.status = generate(self.pod, view, parts.probes.results, self._old(), parts.clock.now(), situation)
+        self.status = generate(self.allocated, view, parts.probes.results, self._old(), parts.clock.now(), situation)
         now_s = parts.clock.monotonic()
         recheck = now_s - self._checked_s >= parts.config.sync_frequency_s
         if recheck:

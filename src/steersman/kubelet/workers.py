@@ -10,11 +10,12 @@ from steersman.kubelet import pods
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, PodView
 from steersman.kubelet.worker import PodWorker, State
-from steersman.machinery.meta import Key, Obj, key_of, name_of, namespace_of, uid_of
+from steersman.machinery.meta import Key, Obj, condition, dig, key_of, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 
 SWEEP_FOLDERS_EVERY_S = 120.0
+FIRST_RESIZE_RETRY_S, RESIZE_RETRY_EVERY_S = 30.0, 180.0
 
 
 class PodWorkers:
@@ -100,7 +101,23 @@ class PodWorkers:
         for worker in self:
             holds = worker.admitted and worker.state is not State.TERMINATED
             if worker.uid != without and holds and not pods.is_terminal_phase(worker.status.get("phase") or ""):
-                yield worker.pod
+                yield worker.allocated
+
+    def retry_resizes(self) -> None:
+        """Let pods that ask for other resources have them, as far as there is room: who wants no more first, then by priority."""
+        if any(not worker.admitted and worker.state is State.SYNC and worker.status.get("startTime") for worker in self):
+            # The kubelet has just started: what such a pod holds is not counted yet. It calls again.
+            return
+        asking = [worker for worker in self if worker.admitted and worker.state is State.SYNC and worker.resize.wants(worker.pod)]
+        for worker in sorted(asking, key=_resize_order):
+            worker.try_resize()
+
+    async def retry_resizes_forever(self) -> None:
+        clock = self._ready().clock
+        await clock.sleep(FIRST_RESIZE_RETRY_S)
+        while True:
+            self.retry_resizes()
+            await clock.sleep(RESIZE_RETRY_EVERY_S)
 
     def _ready(self) -> Parts:
         if self.parts is None:
@@ -150,6 +167,14 @@ class PodWorkers:
                     parts.volumes.remove_pod_dir(uid)
                 except OSError as error:
                     log.warning("orphaned pod folder not removed pod=%s error=%s", uid, error)
+
+
+def _resize_order(worker: PodWorker) -> tuple[bool, int, bool, str]:
+    """Those that don't grow, the more important, Guaranteed ones, those that have waited longest."""
+    pod = worker.pod
+    pending = condition(worker.status.get("conditions"), "PodResizePending") or {}
+    since = pending.get("lastTransitionTime") or "~"
+    return worker.resize.grows(pod), -int(dig(pod, "spec", "priority", default=0)), pods.qos_class(pod) != "Guaranteed", since
 
 
 def _pod_from(view: PodView) -> Obj:

@@ -148,7 +148,7 @@ class FakeAPI:
             if key == "conditions":
                 changed = {item["type"]: item for item in value}
                 kept = [changed.pop(item["type"], item) for item in status.get(key) or []]
-                status[key] = kept + list(changed.values())
+                status[key] = [item for item in kept + list(changed.values()) if item.get("$patch") != "delete"]
             elif value is None:
                 status.pop(key, None)
             elif isinstance(value, list):
@@ -229,6 +229,7 @@ class FakeRuntime:
     exec_results: dict[str, int] = field(default_factory=dict)
     stop_s: float = 0.0
     pod_cidr: str = ""
+    memory_usage: int = 0
     listeners: list[asyncio.Queue[RuntimeEvent]] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -333,7 +334,10 @@ class FakeRuntime:
     async def list_containers(self, *, pod_uid: str = "") -> list[Container]:
         return [item for item in self.containers.values() if pod_uid in ("", self.sandboxes[item.sandbox_id].uid)]
 
-    async def update_container_resources(self, container_id: str, resources: Resources) -> None: ...
+    async def update_container_resources(self, container_id: str, resources: Resources) -> None:
+        self._note("update", self.containers[container_id].name)
+        self.configs[container_id] = replace(self.configs[container_id], resources=resources)
+
     async def reopen_container_log(self, container_id: str) -> None: ...
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout_s: float) -> ExecResult:
@@ -351,7 +355,7 @@ class FakeRuntime:
         raise NotImplementedError
 
     async def container_stats(self, container_id: str) -> Usage:
-        return Usage(self.clock.now())
+        return Usage(self.clock.now(), memory_usage=self.memory_usage)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()

@@ -14,6 +14,7 @@ from steersman.kubelet.volumes.base import Request, Unprocessed, VolumeFault, Vo
 from steersman.kubelet.volumes.emptydir import EmptyDirVolume
 from steersman.kubelet.volumes.files import ConfigMapVolume, DownwardAPIVolume, ProjectedVolume, SecretVolume
 from steersman.kubelet.volumes.hostpath import HostPathVolume
+from steersman.kubelet.volumes.image import ImageVolume
 from steersman.kubelet.volumes.persistentclaim import ClaimVolume, EphemeralVolume
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
@@ -28,6 +29,7 @@ PLUGINS: tuple[VolumePlugin, ...] = (
     DownwardAPIVolume(),
     ProjectedVolume(),
     HostPathVolume(),
+    ImageVolume(),
     ClaimVolume(),
     EphemeralVolume(),
 )
