@@ -108,11 +108,18 @@ class Propagation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mount:
+    """A folder or file of the host, or, without a host path, what is in an image: that is always read-only.
+
+    `image`: its id; `image_sub_path`: of what lies there in the image, a folder or file.
+    """
+
     container_path: str
     host_path: str
     readonly: bool = False
     propagation: Propagation = Propagation.PRIVATE
     recursive_read_only: bool = False
+    image: str = ""
+    image_sub_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

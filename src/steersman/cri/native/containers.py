@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -77,9 +77,11 @@ class Containers:
     def of_sandbox(self, sandbox_id: str) -> list[ContainerRecord]:
         return [record for record in self.records.known.values() if record.sandbox_id == sandbox_id]
 
-    async def create(self, sandbox: SandboxRecord, config: ContainerConfig, image: ImageRecord) -> str:
+    async def create(
+        self, sandbox: SandboxRecord, config: ContainerConfig, image: ImageRecord, volumes: Mapping[str, ImageRecord]
+    ) -> str:
         """A new container in CREATED state. The same (name, attempt) again gives the same container while it has not been
-        started."""
+        started. `volumes`: the images of its mounts."""
         for record in self.of_sandbox(sandbox.id):
             if (record.config.name, record.config.attempt) == (config.name, config.attempt):
                 if record.state is ContainerState.CREATED:
@@ -91,7 +93,7 @@ class Containers:
         if config.security.pid is NamespaceMode.TARGET:
             process = self.running(config.security.target_id).process
             target = process.pid if process else 0
-        made = await self.maker.make(sandbox, config, image, target)
+        made = await self.maker.make(sandbox, config, image, target, volumes)
         self.records.save(made)
         self._event(EventKind.CREATED, made)
         return made.id

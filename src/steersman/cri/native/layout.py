@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+IMAGE_MOUNT = "image-"
+"""How the names of a bundle's mounted images begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -73,6 +76,10 @@ class Layout:
 
     def rootfs(self, container_id: str) -> str:
         return f"{self.bundle(container_id)}/rootfs"
+
+    def image_mount(self, container_id: str, index: int) -> str:
+        """Where the image of the container's mount of that number is mounted."""
+        return f"{self.bundle(container_id)}/{IMAGE_MOUNT}{index}"
 
     def exit_file(self, container_id: str) -> str:
         return f"{self.exits}/{container_id}"

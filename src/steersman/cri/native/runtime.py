@@ -34,9 +34,10 @@ from steersman.cri.interface import (
 from steersman.cri.native import attach, execs, machine, procs, stats
 from steersman.cri.native.cgroups import Cgroups, settle_hybrid
 from steersman.cri.native.containers import Containers
-from steersman.cri.native.creation import Maker
+from steersman.cri.native.creation import IMAGE_VOLUME_FAILED, Maker
 from steersman.cri.native.files import write_atomic
 from steersman.cri.native.forwarding import open_tunnel
+from steersman.cri.native.imageindex import ImageRecord
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.layout import Layout
 from steersman.cri.native.oci import OciRuntime
@@ -190,7 +191,13 @@ class NativeRuntime:
         image = self._images.find(config.image)
         if image is None:
             raise RuntimeFault(f"image {config.image!r} not found")
-        return await self._whole(self._containers.create(record, config, image))
+        volumes: dict[str, ImageRecord] = {}
+        for wanted in {mount.image for mount in config.mounts if mount.image}:
+            volume = self._images.find(wanted)
+            if volume is None:
+                raise RuntimeFault(f"{IMAGE_VOLUME_FAILED}: image {wanted!r} not found")
+            volumes[wanted] = volume
+        return await self._whole(self._containers.create(record, config, image, volumes))
 
     async def start_container(self, container_id: str) -> None:
         sandbox = self._sandboxes.get(self._containers.get(container_id).sandbox_id)

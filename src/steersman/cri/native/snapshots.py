@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from steersman.cri.native import linux
 from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
 
+_BORROWED = "image-layers.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshots:
@@ -48,6 +50,24 @@ class Snapshots:
         lower = ":".join(reversed(layers))
         linux.mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={self.path(identity)}/work")
 
+    def borrow(self, identity: str, layers: Sequence[str]) -> None:
+        """Note the layers of image volumes, on which the container stands as well. After `prepare`, before they are mounted."""
+        os.makedirs(f"{self.path(identity)}/empty", mode=0o755, exist_ok=True)
+        write_atomic(f"{self.path(identity)}/{_BORROWED}", json.dumps(sorted(set(layers))).encode())
+
+    def mount_image(self, identity: str, layers: Sequence[str], target: str) -> None:
+        """Mount borrowed layers, read-only: call in a thread of its own, as `mount`. Raises OSError."""
+        os.makedirs(target, exist_ok=True)
+        if not layers:
+            linux.mount(f"{self.path(identity)}/empty", target, flags=linux.MS_BIND)
+            linux.mount("", target, flags=linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY)
+            return
+        linux.unshare(linux.CLONE_FS)
+        os.chdir(self.layers)
+        # Without an upper directory an overlay wants two lower ones; and only in an overlay are whiteouts not seen.
+        lower = ":".join([*reversed(layers), f"../snapshots/{identity}/empty"])
+        linux.mount("overlay", target, "overlay", linux.MS_RDONLY, f"lowerdir={lower}")
+
     def remove(self, identity: str) -> None:
         """Remove its writable layer; it must not be mounted. Idempotent."""
         remove_tree(self.path(identity))
@@ -57,7 +77,8 @@ class Snapshots:
         used: set[str] = set()
         parent = f"{self.root}/snapshots"
         for identity in os.listdir(parent) if os.path.isdir(parent) else ():
-            used.update(json.loads(read_or_none(f"{parent}/{identity}/layers.json") or b"[]"))
+            for name in ("layers.json", _BORROWED):
+                used.update(json.loads(read_or_none(f"{parent}/{identity}/{name}") or b"[]"))
         return used
 
     def usage(self, identity: str) -> tuple[int, int]:

@@ -141,6 +141,8 @@ def _mount(mount: Mount) -> cri.Mount:
         readonly=mount.readonly,
         propagation=_PROPAGATION[mount.propagation],
         recursive_read_only=mount.recursive_read_only,
+        image=cri.ImageSpec(image=mount.image) if mount.image else None,
+        image_sub_path=mount.image_sub_path,
     )
 
 

@@ -30,6 +30,7 @@ from steersman.cri.interface import (
     Usage,
 )
 from steersman.cri.remote import changes, messages, spdyclient, streams, views
+from steersman.cri.remote.abilities import no_image_volumes
 from steersman.cri.remote.calls import RUNTIME, SLOW_S, Endpoint, OutOfTime
 from steersman.cri.remote.listing import Listing
 from steersman.cri.remote.spdyclient import Session
@@ -151,6 +152,8 @@ class RemoteRuntime:
         if any(mount.recursive_read_only for mount in config.mounts) and not self._recursive_read_only:
             # An older runtime would not know the field, and mount what lies below writable.
             raise RuntimeFault("the container runtime knows no recursive read-only mounts", reason="CreateContainerError")
+        if any(mount.image for mount in config.mounts) and (lacking := no_image_volumes(*await self.version())):
+            raise RuntimeFault(lacking, reason="CreateContainerError")
         request = cri.CreateContainerRequest(
             pod_sandbox_id=sandbox_id, config=messages.container(config, sandbox), sandbox_config=messages.sandbox(sandbox)
         )

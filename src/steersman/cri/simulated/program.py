@@ -88,7 +88,7 @@ class Process:
         for mount in sorted(self.config.mounts, key=lambda each: -len(each.container_path)):
             top = mount.container_path.rstrip("/")
             if inside == top or inside.startswith(f"{top}/"):
-                return mount.host_path + inside[len(top) :]
+                return mount.host_path + inside[len(top) :] if mount.host_path else None
         return None
 
     def read(self, inside: str) -> str:

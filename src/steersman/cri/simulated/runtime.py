@@ -175,6 +175,9 @@ class SimulatedRuntime:
         image = self._images.find(config.image)
         if image is None:
             raise RuntimeFault(f"image {config.image!r} not found")
+        for mount in config.mounts:
+            if mount.image and self._images.find(mount.image) is None:
+                raise RuntimeFault(f"ImageVolumeMountFailed: image {mount.image!r} not found")
         if pod.seen.state is not SandboxState.READY:
             raise RuntimeFault(f"sandbox {sandbox_id} is not ready")
         name = (image.repo_tags or image.repo_digests)[0]
