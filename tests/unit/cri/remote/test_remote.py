@@ -6,8 +6,9 @@ import orjson
 import pytest
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import ContainerConfig, EventKind, Resources, RuntimeFault, SandboxConfig, Security
+from steersman.cri.interface import ContainerConfig, EventKind, Mount, Resources, RuntimeFault, SandboxConfig, Security
 from steersman.cri.remote import messages, streams, views
+from steersman.cri.remote.abilities import no_image_volumes
 from steersman.cri.remote.changes import Differ, is_of_exec
 from steersman.cri.remote.images import pull_reason
 
@@ -94,3 +95,27 @@ def test_exits_of_commands_are_no_hints() -> None:
 
 def test_details_of_another_shape_are_left_out() -> None:
     assert views.details({"info": "[1]"}) == views.details({"info": "no"}) == views.details({}) == {}
+
+
+def test_a_mount_of_an_image_is_sent_as_one() -> None:
+    mounts = (Mount("/v", "", readonly=True, image="sha256:1", image_sub_path="etc"), Mount("/h", "/host"))
+    image, host = messages.container(ContainerConfig(name="c", image="i", mounts=mounts), _POD).mounts
+    assert (image.image.image, image.image_sub_path, image.host_path) == ("sha256:1", "etc", "")
+    assert not host.HasField("image")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "can"),
+    [
+        ("containerd", "1.6.20~ds1", False),
+        ("containerd", "v2.0.4", False),
+        ("containerd", "v2.1.0-rc.0", True),
+        ("containerd", "2.2.0", True),
+        ("cri-o", "1.30.9", False),
+        ("cri-o", "1.36.0", True),
+        ("another", "0.1", True),
+        ("containerd", "unknown", True),
+    ],
+)
+def test_runtimes_that_cannot_mount_images_are_told_by_their_version(name: str, version: str, can: bool) -> None:
+    assert (no_image_volumes(name, version) == "") is can
