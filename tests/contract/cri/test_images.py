@@ -10,7 +10,8 @@ import shutil
 import socket
 import subprocess
 import tarfile
-from collections.abc import Awaitable, Callable, Iterator
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,76 @@ def test_a_mirror_answers_for_docker_hub(registry: str, tmp_path: Path) -> None:
         assert image is not None and image.repo_tags == ("docker.io/library/busybox:1",)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/vnd.oci.empty.v1+json", "application/vnd.cncf.helm.config.v1+json"], ids=["no config", "a chart"]
+)
+def test_an_artifact_is_pulled_as_its_files(registry: str, tmp_path: Path, kind: str) -> None:
+    name = f"{registry}/lib/artifact:1"
+    _push_artifact(name, kind, {"model.bin": b"weights", "conf/a.json": b"{}", "": b"nameless"})
+    nameless = hashlib.sha256(b"nameless").hexdigest()
+
+    async def scenario() -> None:
+        images = NativeImages(str(tmp_path), RealClock())
+        identity = await images.pull_image(name)
+        assert identity == _digest(name)
+        image = await images.image_status(name)
+        assert image is not None and (image.id, image.size_bytes) == (identity, len(b"weights{}nameless"))
+        layers = [path for path in (tmp_path / "layers").iterdir() if path.is_dir()]
+        files = {
+            str(path.relative_to(layer)): path.read_bytes() for layer in layers for path in layer.rglob("*") if path.is_file()
+        }
+        assert files == {"model.bin": b"weights", "conf/a.json": b"{}", nameless: b"nameless"}
+        assert _tree(tmp_path / "downloads") == []
+        assert await images.pull_image(name) == identity
+        await images.remove_image(name)
+        assert _tree(tmp_path / "layers") == _tree(tmp_path / "blobs" / "sha256") == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("title", ["../out", "/etc/passwd", "a//b", "."])
+def test_a_file_of_an_artifact_stays_inside_it(registry: str, tmp_path: Path, title: str) -> None:
+    name = f"{registry}/lib/evil:1"
+    _push_artifact(name, "application/vnd.oci.empty.v1+json", {title: b"x"})
+
+    async def scenario() -> None:
+        with pytest.raises(RuntimeFault, match="which is no path inside it") as caught:
+            await NativeImages(str(tmp_path), RealClock()).pull_image(name)
+        assert caught.value.reason == "ErrImagePull"
+        assert _tree(tmp_path / "layers") == []
+
+    asyncio.run(scenario())
+
+
+def _push_artifact(name: str, kind: str, files: Mapping[str, bytes]) -> None:
+    """As `oras push` does; a file without a name has no title."""
+    base, _, tag = name.rpartition(":")
+    host, _, repository = base.partition("/")
+    url = f"http://{host}/v2/{repository}"
+
+    def blob(data: bytes, media_type: str, title: str = "") -> dict[str, object]:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/blobs/uploads/", method="POST", data=b"")) as answer:
+            place = answer.headers["Location"]
+        _put(f"{place}&digest={digest}", data, "application/octet-stream")
+        annotations = {"annotations": {"org.opencontainers.image.title": title}} if title else {}
+        return {"mediaType": media_type, "digest": digest, "size": len(data), **annotations}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob(b"{}", kind),
+        "layers": [blob(data, "application/octet-stream", title) for title, data in files.items()],
+    }
+    _put(f"{url}/manifests/{tag}", json.dumps(manifest).encode(), str(manifest["mediaType"]))
+
+
+def _put(url: str, data: bytes, media_type: str) -> None:
+    request = urllib.request.Request(url, method="PUT", data=data, headers={"Content-Type": media_type})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 201
 
 
 def test_pulls_at_once_share_their_layers(registry: str, tmp_path: Path) -> None:

@@ -21,16 +21,26 @@ from steersman.cri.native.archives import Archive, Archived, open_archive
 from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.imageindex import ImageIndex, ImageRecord
 from steersman.cri.native.layers import Layers, directory_name
-from steersman.cri.native.manifests import Descriptor, descriptor, document, layers_of, parse_config
+from steersman.cri.native.manifests import (
+    Descriptor,
+    descriptor,
+    document,
+    file_names,
+    is_artifact,
+    layers_of,
+    parse_config,
+)  # fmt: skip
 from steersman.cri.native.reference import Reference, parse
 from steersman.cri.native.registries import Registries
 from steersman.cri.native.snapshots import Snapshots
+from steersman.cri.native.spec import ImageDefaults
 from steersman.cri.native.threads import off_loop
 from steersman.cri.native.waiting import all_or_first_failure
 from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj
 
 if TYPE_CHECKING:
-    from steersman.cri.native.registry import Registry
+    from steersman.cri.native.registry import Registry, Resolved
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +99,8 @@ class NativeImages:
             resolved = await registry.resolve()
             manifest = document(resolved.manifest, "manifest")
             layers = layers_of(manifest)
+            if is_artifact(manifest):
+                return await self._pull_artifact(registry, reference, resolved, manifest)
             wanted = descriptor(manifest["config"])
             data = read_or_none(self._blob_path(wanted.digest)) or await registry.blob(wanted)
             config = parse_config(data)
@@ -109,8 +121,26 @@ class NativeImages:
             blobs=blobs,
         )
 
-    async def _layer(self, registry: Registry, layer: Descriptor, diff_id: str, slots: asyncio.Semaphore) -> int:
-        """Have a layer unpacked; its size. Two pulls that want the same layer fetch it once."""
+    async def _pull_artifact(self, registry: Registry, reference: Reference, resolved: Resolved, manifest: Obj) -> ImageRecord:
+        """One that can be mounted, and has no program to run. Known by its manifest: all empty configs are the same one."""
+        names, layers = file_names(manifest), layers_of(manifest)
+        identities = [_file_layer(layer, name) for layer, name in zip(layers, names)]
+        slots = asyncio.Semaphore(_PARALLEL_LAYERS)
+        wanted = zip(layers, identities, names)
+        sizes = await all_or_first_failure([self._layer(registry, each, key, slots, name) for each, key, name in wanted])
+        identity = self._keep(resolved.manifest)
+        return ImageRecord(
+            id=identity,
+            defaults=ImageDefaults(),
+            layer_dirs=tuple(directory_name(each) for each in identities),
+            size_bytes=sum(sizes),
+            tags=(str(reference),) if not reference.digest else (),
+            digests=(f"{reference.repository}@{resolved.digest}",),
+            blobs=(identity,),
+        )
+
+    async def _layer(self, registry: Registry, layer: Descriptor, diff_id: str, slots: asyncio.Semaphore, file: str = "") -> int:
+        """Have a layer unpacked, or be that one file; its size. Two pulls that want the same layer fetch it once."""
         async with slots, self._unpacking[diff_id]:
             size = self._layers.size(diff_id)
             if size is not None:
@@ -118,6 +148,8 @@ class NativeImages:
             path = f"{self._root}/downloads/{secrets.token_hex(8)}"
             try:
                 await registry.download(layer, path)
+                if file:
+                    return await off_loop(self._layers.add_file, path, file, diff_id)
                 return await off_loop(self._unpack_file, path, diff_id)
             finally:
                 await off_loop(_unlink, path)
@@ -224,6 +256,11 @@ class NativeImages:
         """(path, used bytes, used inodes) of the images' unpacked layers."""
         used = {name for image in self._index.images.values() for name in image.layer_dirs}
         return self._root, *self._layers.usage(used)
+
+
+def _file_layer(blob: Descriptor, name: str) -> str:
+    """As a diff id, for a layer of one file of that name."""
+    return f"sha256:{hashlib.sha256(f'{blob.digest} {name}'.encode()).hexdigest()}"
 
 
 def _unlink(path: str) -> None:

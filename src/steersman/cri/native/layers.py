@@ -85,15 +85,32 @@ class Layers:
             size, entries = unpack(hashing, temporary)
             if (found := hashing.digest()) != diff_id:
                 raise RuntimeFault(f"layer has digest {found}, expected {diff_id}", reason="ErrImagePull")
-            final = f"{self.root}/{directory_name(diff_id)}"
-            remove_tree(final)  # without its size file it was never complete
-            os.rename(temporary, final)
-            write_atomic(f"{final}.size", f"{size} {entries}".encode(), mode=0o644, durable=True)
-            return size
+            return self._finish(temporary, diff_id, size, entries)
         except (UnsafeArchive, tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile) as error:
             raise RuntimeFault(f"layer {diff_id} cannot be unpacked: {error}", reason="ErrImagePull") from error
         finally:
             remove_tree(temporary)
+
+    def add_file(self, path: str, name: str, identity: str) -> int:
+        """A layer of one file, which is moved here. Blocking."""
+        temporary = f"{self.root}/{_PARTIAL}{secrets.token_hex(8)}"
+        try:
+            os.makedirs(os.path.dirname(f"{temporary}/{name}"))
+            for directory, _, _ in os.walk(temporary):
+                os.chmod(directory, 0o755)
+            os.chmod(path, 0o644)
+            os.rename(path, f"{temporary}/{name}")
+            size = os.path.getsize(f"{temporary}/{name}")
+            return self._finish(temporary, identity, size, name.count("/") + 2)
+        finally:
+            remove_tree(temporary)
+
+    def _finish(self, temporary: str, identity: str, size: int, entries: int) -> int:
+        final = f"{self.root}/{directory_name(identity)}"
+        remove_tree(final)  # without its size file it was never complete
+        os.rename(temporary, final)
+        write_atomic(f"{final}.size", f"{size} {entries}".encode(), mode=0o644, durable=True)
+        return size
 
     def sweep(self, wanted: Iterable[str]) -> int:
         """Remove every layer directory not named, and what half-made ones left; how many."""

@@ -14,6 +14,8 @@ from steersman.machinery.meta import Obj
 
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+IMAGE_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+_TITLE = "org.opencontainers.image.title"
 _ARCHITECTURES = {"x86_64": ("amd64", ""), "aarch64": ("arm64", "v8"), "armv7l": ("arm", "v7")}
 
 
@@ -75,6 +77,25 @@ def layers_of(manifest: Obj) -> list[Descriptor]:
     if manifest.get("schemaVersion") != 2 or "config" not in manifest:
         raise RuntimeFault("unsupported manifest: only schema 2 and OCI images can be run", reason="ErrImagePull")
     return [descriptor(entry) for entry in manifest.get("layers") or ()]
+
+
+def is_artifact(manifest: Obj) -> bool:
+    """Files that are no image, and that cannot be run: its config is of a type of their own."""
+    kind = (manifest.get("config") or {}).get("mediaType")
+    return bool(kind) and kind not in IMAGE_CONFIGS
+
+
+def file_names(manifest: Obj) -> list[str]:
+    """Where the blobs of an artifact lie in it, in order: by their titles. Raises RuntimeFault."""
+    names = []
+    for entry in manifest.get("layers") or ():
+        name = str((entry.get("annotations") or {}).get(_TITLE) or descriptor(entry).digest.removeprefix("sha256:"))
+        if any(part in ("", ".", "..") for part in name.split("/")):
+            raise RuntimeFault(
+                f"a file of the artifact has the title {name!r}, which is no path inside it", reason="ErrImagePull"
+            )
+        names.append(name)
+    return names
 
 
 def parse_config(data: bytes) -> Config:
