@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -71,6 +72,7 @@ class EventRecorder:
         action: str = "",
         component: str = "",
         field_path: str = "",
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
         """Record that something happened to `about`. type: Normal or Warning. field_path: `spec.containers{web}`."""
         component = component or self._component
@@ -103,6 +105,8 @@ class EventRecorder:
                 **({"action": action} if action else {}),
                 **({"related": reference(related)} if related is not None else {}),
             }
+            if annotations:
+                written["metadata"]["annotations"] = dict(annotations)
         self._known[key] = written
         self._known.move_to_end(key)
         if len(self._known) > CACHE_LIMIT:

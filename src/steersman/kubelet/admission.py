@@ -62,6 +62,18 @@ def admit(
     return None
 
 
+def under_pressure(pod: Obj, pressures: Sequence[str]) -> bool:
+    """Whether a node with these conditions refuses the pod: only what asked for memory comes while just that is short."""
+    if pods.is_critical(pod):
+        return False
+    if list(pressures) != ["MemoryPressure"]:
+        return True
+    if pods.qos_class(pod) != "BestEffort":
+        return False
+    taint = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+    return not any(_tolerates(each, taint) for each in dig(pod, "spec", "tolerations", default=None) or ())
+
+
 def _sysctls(pod: Obj, allowed: Sequence[str]) -> Rejection | None:
     for item in dig(pod, "spec", "securityContext", "sysctls", default=None) or ():
         name = item["name"].replace("/", ".")

@@ -61,6 +61,18 @@ class Cgroups:
             wanted = " ".join(f"+{name}" for name in _V2 if name in have)
             (folder / "cgroup.subtree_control").write_text(wanted)
 
+    def memory_in_use(self, cgroup: str) -> int | None:
+        """Bytes that all below it use, without what could be dropped at once; None: not known."""
+        top = self._mount if self._unified else self._mount / "memory"
+        file, key = ("memory.current", "inactive_file") if self._unified else ("memory.usage_in_bytes", "total_inactive_file")
+        path = top / cgroup.strip("/")
+        try:
+            usage = int((path / file).read_text())
+            stat = dict(line.split() for line in (path / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            return None
+        return max(usage - int(stat.get(key, 0)), 0)
+
     def remove(self, cgroup: str) -> None:
         """Remove the cgroup from every controller, below too. What is still in use stays."""
         if not self._active:

@@ -63,6 +63,8 @@ class KubeletConfig:
     cgroup_mount: Path = Path("/sys/fs/cgroup")
     enforce_cgroups: bool = True
     """False leaves cgroups alone: tests with a simulated runtime."""
+    watch_resources: bool = True
+    """False ends no pod when the machine runs short: nodes that are not the machine, tests."""
     secrets_in_memory: bool = True
     """False writes Secrets and tokens into plain folders: kubelets without root, tests."""
     capacity: Mapping[str, str] | None = None

@@ -30,6 +30,8 @@ class NodeFacts:
     resolv_conf: ResolvConf = field(default_factory=ResolvConf)
     shutting_down: bool = False
     """The machine is about to: nothing new is begun here."""
+    pressures: tuple[str, ...] = ()
+    """Conditions of the Node that say what it runs short of."""
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
 

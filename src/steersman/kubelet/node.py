@@ -30,11 +30,14 @@ log = logging.getLogger(__name__)
 
 MAX_IMAGE_NAMES = 5
 _ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
-_HEALTHY = (
-    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-)
+_PRESSURES = (
+    ("MemoryPressure", "HasSufficientMemory", "has sufficient memory available",
+     "HasInsufficientMemory", "has insufficient memory available"),
+    ("DiskPressure", "HasNoDiskPressure", "has no disk pressure", "HasDiskPressure", "has disk pressure"),
+    ("PIDPressure", "HasSufficientPID", "has sufficient PID available",
+     "HasInsufficientPID", "has insufficient PID available"),
+)  # fmt: skip
+"""(condition, reason and message when all is well, and when it is not): `Kubelet` goes before, in events `Node`."""
 
 
 class NodeAgent:
@@ -174,8 +177,10 @@ class NodeAgent:
         addresses = [{"type": "InternalIP", "address": ip} for ip in self._facts.host_ips]
         addresses.append({"type": "Hostname", "address": config.node_name})
         conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
-        for kind, reason, message in _HEALTHY:
-            conditions.append(_condition(old, kind, "False", reason, message, format_time(now)))
+        for kind, well, so, ill, message in _PRESSURES:
+            reason, text = (ill, message) if kind in self._facts.pressures else (well, so)
+            status = "True" if kind in self._facts.pressures else "False"
+            conditions.append(_condition(old, kind, status, f"Kubelet{reason}", f"kubelet {text}", format_time(now)))
         problems = self._health.problems()
         if problems:
             text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
@@ -240,6 +245,11 @@ class NodeAgent:
 
     def _note_changes(self, node: Obj, old: Obj) -> None:
         """Events for conditions that flipped."""
+        for kind, well, _, ill, _ in _PRESSURES:
+            new, known = condition(node, kind), condition(old.get("conditions"), kind)
+            if new is not None and new["status"] != (known["status"] if known is not None else "False"):
+                reason = f"Node{ill if new['status'] == 'True' else well}"
+                self._recorder.event(node, "Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
         ready = condition(node, "Ready")
         before = condition(old.get("conditions"), "Ready")
         if ready is None:

@@ -18,6 +18,9 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.eviction.manager import Evictions
+from steersman.kubelet.eviction.measuring import Meter
+from steersman.kubelet.eviction.signals import settings
 from steersman.kubelet.httpcheck import NetworkReach, Reach
 from steersman.kubelet.images import ImageManager, Pace
 from steersman.kubelet.kit import NodeFacts
@@ -162,7 +165,7 @@ def _assemble(
     )
     static.on_change(mirrors.wake)
     workers.static_changed = mirrors.wake
-    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group, static, mirrors)
+    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group, static, mirrors, images)
 
 
 @dataclass(slots=True)
@@ -180,6 +183,7 @@ class Kubelet:
     group: asyncio.TaskGroup
     static: StaticPods
     mirrors: Mirrors
+    image_service: ImageService
 
     def checks(self) -> Checks:
         """What /healthz looks at."""
@@ -212,6 +216,8 @@ class Kubelet:
         for informer in (nodes, self.services, pod_informer):
             group.create_task(informer.run())
         group.create_task(self.agent.run())
+        if self.config.watch_resources:
+            group.create_task(self._evictions().run())
         if self.config.shutdown:
             group.create_task(self._await_shutdown())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
@@ -231,6 +237,14 @@ class Kubelet:
             self.mirrors.changed(old, new)
         else:
             self.workers.handle(old, new)
+
+    def _evictions(self) -> Evictions:
+        config, parts = self.config, self.parts
+        meter = Meter(config, parts.runtime, self.image_service, parts.cgroups)
+        return Evictions(
+            settings(config.configuration), meter, parts.runtime, self.image_service, self.clock, self.recorder,
+            parts.node, lambda: self.workers, self.agent.report_soon,
+        )  # fmt: skip
 
     async def _await_shutdown(self) -> None:
         """Graceful shutdown of the node, where there is somebody to tell of it."""

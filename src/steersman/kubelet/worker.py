@@ -13,7 +13,9 @@ from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
 from steersman.kubelet import conditions, pods
-from steersman.kubelet.admission import Rejection, admit
+from steersman.kubelet.admission import Rejection, admit, under_pressure
+from steersman.kubelet.eviction.wording import REASON as EVICTED
+from steersman.kubelet.eviction.wording import refused
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.probes.manager import KINDS
 from steersman.kubelet.resize.feasible import infeasible
@@ -56,6 +58,8 @@ class PodWorker:
         self._ending: Ending | None = None
         self.stopped = asyncio.Event()
         """Set when nothing of it runs any more."""
+        self.released = asyncio.Event()
+        """Set when its volumes are gone as well."""
         self._removed = False
         self._over = False
         self.view = PodView(self.uid)
@@ -220,19 +224,21 @@ class PodWorker:
                 self.admitted = True
                 self._parts.retry_resizes()
             return True
-        refused = self._refusal()
-        if refused is None:
+        why = self._refusal()
+        if why is None:
             self.resize.begin(self.pod, fresh=True)
             self.admitted = True
             return True
-        self._parts.recorder.event(self.pod, "Warning", refused.reason, refused.message)
-        self.kill(Ending(refused.reason, f"Pod was rejected: {refused.message}"))
+        self._parts.recorder.event(self.pod, "Warning", why.reason, why.message)
+        self.kill(Ending(why.reason, f"Pod was rejected: {why.message}"))
         return False
 
     def _refusal(self) -> Rejection | None:
         node = self._parts.node
         if node.shutting_down:
             return Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
+        if node.pressures and under_pressure(self.pod, node.pressures):
+            return Rejection(EVICTED, refused(node.pressures))
         others = self._parts.active_pods(self.uid)
         return admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
 
@@ -241,8 +247,8 @@ class PodWorker:
         parts = self._parts
         if why := infeasible(self.pod, parts.config):
             news = self.resize.refuse(self.pod, INFEASIBLE, why)
-        elif refused := admit(self.pod, None, parts.node.allocatable, parts.active_pods(self.uid), ("*",)):
-            news = self.resize.refuse(self.pod, DEFERRED, refused.message)
+        elif no_room := admit(self.pod, None, parts.node.allocatable, parts.active_pods(self.uid), ("*",)):
+            news = self.resize.refuse(self.pod, DEFERRED, no_room.message)
         else:
             self.resize.accept(self.pod, self.view)
             self._sync.refresh_volumes()
@@ -269,11 +275,13 @@ class PodWorker:
 
     async def _terminated_turn(self) -> None:
         await self._sync.release(self.pod)
+        self.released.set()
         self._parts.statuses.finish(self.uid)
         self._pause_s = None
 
     async def _clean_up(self) -> None:
         await self._sync.release(self.pod)
+        self.released.set()
         await self._sync.remove(self.pod, await self._parts.pleg.view(self.uid))
         self._parts.statuses.forget(self.uid)
         self._over = True
