@@ -71,6 +71,32 @@ def resource_claims(pod: Obj) -> set[str]:
     return (asked | made) - {""}
 
 
+def api_reference(pod: Obj) -> str:
+    """The kind of API objects that the pod needs, or ''. A static pod starts before there is an API server to ask."""
+    spec = pod.get("spec") or {}
+    if spec.get("serviceAccountName"):
+        return "serviceaccounts"
+    if secrets(pod):
+        return "secrets"
+    if config_maps(pod):
+        return "configmaps"
+    if spec.get("resourceClaims"):
+        return "resourceclaims"
+    for volume in spec.get("volumes") or ():
+        sources = dig(volume, "projected", "sources", default=None) or ()
+        if volume.get("csi") is not None:
+            return "csidrivers"
+        if volume.get("glusterfs") is not None:
+            return "endpoints"
+        if volume.get("persistentVolumeClaim") is not None or volume.get("ephemeral") is not None:
+            return "persistentvolumeclaims"
+        if any(source.get("clusterTrustBundle") is not None for source in sources):
+            return "clustertrustbundles"
+        if any(source.get("serviceAccountToken") is not None for source in sources):
+            return "serviceaccounts"
+    return ""
+
+
 def token_audiences(pod: Obj) -> set[str]:
     """Audiences of the pod's projected service account tokens; "" is the API server's own."""
     return {

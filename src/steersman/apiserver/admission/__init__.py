@@ -70,7 +70,7 @@ _ENTRIES: tuple[_Entry, ...] = (
     _Entry("LimitRanger", lambda needs: [LimitRanger(needs.lookup)]),
     _Entry("ServiceAccount", lambda needs: [ServiceAccount(needs.lookup, needs.clock)]),
     # Upstream leaves this one to be asked for; a cluster whose nodes keep to themselves needs it.
-    _Entry("NodeRestriction", lambda needs: [NodeRestriction(needs.lookup)]),
+    _Entry("NodeRestriction", lambda needs: [NodeRestriction(needs.lookup, needs.authorization)]),
     _Entry("TaintNodesByCondition", lambda needs: [TaintNodesByCondition()]),
     _Entry("PodSecurity", lambda needs: [_pod_security(needs)]),
     _Entry("Priority", lambda needs: [Priority(needs.lookup)]),

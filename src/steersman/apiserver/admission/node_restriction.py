@@ -1,6 +1,7 @@
 """NodeRestriction: a kubelet writes only its own Node, Lease, CSINode and the pods bound to it, and asks for its certificates.
 
-Source: upstream plugin/pkg/admission/noderestriction. Reading is the node authorizer's matter. Pods: node_restriction_pods.py.
+Source: upstream plugin/pkg/admission/noderestriction. Reading is the node authorizer's matter. Pods and tokens:
+node_restriction_pods.py, node_restriction_tokens.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from steersman.api.resources import (
     SERVICE_ACCOUNTS,
 )
 from steersman.apiserver.admission import node_restriction_pods as pods
+from steersman.apiserver.admission.node_restriction_tokens import NodeTokens
 from steersman.apiserver.admission.refusal import refused
+from steersman.apiserver.authz import Authorization
 from steersman.apiserver.authz.node import node_of
 from steersman.apiserver.contracts import AdmissionRequest
 from steersman.apiserver.lookup import Lookup
@@ -43,18 +46,22 @@ _Check = Callable[[Lookup, str, AdmissionRequest], Awaitable[None]]
 class NodeRestriction:
     name = "NodeRestriction"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, authorization: Authorization) -> None:
         self._lookup = lookup
+        self._tokens = NodeTokens(lookup, authorization)
 
     async def admit(self, request: AdmissionRequest) -> None:
         node = node_of(request.user)
         if node is None:
             return
-        check = _CHECKS.get((request.resource.group, request.resource.plural))
+        where = (request.resource.group, request.resource.plural)
+        check = _CHECKS.get(where)
         if not node:
             raise refused(request, f'could not determine node from user "{request.user.name}"')
         if check is not None:
             await check(self._lookup, node, request)
+        elif where == (SERVICE_ACCOUNTS.group, SERVICE_ACCOUNTS.plural):
+            await self._tokens.check(node, request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """What the plugin looks at is settled before later plugins mutate."""
@@ -68,12 +75,17 @@ async def _node(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
     if new is None:
         return
     if request.operation == "CREATE":
+        if dig(new, "spec", "configSource") is not None:
+            raise refused(request, f'node "{node}" is not allowed to create pods with a non-nil configSource')
         refused_labels = [key for key in sorted(labels_of(new)) if is_refused(key)]
         if refused_labels:
             raise refused(request, f'node "{node}" is not allowed to set the following labels: {", ".join(refused_labels)}')
         return
     if old is None:
         return
+    source = dig(new, "spec", "configSource")
+    if source is not None and source != dig(old, "spec", "configSource"):
+        raise refused(request, f'node "{node}" is not allowed to update configSource to a new non-nil configSource')
     # Taints and labels steer work to nodes: a node that could change its own could draw pods (and their secrets) to itself.
     if (dig(new, "spec", "taints") or []) != (dig(old, "spec", "taints") or []):
         raise refused(request, f'node "{node}" is not allowed to modify taints')
@@ -81,14 +93,14 @@ async def _node(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
         raise refused(request, f'node "{node}" is not allowed to modify ownerReferences')
     changed = [key for key in sorted(_changed(labels_of(new), labels_of(old))) if is_refused(key)]
     if changed:
-        raise refused(request, f'node "{node}" is not allowed to modify labels: {", ".join(changed)}')
+        raise refused(request, f"is not allowed to modify labels: {', '.join(changed)}")
 
 
 async def _claim(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
     if request.subresource != "status":
-        raise refused(request, f'unexpected subresource "{request.subresource}", may only update PVC status')
+        raise refused(request, "may only update PVC status")
     if request.operation != "UPDATE" or request.obj is None or request.old is None:
-        raise refused(request, f'unexpected operation "{request.operation}", may only update PVC status')
+        raise refused(request, f'unexpected operation "{request.operation}"')
     if _without_resize(request.obj) != _without_resize(request.old):
         raise refused(request, f'node "{node}" is not allowed to update fields other than status.quantity and status.conditions')
 
@@ -160,7 +172,6 @@ _CHECKS: Mapping[tuple[str, str], _Check] = {
     ("", PODS.plural): pods.check_pod,
     ("", NODES.plural): _node,
     ("", PERSISTENT_VOLUME_CLAIMS.plural): _claim,
-    ("", SERVICE_ACCOUNTS.plural): pods.check_token,
     (LEASES.group, LEASES.plural): _lease,
     (CERTIFICATE_SIGNING_REQUESTS.group, CERTIFICATE_SIGNING_REQUESTS.plural): _certificate,
     ("storage.k8s.io", "csinodes"): _csi_node,

@@ -17,7 +17,7 @@ from steersman.api.validation import objectmeta
 from steersman.kubelet.pods import HASH_ANNOTATION, SEEN_ANNOTATION, SOURCE_ANNOTATION
 from steersman.machinery import yamlio
 from steersman.machinery.errors import StatusError
-from steersman.machinery.meta import Obj, dig, format_micro_time
+from steersman.machinery.meta import Obj, format_micro_time
 
 FILE, HTTP = "file", "http"
 _TOLERATE_ALL = {"operator": "Exists", "effect": "NoExecute"}
@@ -65,7 +65,7 @@ def _pod(given: Obj, origin: Origin, now: datetime) -> Obj:
     errors = objectmeta.validate(pod, PODS) + PODS.strategy.validate_create(pod)
     if errors:
         raise BadManifest(f"invalid pod: [{', '.join(map(str, errors))}]")
-    referred = api_reference(pod)
+    referred = noderefs.api_reference(pod)
     if referred:
         raise BadManifest(f"static pods may not reference {referred}")
     return pod
@@ -97,29 +97,3 @@ def _uid(pod: Obj, origin: Origin) -> str:
     text = json.dumps(pod, sort_keys=True)
     place = f"host:{origin.node}file:{origin.place}" if origin.source == FILE else f"url:{origin.place}"
     return hashlib.md5((text + place).encode(), usedforsecurity=False).hexdigest()
-
-
-def api_reference(pod: Obj) -> str:
-    """The kind of API object that the pod needs, or ''. A static pod starts before there is an API server to ask."""
-    spec = pod.get("spec") or {}
-    if spec.get("serviceAccountName"):
-        return "serviceaccounts"
-    if noderefs.secrets(pod):
-        return "secrets"
-    if noderefs.config_maps(pod):
-        return "configmaps"
-    if spec.get("resourceClaims"):
-        return "resourceclaims"
-    for volume in spec.get("volumes") or ():
-        sources = dig(volume, "projected", "sources", default=None) or ()
-        if volume.get("csi") is not None:
-            return "csidrivers"
-        if volume.get("glusterfs") is not None:
-            return "endpoints"
-        if volume.get("persistentVolumeClaim") is not None or volume.get("ephemeral") is not None:
-            return "persistentvolumeclaims"
-        if any(source.get("clusterTrustBundle") is not None for source in sources):
-            return "clustertrustbundles"
-        if any(source.get("serviceAccountToken") is not None for source in sources):
-            return "serviceaccounts"
-    return ""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tests.fakes.listers import FakeListers
 
-from steersman.api.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICE_ACCOUNTS
+from steersman.api.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PODS
 from steersman.apiserver.admission.node_restriction import NodeRestriction
+from steersman.apiserver.authz import build
 from steersman.apiserver.contracts import AdmissionRequest, UserInfo
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.errors import StatusError
@@ -48,12 +49,14 @@ def run(
     namespace: str = "default",
     user: UserInfo = N1,
 ) -> str:
-    listers = FakeListers((NODES, {"metadata": {"name": "n1", "uid": "u1"}}), (PODS, running("n1")))
+    listers = FakeListers(
+        (NODES, {"metadata": {"name": "n1", "uid": "u1"}}), (PODS, running("n1")), (PODS, running("n2", name="far"))
+    )
     found = obj or old or {}
     name = name or (found.get("metadata") or {}).get("name", "")
     request = AdmissionRequest(operation, resource, subresource, namespace, name, obj, old, user)
     try:
-        asyncio.run(NodeRestriction(Lookup(listers)).admit(request))
+        asyncio.run(NodeRestriction(Lookup(listers), build(listers)).admit(request))
     except StatusError as error:
         return error.message.partition(" is forbidden: ")[2] or error.message
     return ""
@@ -75,12 +78,33 @@ def run(
             mirror(owners=[{**OWNER, "controller": False}]),
             'node "n1" can only create pods with a controller owner reference set to itself',
         ),
-        (mirror(serviceAccountName="a"), 'node "n1" can not create pods that reference a service account'),
+        (mirror(serviceAccountName="a"), 'node "n1" can not create pods that reference serviceaccounts'),
         (mirror(imagePullSecrets=[{"name": "s"}]), 'node "n1" can not create pods that reference secrets'),
         (
             mirror(volumes=[{"name": "v", "configMap": {"name": "c"}}]),
             'node "n1" can not create pods that reference configmaps',
         ),
+        (
+            mirror(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+            'node "n1" can not create pods that reference persistentvolumeclaims',
+        ),
+        (
+            mirror(volumes=[{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"name": "b"}}]}}]),
+            'node "n1" can not create pods that reference clustertrustbundles',
+        ),
+        (
+            mirror(volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+            'node "n1" can not create pods that reference serviceaccounts',
+        ),
+        (
+            mirror(resourceClaims=[{"name": "r", "resourceClaimName": "c"}]),
+            'node "n1" can not create pods that reference resourceclaims',
+        ),
+        (
+            mirror(owners=[{**OWNER, "blockOwnerDeletion": True}]),
+            'node "n1" must not set blockOwnerDeletion on an owner reference',
+        ),
+        (mirror(owners=[{**OWNER, "name": "n2"}]), 'node "n1" can only create pods with an owner reference set to itself'),
     ],
 )
 def test_a_node_creates_only_mirror_pods_of_its_own(pod: Obj, text: str) -> None:
@@ -105,7 +129,20 @@ def test_a_node_creates_only_mirror_pods_of_its_own(pod: Obj, text: str) -> None
             "UPDATE", "status", running("n1", labels={"a": "b"}), running("n1"),
             'node "n1" cannot update labels through pod status',
         ),
+        (
+            "UPDATE", "status", running("n1") | {"status": {"resourceClaimStatuses": [{"name": "r"}]}}, running("n1"),
+            'node "n1" cannot update resource claim statues',
+        ),
+        (
+            "UPDATE", "status", running("n1") | {"status": {"extendedResourceClaimStatus": {}}}, running("n1"),
+            'node "n1" cannot update extended resource claim status',
+        ),
+        ("CREATE", "status", running("n1"), None, 'unexpected operation "CREATE"'),
         ("CREATE", "eviction", {"metadata": {"name": "p"}}, None, ""),
+        ("CREATE", "eviction", {"metadata": {"name": "none"}}, None, 'pods "none" not found'),
+        ("CREATE", "eviction", {"metadata": {"name": "far"}}, None,
+         "node n1 can only evict pods with spec.nodeName set to itself"),
+        ("DELETE", "", None, {"metadata": {"name": "none"}}, 'node "n1" can only delete pods with spec.nodeName set to itself'),
         ("CREATE", "binding", {"metadata": {"name": "p"}}, None,
          "unexpected pod subresource \"binding\", only 'status' and 'eviction' are allowed"),
     ],
@@ -128,9 +165,23 @@ def test_a_node_acts_on_the_pods_bound_to_it(
         ("UPDATE", a_node(labels={"team": "x"}), a_node(), ""),
         (
             "UPDATE", a_node(), a_node(labels={"node-restriction.kubernetes.io/a": "1"}),
-            'node "n1" is not allowed to modify labels: node-restriction.kubernetes.io/a',
+            "is not allowed to modify labels: node-restriction.kubernetes.io/a",
         ),
         ("UPDATE", a_node(), a_node(taints=[{"key": "a"}]), 'node "n1" is not allowed to modify taints'),
+        (
+            "UPDATE", {**a_node(), "metadata": {"name": "n1", "ownerReferences": [OWNER]}}, a_node(),
+            'node "n1" is not allowed to modify ownerReferences',
+        ),
+        (
+            "UPDATE", a_node(labels={"node.kubernetes.io/x": "1", "a.kubelet.kubernetes.io/y": "2", "kubernetes.io/arch": "z"}),
+            a_node(), "",
+        ),
+        ("UPDATE", a_node(labels={"x.kubernetes.io/x": "1"}), a_node(), "is not allowed to modify labels: x.kubernetes.io/x"),
+        ("CREATE", {**a_node(), "spec": {"configSource": {}}}, None,
+         'node "n1" is not allowed to create pods with a non-nil configSource'),
+        ("UPDATE", {**a_node(), "spec": {"configSource": {"a": 1}}}, a_node(),
+         'node "n1" is not allowed to update configSource to a new non-nil configSource'),
+        ("DELETE", None, a_node("n2"), 'node "n1" is not allowed to modify node "n2"'),
         ("UPDATE", a_node("n2"), a_node("n2"), 'node "n1" is not allowed to modify node "n2"'),
     ],
 )  # fmt: skip
@@ -138,42 +189,69 @@ def test_a_node_writes_its_own_node_but_not_what_steers_work_to_it(operation: st
     assert run(operation, NODES, new, old, namespace="") == text
 
 
+CSI_NODES = Resource("storage.k8s.io", "v1", "csinodes", False, "CSINode")
+SLICES = Resource("resource.k8s.io", "v1", "resourceslices", False, "ResourceSlice")
+OTHER_CSI = "can only access CSINode with the same name as the requesting node"
+OTHER_LEASE = "can only access node lease with the same name as the requesting node"
+
+
+def named(name: str, **parts: Any) -> Obj:
+    return {"metadata": {"name": name}, **parts}
+
+
 @pytest.mark.parametrize(
-    ("ref", "audiences", "text"),
+    ("operation", "resource", "namespace", "obj", "text"),
     [
-        (None, [], "node requested token not bound to a pod"),
-        ({"name": "p"}, [], "node requested token with a pod binding without a uid"),
-        ({"name": "none", "uid": "x"}, [], 'pods "none" not found'),
+        ("CREATE", LEASES, "kube-node-lease", named("n1"), ""),
+        ("UPDATE", LEASES, "kube-node-lease", named("n1"), ""),
+        ("CREATE", LEASES, "kube-node-lease", named("n2"), OTHER_LEASE),
+        ("DELETE", LEASES, "kube-node-lease", named("n2"), OTHER_LEASE),
+        ("UPDATE", LEASES, "default", named("n1"), 'can only access leases in the "kube-node-lease" system namespace'),
+        ("CREATE", CSI_NODES, "", named("n1"), ""),
+        ("CREATE", CSI_NODES, "", named("n2"), OTHER_CSI),
+        ("DELETE", CSI_NODES, "", named("n2"), OTHER_CSI),
+        ("CREATE", SLICES, "", named("s", spec={"nodeName": "n1"}), ""),
         (
-            {"name": "p", "uid": "x"}, [],
-            "the UID in the bound object reference (x) does not match the UID in record. "
-            "The object might have been deleted and then recreated",
+            "CREATE", SLICES, "", named("s", spec={"nodeName": "n2"}),
+            "can only create ResourceSlice with the same NodeName as the requesting node",
         ),
-        ({"name": "p", "uid": "up"}, [], ""),
-        ({"name": "p", "uid": "up"}, ["vault"], ""),
-        ({"name": "p", "uid": "up"}, ["bank"], 'audience "bank" not found in pod spec volume'),
+        (
+            "DELETE", SLICES, "", named("s", spec={"allNodes": True}),
+            "can only delete ResourceSlice with the same NodeName as the requesting node",
+        ),
     ],
 )  # fmt: skip
-def test_a_node_asks_for_tokens_of_its_pods_only(ref: Obj | None, audiences: list[str], text: str) -> None:
-    spec: Obj = {"audiences": audiences}
-    if ref is not None:
-        spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", **ref}
-    assert run("CREATE", SERVICE_ACCOUNTS, {"spec": spec}, subresource="token", name="sa") == text
+def test_a_node_writes_its_own_of_what_each_node_has(
+    operation: str, resource: Resource, namespace: str, obj: Obj, text: str
+) -> None:
+    new = None if operation == "DELETE" else obj
+    assert run(operation, resource, new, None if operation == "CREATE" else obj, namespace=namespace) == text
 
 
-def test_a_node_renews_its_own_lease_and_reports_on_claims() -> None:
-    lease = {"metadata": {"name": "n1"}}
-    assert run("UPDATE", LEASES, lease, lease, namespace="kube-node-lease") == ""
-    other = {"metadata": {"name": "n2"}}
-    text = "can only access node lease with the same name as the requesting node"
-    assert run("CREATE", LEASES, other, namespace="kube-node-lease") == text
-    old = {"metadata": {"name": "c"}, "spec": {"x": 1}, "status": {"phase": "Bound"}}
-    new = {**old, "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}}}
-    assert run("UPDATE", PERSISTENT_VOLUME_CLAIMS, new, old, subresource="status") == ""
-    lost = {**old, "status": {"phase": "Lost"}}
-    assert run("UPDATE", PERSISTENT_VOLUME_CLAIMS, lost, old, subresource="status").startswith(
-        'node "n1" is not allowed to update'
-    )
+CLAIM = {"metadata": {"name": "c"}, "spec": {"x": 1}, "status": {"phase": "Bound"}}
+ONLY_RESIZE = 'node "n1" is not allowed to update fields other than status.quantity and status.conditions'
+
+
+@pytest.mark.parametrize(
+    ("operation", "subresource", "new", "text"),
+    [
+        ("UPDATE", "status", CLAIM | {"status": {"phase": "Bound", "capacity": {"storage": "2Gi"}, "conditions": []}}, ""),
+        ("UPDATE", "status", CLAIM | {"status": {"phase": "Bound", "allocatedResources": {"storage": "2Gi"}}}, ""),
+        ("UPDATE", "status", CLAIM | {"metadata": {"name": "c", "resourceVersion": "9", "managedFields": []}}, ""),
+        ("UPDATE", "status", CLAIM | {"status": {"phase": "Lost"}}, ONLY_RESIZE),
+        ("UPDATE", "status", CLAIM | {"metadata": {"name": "c", "labels": {"a": "b"}}}, ONLY_RESIZE),
+        ("UPDATE", "", CLAIM, "may only update PVC status"),
+        ("CREATE", "status", CLAIM, 'unexpected operation "CREATE"'),
+    ],
+)
+def test_a_node_reports_that_a_claim_has_grown(operation: str, subresource: str, new: Obj, text: str) -> None:
+    assert run(operation, PERSISTENT_VOLUME_CLAIMS, new, CLAIM, subresource=subresource) == text
+
+
+def test_a_node_without_a_name_writes_nothing_that_is_restricted() -> None:
+    nameless = UserInfo("system:node:", groups=("system:nodes",))
+    text = 'could not determine node from user "system:node:"'
+    assert run("CREATE", NODES, a_node(), namespace="", user=nameless) == text
 
 
 def test_others_are_not_restricted() -> None:
