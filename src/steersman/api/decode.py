@@ -25,7 +25,7 @@ from steersman.api.schema import zeros
 from steersman.api.schema.checker import checker
 from steersman.api.schema.loader import schema
 from steersman.api.schema.walk import json_kind, walk
-from steersman.machinery import depth
+from steersman.machinery import bulk, depth
 from steersman.machinery.errors import BadRequest, UnsupportedMediaType
 from steersman.machinery.gvk import GroupVersionKind, split_api_version
 from steersman.machinery.meta import Obj
@@ -142,7 +142,7 @@ def _parse(body: bytes, media_type: str, spec: KindSpec) -> tuple[Obj, list[str]
 
         try:
             repeated = []
-            obj = yamlio.load(body, repeated)
+            obj = yamlio.load(body, repeated, bulk.MOST_VALUES)
             if depth.exceeded(obj):
                 raise depth.TooDeep
         except ValueError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from steersman.machinery import bulk
 from steersman.machinery.errors import BadRequest
 
 LIMIT = 200
@@ -48,8 +49,9 @@ def exceeded_in(body: bytes, value: Any) -> bool:
     return body.count(b"{") + body.count(b"[") > LIMIT and exceeded(value)
 
 
-def loads(body: bytes) -> Any:
-    """As orjson.loads, bounded. Raises TooDeep, orjson.JSONDecodeError: both are ValueErrors."""
+def loads(body: bytes, most: int = bulk.MOST_VALUES) -> Any:
+    """As orjson.loads, bounded. Raises TooDeep, orjson.JSONDecodeError: both are ValueErrors; RequestEntityTooLarge."""
+    bulk.check_json(body, most)
     value = orjson.loads(body)
     if exceeded_in(body, value):
         raise TooDeep

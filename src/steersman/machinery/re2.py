@@ -22,7 +22,7 @@ SEARCH_LIMIT: Final = 250_000_000
 REQUEST_LIMIT: Final = 4 * SEARCH_LIMIT
 _COMPILING: Final = 300
 """What making one state costs beside having it look at a byte."""
-_SMALL, _LARGE = 512 * 1024, 16 * 1024 * 1024
+_TINY, _SMALL, _LARGE = 32 * 1024, 512 * 1024, 16 * 1024 * 1024
 """Memory for a pattern's automaton. Few need the larger one, and few of those are kept."""
 _LONG: Final = 16 * 1024
 """Texts of patterns longer than this are not kept."""
@@ -126,7 +126,8 @@ def compile(pattern: str) -> Pattern:
 
 def check(pattern: str) -> None:
     """Raises ValueError like compile(), but makes nothing large: that a pattern takes too much memory shows when it is used."""
-    (_small if len(pattern) <= _LONG else _small.__wrapped__)(pattern)
+    _check_as_go(pattern)
+    _made(pattern, _TINY)
 
 
 @lru_cache(maxsize=512)

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from steersman.machinery import bulk
+
 _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
@@ -23,6 +25,8 @@ _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
 _MOST_LEVELS = 5_000
+_LONGEST_INT = 70
+"""Characters of an integer that may fit into 64 bits: in binary, with sign and prefix."""
 _TOO_DEEP = "yaml: exceeded max depth"
 _NUMERIC_START = frozenset("+-.0123456789")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
@@ -48,7 +52,7 @@ def resolve(text: str) -> Any:
         return text
     plain = text.replace("_", "")
     number = _INT.fullmatch(plain)
-    if number is not None:
+    if number is not None and len(plain) <= _LONGEST_INT:
         sign, hexadecimal, binary, octal, decimal = number.groups()
         amount = int(hexadecimal, 16) if hexadecimal else int(binary, 2) if binary else int(octal, 8) if octal else int(decimal)
         amount = -amount if sign == "-" else amount
@@ -56,6 +60,9 @@ def resolve(text: str) -> Any:
             return amount
     if _FLOAT.fullmatch(plain):
         real = float(plain)
+        if math.isinf(real):
+            # Go's parser calls it out of range, and takes it for text.
+            return text
         # The way to Go's objects leads through JSON, where 1e3 is written 1000.
         return int(real) if real.is_integer() and abs(real) < 1e21 else real
     return text
@@ -170,14 +177,22 @@ def _failure(error: yaml.YAMLError, text: str | bytes) -> YAMLError:
     return YAMLError(f"yaml: line {line}: {problem}" if line else f"yaml: {problem}")
 
 
-def _check_depth(text: str | bytes) -> None:
-    """Raises YAMLError for a text whose nodes would be nested too deeply: the composer is recursive, in C, and would crash."""
+def _check_form(text: str | bytes, most: int | None) -> None:
+    """Raises YAMLError for a text whose nodes would be nested too deeply: the composer is recursive, in C, and would crash.
+
+    most: so many values may be in it, else RequestEntityTooLarge.
+    """
     shown = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
-    if sum(map(shown.count, (b"[", b"{", b"-", b"?"))) <= _MOST_LEVELS:
+    opening = sum(map(shown.count, (b"[", b"{", b"-", b"?")))
+    if opening <= _MOST_LEVELS and (most is None or opening + shown.count(b",") + shown.count(b"\n") <= most):
         return
-    level = 0
+    level = count = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
+            count += 1
+            # A key is a value, too, here.
+            if most is not None and count > 2 * most:
+                raise bulk.error(most)
             if isinstance(event, yaml.CollectionStartEvent):
                 level += 1
                 if level > _MOST_LEVELS:
@@ -188,9 +203,9 @@ def _check_depth(text: str | bytes) -> None:
         raise _failure(error, text) from None
 
 
-def iter_documents(text: str | bytes, duplicates: list[str] | None = None) -> Iterator[Any]:
+def iter_documents(text: str | bytes, duplicates: list[str] | None = None, most: int | None = None) -> Iterator[Any]:
     """Each document in turn. `duplicates` collects `line 3: key "a" already set in map`; the last value wins anyway."""
-    _check_depth(text)
+    _check_form(text, most)
     loader = _Loader(text)
     try:
         while loader.check_node():
@@ -205,9 +220,9 @@ def iter_documents(text: str | bytes, duplicates: list[str] | None = None) -> It
         loader.dispose()
 
 
-def load(text: str | bytes, duplicates: list[str] | None = None) -> Any:
-    """The first document, None if there is none. Raises YAMLError (a ValueError)."""
-    return next(iter_documents(text, duplicates), None)
+def load(text: str | bytes, duplicates: list[str] | None = None, most: int | None = None) -> Any:
+    """The first document, None if there is none. Raises YAMLError (a ValueError), RequestEntityTooLarge."""
+    return next(iter_documents(text, duplicates, most), None)
 
 
 def load_all(text: str | bytes) -> list[Any]:

@@ -75,3 +75,8 @@ def test_dumped_text_reads_as_kubectl_prints() -> None:
         "odd: 'a: b'\n\"on\": true\ntext: |\n  one\n  two\n"
     )
     assert yamlio.load(text) == obj
+
+
+@pytest.mark.parametrize("text", ["1e999999", "-1e400", "9" * 400, "9" * 5000, "0x" + "f" * 5000, "0b" + "1" * 400])
+def test_a_number_out_of_range_is_text(text: str) -> None:
+    assert yamlio.load(f"a: {text}") == {"a": text}

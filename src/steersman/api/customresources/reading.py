@@ -9,6 +9,7 @@ from steersman.api.structural import embedded
 from steersman.api.structural.defaulting import default
 from steersman.api.structural.model import Node
 from steersman.api.structural.pruning import prune
+from steersman.machinery.errors import RequestEntityTooLarge
 from steersman.machinery.gvk import split_api_version
 from steersman.machinery.meta import Obj
 
@@ -32,7 +33,9 @@ class Defaulting:
     root: Node
 
     def __call__(self, obj: Obj) -> None:
-        default(obj, self.root)
+        """Raises RequestEntityTooLarge."""
+        if not default(obj, self.root):
+            raise RequestEntityTooLarge("the defaults of the object are too large")
 
 
 @dataclass(frozen=True, slots=True)

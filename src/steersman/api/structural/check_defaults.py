@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
+
+import orjson
 
 from steersman.api.structural import lists, values
 from steersman.api.structural.defaulting import default
 from steersman.api.structural.model import MISSING, RESOURCE_FIELDS, Node
 from steersman.api.structural.pruning import prune_value
 from steersman.api.structural.rules.evaluate import Rules
-from steersman.machinery.fielderrors import FieldError, forbidden, invalid
+from steersman.machinery.fielderrors import FieldError, forbidden, invalid, too_long
 
 
 def check(root: Node, path: str) -> list[FieldError]:
@@ -52,10 +53,11 @@ def _walk(node: Node, path: str, errors: list[FieldError]) -> None:
 
 def _default(node: Node, path: str) -> list[FieldError]:
     at = f"{path}.default"
-    value: Any = copy.deepcopy(node.default)
+    value: Any = orjson.loads(orjson.dumps(node.default))
     if prune_value(value, node):
         return [invalid(at, node.default, "must not have unknown fields")]
-    default(value, node)
+    if not default(value, node):
+        return [too_long(at, 3145728)]
     found = values.validate(value, node) + lists.validate(value, node)
     found += Rules(node, is_resource=False).errors(value, before=found)
     return [_moved(error, at) for error in found]

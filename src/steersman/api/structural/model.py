@@ -28,6 +28,8 @@ class Node:
     open_keys: bool = False
     items: Node | None = None
     default: Any = MISSING
+    default_json: bytes = field(default=b"", compare=False, repr=False)
+    """The same, encoded when it is first needed."""
     nullable: bool = False
     preserve: bool = False
     """x-kubernetes-preserve-unknown-fields."""

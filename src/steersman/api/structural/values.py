@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -33,6 +32,7 @@ from steersman.machinery.meta import Obj
 _NOWHERE = "<nil>"
 """Where upstream reports what concerns several schemas at once."""
 _LARGEST_INTEGRAL = float(2**53)
+_ROUNDING = 1e-9
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ def _bad(path: str, value: Any, text: str) -> FieldError:
 def _number(value: float, raw: Obj, path: str, result: _Result) -> None:
     before = len(result.errors)
     factor, most, least = raw.get("multipleOf"), raw.get("maximum"), raw.get("minimum")
-    if factor and Decimal(str(value)) % Decimal(str(factor)) != 0:
+    if factor and not _is_multiple(value, factor):
         result.errors.append(_bad(path, value, f"should be a multiple of {_shown(factor)}"))
     if most is not None and (value > most or (raw.get("exclusiveMaximum") and value >= most)):
         than = "less than" if raw.get("exclusiveMaximum") else "less than or equal to"
@@ -174,6 +174,17 @@ def _number(value: float, raw: Obj, path: str, result: _Result) -> None:
         result.errors.append(_bad(path, value, f"should be {than} {_shown(least)}"))
     if len(result.errors) == before:
         result.matches += 1
+
+
+def _is_multiple(value: float, factor: float) -> bool:
+    """In floats, but for rounding: 0.3 is a multiple of 0.1. What the quotient is too large to tell of is none."""
+    if isinstance(value, int) and isinstance(factor, int):
+        return value % factor == 0
+    try:
+        quotient = value / factor if abs(factor) >= 1 else value * (1 / factor)
+    except (OverflowError, ZeroDivisionError):
+        return False
+    return abs(quotient) < _LARGEST_INTEGRAL and abs(quotient - round(quotient)) <= _ROUNDING * max(abs(quotient), 1.0)
 
 
 def _shown(number: float) -> str:

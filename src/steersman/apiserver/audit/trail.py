@@ -20,7 +20,7 @@ from steersman.machinery.meta import Obj
 
 _SWITCHING = 101
 _CLOSED_EARLY: Obj = {"metadata": {}, "status": "Success", "message": "Connection closed early", "code": 200}
-_UNREADABLE = (400, 415)
+_UNREADABLE = (400, 413, 415)
 """Answers to bodies that are no object: there is nothing to show."""
 _PASSED_ON = frozenset(("proxy", "attach", "exec", "portforward", "log"))
 _ORDER = (

@@ -24,7 +24,7 @@ from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
-from steersman.machinery import depth
+from steersman.machinery import bulk, depth
 from steersman.machinery.apply import conflicts, managers
 from steersman.machinery.apply.managers import APPLY, UPDATE, Managers, manager_id
 from steersman.machinery.apply.types import KeyFault
@@ -70,12 +70,12 @@ async def apply_patch(api: Api, call: Call, served: Served, steps: Steps | None 
 
 
 def read(body: bytes) -> Config:
-    """Raises BadRequest."""
+    """Raises BadRequest, RequestEntityTooLarge."""
     from steersman.machinery import yamlio  # PyYAML is not needed by most processes
 
     repeated: list[str] = []
     try:
-        obj = yamlio.load(body, repeated)
+        obj = yamlio.load(body, repeated, bulk.MOST_VALUES)
         if depth.exceeded(obj):
             raise depth.TooDeep
     except ValueError as error:
@@ -133,7 +133,7 @@ def _applied(write: Write, live: Obj, config: Config) -> Obj:
     found = applied(live, config.obj, owners, writer, versions, force=write.options.force)
     tell_repeated(write, config)
     try:
-        obj: Obj = depth.loads(orjson.dumps(found.obj if found.obj is not None else live))
+        obj: Obj = depth.loads(orjson.dumps(found.obj if found.obj is not None else live), bulk.MOST_STORED)
     except (TypeError, depth.TooDeep) as fault:
         raise depth.error() from fault
     obj["kind"], obj["apiVersion"] = spec.kind, version

@@ -90,10 +90,10 @@ async def remove(write: Write, namespace: str, name: str, options: DeleteOptions
         life.mark(new, served.spec.strategy, options.grace_period_s, api.clock.now())
         removed = life.finished(new)
         if options.dry_run:
-            return Removal(write.stored(key, write.encoded(new), current.revision), removed)
+            return Removal(write.stored(key, write.encoded(new, bounded=False), current.revision), removed)
         if not removed and new == old:
             return Removal(current, False)
-        value = write.encoded(new)
+        value = write.encoded(new, bounded=False)
         extra = await write.hooks(None, old) if removed else ((), ())
         commit = await api.commit(served, key, None if removed else value, current.revision, extra)
         if commit.ok:

@@ -23,7 +23,7 @@ from steersman.apiserver.handlers.update import check_updatable, modify
 from steersman.apiserver.handlers.write import Write, match_url, read_body
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Served
-from steersman.machinery import depth, fielderrors
+from steersman.machinery import bulk, depth, fielderrors
 from steersman.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
 from steersman.machinery.meta import Obj
 from steersman.machinery.patch import json_patch, merge, strategic
@@ -107,7 +107,7 @@ def decoded(spec: KindSpec, asked: Patch, current: Obj, *, strict: bool = False)
     patched = asked.apply(current)
     # Results of patches may share parts with each other and with the patch itself: what follows changes objects in place.
     try:
-        obj: Obj = depth.loads(orjson.dumps(patched))
+        obj: Obj = depth.loads(orjson.dumps(patched), bulk.MOST_STORED)
     except (TypeError, depth.TooDeep) as fault:
         raise depth.error() from fault
     found = typecheck(obj, spec)

@@ -15,7 +15,7 @@ from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored, encode
 from steersman.machinery import depth
-from steersman.machinery.errors import BadRequest, Conflict, Invalid
+from steersman.machinery.errors import BadRequest, Conflict, Invalid, RequestEntityTooLarge
 from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, metadata
 from steersman.store.interface import Commit, Delete, Guard, Put
@@ -25,6 +25,8 @@ Extra = Joining
 NOTHING: Extra = ((), ())
 CHARGE_TRIES = 100
 """Writers of one namespace take turns within a server; of several servers one is faster each time."""
+LARGEST = 6 * 1024 * 1024
+"""Bytes of a stored object: those of the largest request, and as many for who owns what in it. etcd itself takes a quarter."""
 _OMITTED_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences", "generateName", "creationTimestamp", "managedFields")
 
 
@@ -95,10 +97,11 @@ class Write:
         if self.served.spec.strategy.warnings is not None:
             self.warnings += self.served.spec.strategy.warnings(new, old)
 
-    def encoded(self, obj: Obj) -> bytes:
+    def encoded(self, obj: Obj, *, bounded: bool = True) -> bytes:
         """The stored form. Empty metadata fields are left out, and an empty status is there, as in upstream's encoding.
 
-        Raises BadRequest.
+        bounded: patches, defaults and admission may have made it larger than any request. Raises BadRequest,
+        RequestEntityTooLarge.
         """
         meta = obj["metadata"]
         for key in _OMITTED_EMPTY:
@@ -107,9 +110,12 @@ class Write:
         if self.served.spec.schema:
             fill(obj, self.served.spec.schema)
         try:
-            return encode(self.served.to_storage(obj))
+            value = encode(self.served.to_storage(obj))
         except TypeError as fault:
             raise depth.error() from fault
+        if bounded and len(value) > LARGEST:
+            raise RequestEntityTooLarge("etcdserver: request is too large")
+        return value
 
     def stored(self, key: str, value: bytes, revision: int) -> Stored:
         return self.served.form.stored(key, value, revision)

@@ -217,3 +217,25 @@ def test_a_large_schema_over_a_large_value_is_given_up_before_it_holds_up_the_se
 def test_a_pattern_that_backtracks_elsewhere_is_answered_at_once(pattern: str) -> None:
     found = complaints({"type": "array", "items": {"type": "string", "pattern": pattern}}, ["a" * 1000 + "!"] * 100)
     assert found[0].endswith(f"[0] in body should match '{pattern}'")
+
+
+@pytest.mark.parametrize(
+    ("factor", "value", "good"),
+    [
+        (2, 4, True),
+        (2, 5, False),
+        (-2, 4, True),
+        (0.1, 0.3, True),
+        (0.1, 0.35, False),
+        (0.01, 4.35, True),
+        (1.5, 3, True),
+        (2.0, 2**53, True),
+        (5e-324, 1, False),
+        (1e-300, 1e300, False),
+        (1e308, 5e-324, True),
+        (0, 5, True),
+        (3, 10**18, False),
+    ],
+)
+def test_multiples_are_told_of_all_numbers(factor: float, value: float, good: bool) -> None:
+    assert (not complaints({"type": "number", "multipleOf": factor}, value)) is good
