@@ -20,6 +20,21 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def lap(self, last: float, now: float) -> float:
+        """Observe the time since `last`. Returns now."""
+        taken = now - last
+        if taken <= self.bounds[0]:
+            self.counts[0] += 1
+            self.sum += taken
+        else:
+            self.observe(taken)
+        return now
+
+    def add(self, other: Histogram) -> None:
+        """What another one, with the same bounds, has observed."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
     @property
     def count(self) -> int:
         return sum(self.counts)

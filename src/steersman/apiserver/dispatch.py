@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from steersman.apiserver.contracts import Call
+from steersman.apiserver.contracts import Call, RequestInfo
 from steersman.apiserver.handlers import create, delete, patch, read, update, watch
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.http import Response
-from steersman.apiserver.registry import Served
-from steersman.apiserver.routes import NOT_FOUND
+from steersman.apiserver.registry import Registry, Served
+from steersman.apiserver.routes import NOT_FOUND, Routes
 from steersman.apiserver.subresources import binding, eviction, namespaces, pods, scale
 from steersman.machinery.errors import BadRequest, MethodNotAllowed, NotFound
 
@@ -44,6 +44,14 @@ _DEPRECATED = {
     ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
 }
+
+
+def serves(registry: Registry, routes: Routes, info: RequestInfo) -> bool:
+    """Whether there is such a kind, subresource or (exactly) path."""
+    if not info.is_resource:
+        return routes.has(info.path)
+    served = registry.lookup(info.group, info.version, info.plural)
+    return served is not None and (not info.subresource or served.spec.subresource(info.subresource) is not None)
 
 
 async def dispatch(api: Api, call: Call) -> Response:

@@ -42,6 +42,8 @@ class Request:
     take_over: Callable[[], Awaitable[RawConnection]] | None = None
     repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """All values of the headers that were sent more than once (Impersonate-Group); `headers` has the first."""
+    queued_s: float = 0.0
+    """How long it waited for its turn."""
     initialised: Callable[[], None] | None = None
     """A watch calls it when what was there at its beginning has been sent."""
     audit: Trail | None = None

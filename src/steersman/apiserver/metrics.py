@@ -1,117 +1,200 @@
-"""The server's Prometheus metrics, under upstream's names.
+"""What the server counts of the requests it serves. On the path of every one of them, so it is done in plain numbers.
 
-Counting is on the path of every request, so it is done in plain integers; the exposition format is made when somebody looks.
+exposition.py makes Prometheus' form of it when somebody looks; other parts of the server add what they count to `more`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from steersman.apiserver.contracts import RequestInfo
-from steersman.apiserver.watchcache.feed import Feed
+from steersman.apiserver.contracts import AdmissionPlugin, RequestInfo
+from steersman.apiserver.counting import Histogram
+from steersman.apiserver.http import Request, Response
+from steersman.apiserver.registry import Registry
+from steersman.machinery.clock import Clock
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-_LABELS = ("verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
-_LONG_LABELS = (_LABELS[0], *_LABELS[2:])
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+)  # fmt: skip
+_BYTES = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
+_STORE_SECONDS = (
+    0.005,
+    0.025,
+    0.05,
+    0.1,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    8.0,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+)
+_ADMISSION_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5)
 _READ_ONLY = frozenset(("get", "list"))
-_VERBS = {"update": "PUT", "create": "POST"}
+_VERBS = {
+    "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE",
+    "deletecollection": "DELETECOLLECTION", "apply": "APPLY", "post": "POST", "put": "PUT", "head": "HEAD", "options": "OPTIONS",
+}  # fmt: skip
+_INTO = frozenset(("exec", "attach", "portforward", "proxy"))
+
+Key = tuple[str, str, str, str, str, bool, bool, str]
+"""verb, group, version, resource, subresource (or path), named, namespaced, dry run."""
 
 
-class _Series:
-    """Requests of one kind: how many by code, and how long they took."""
+class Series:
+    """Requests of one kind: how many by code, how long they took, how long their answers were."""
 
-    __slots__ = ("labels", "codes", "buckets", "sum_s")
+    __slots__ = ("key", "codes", "aborted", "seconds", "sizes")
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self.labels = labels
+    def __init__(self, key: Key) -> None:
+        self.key = key
         self.codes: dict[int, int] = {}
-        self.buckets = [0] * (len(_BUCKETS) + 1)
-        self.sum_s = 0.0
+        self.aborted = 0
+        self.seconds, self.sizes = Histogram(SECONDS), Histogram(_BYTES)
+
+    def add(self, other: Series) -> None:
+        """What another one has counted."""
+        for code, count in other.codes.items():
+            self.codes[code] = self.codes.get(code, 0) + count
+        self.aborted += other.aborted
+        self.seconds.add(other.seconds)
+        self.sizes.add(other.sizes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """verb, dry_run, group, version, resource, subresource, scope, component: as upstream has them."""
+        verb, group, version, plural, subresource, named, namespaced, dry_run = self.key
+        if not plural:
+            return (_VERBS.get(verb, "other"), "", "", "", "", subresource, "", "")
+        scope = "resource" if named or verb == "create" else "namespace" if namespaced else "cluster"
+        shown = "CONNECT" if subresource in _INTO else _VERBS.get(verb, "other")
+        return (shown, dry_run, group, version, plural, subresource, scope, "apiserver")
+
+
+class StoreTimes:
+    """Commits: by operation and resource."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, str, str], Histogram] = {}
+        self.failed: dict[tuple[str, str, str], int] = {}
+
+    def took(self, operation: str, group: str, resource: str, seconds: float) -> None:
+        key = (operation, group, resource)
+        found = self.seconds.get(key)
+        if found is None:
+            found = self.seconds[key] = Histogram(_STORE_SECONDS)
+        found.observe(seconds)
+
+    def fault(self, operation: str, group: str, resource: str) -> None:
+        key = (operation, group, resource)
+        self.failed[key] = self.failed.get(key, 0) + 1
+
+
+class AdmissionTimes:
+    """How long admission took: by phase (admit, validate), operation, and whether it was refused; whole, and each plugin."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.monotonic
+        self.steps: dict[tuple[str, str, bool], Histogram] = {}
+        self.refusals: dict[tuple[str, str, str], Histogram] = {}
+        self.plugins: dict[tuple[str, str], list[tuple[AdmissionPlugin, Histogram]]] = {}
+
+    def of(self, phase: str, operation: str, plugins: Sequence[AdmissionPlugin]) -> list[tuple[AdmissionPlugin, Histogram]]:
+        """The plugins, each with what counts its times when it accepts."""
+        found = self.plugins.get((phase, operation))
+        if found is None:
+            found = self.plugins[phase, operation] = [(plugin, Histogram(_ADMISSION_SECONDS)) for plugin in plugins]
+        return found
+
+    def step(self, phase: str, operation: str, refused_by: AdmissionPlugin | None, began_s: float, last_s: float) -> None:
+        """The phase is over. last_s: when its last plugin began."""
+        now_s = self.now()
+        key = (phase, operation, refused_by is not None)
+        found = self.steps.get(key)
+        if found is None:
+            found = self.steps[key] = Histogram(_ADMISSION_SECONDS)
+        found.observe(now_s - began_s)
+        if refused_by is not None:
+            name = (refused_by.name, phase, operation)
+            self.refusals.setdefault(name, Histogram(_ADMISSION_SECONDS)).observe(now_s - last_s)
 
 
 class Metrics:
-    """One per server: several may live in one process. A prometheus_client collector, by its `collect`."""
+    """One per server: several may live in one process. `known`: whether there is such a kind or path; else clients could have
+    the server remember whatever they ask for."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self._series: dict[tuple[str, ...], _Series] = {}
-        self._long_running: dict[tuple[str, ...], int] = {}
-        self._reading = self._writing = 0
+    def __init__(self, registry: Registry, known: Callable[[RequestInfo], bool], clock: Clock) -> None:
+        self.registry, self._known = registry, known
+        self.store, self.admission = StoreTimes(), AdmissionTimes(clock)
+        self.series: dict[Key, Series] = {}
+        self.long_running: dict[tuple[str, ...], int] = {}
+        self.reading = self.writing = 0
+        self.authenticated = self.unauthenticated = self.allowed = self.denied = 0
         self.more: list[Callable[[], Iterable[Metric]]] = []
         """What other parts of the server count."""
 
     def began(self, info: RequestInfo) -> None:
         if info.verb in _READ_ONLY or not info.is_resource:
-            self._reading += 1
+            self.reading += 1
         else:
-            self._writing += 1
+            self.writing += 1
 
-    def done(self, info: RequestInfo, code: int, seconds: float | None) -> None:
-        """seconds None: a long-running request, which is counted but not timed. code 0: the client went away."""
-        if info.verb in _READ_ONLY or not info.is_resource:
-            self._reading -= 1
+    def done(self, request: Request, info: RequestInfo, response: Response | None, seconds: float | None) -> None:
+        """seconds None: a long-running request, which is counted but not timed. response None: the client went away."""
+        verb = info.verb
+        if verb in _READ_ONLY or not info.is_resource:
+            self.reading -= 1
         else:
-            self._writing -= 1
-        key = (info.verb, info.group, info.version, info.plural, info.subresource, info.name and "n", info.namespace and "s")
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = _Series(_values(info))
-        series.codes[code] = series.codes.get(code, 0) + 1
+            self.writing -= 1
+        dry_run = "All" if request.raw_query and "dryRun" in request.raw_query else ""
+        if verb == "patch" and "apply-patch" in request.headers.get("content-type", ""):
+            verb = "apply"
+        path = info.subresource if info.is_resource else info.path
+        key = (verb, info.group, info.version, info.plural, path, bool(info.name), bool(info.namespace), dry_run)
+        series = self.series.get(key) or self._new(key, info)
+        if response is None:
+            series.aborted += 1
+            return
+        status = response.status
+        series.codes[status] = series.codes.get(status, 0) + 1
         if seconds is not None:
-            series.buckets[bisect_left(_BUCKETS, seconds)] += 1
-            series.sum_s += seconds
+            series.seconds.observe(seconds)
+            if verb in _READ_ONLY:
+                series.sizes.observe(len(response.body) if response.parts is None else response.length)
 
-    def long_running(self, info: RequestInfo, change: int) -> None:
-        values = _values(info)
-        key = (values[0], *values[2:])
-        self._long_running[key] = self._long_running.get(key, 0) + change
+    def streaming(self, info: RequestInfo, change: int) -> None:
+        """A long-running answer begins (1) or ends (-1)."""
+        key = (info.verb, info.group, info.version, info.plural, info.subresource, bool(info.name), bool(info.namespace), "")
+        labels = Series(key).labels
+        shown = (labels[0], *labels[2:])
+        self.long_running[shown] = self.long_running.get(shown, 0) + change
+
+    def _new(self, key: Key, info: RequestInfo) -> Series:
+        if not self._known(info):
+            key = (key[0] if key[0] in _VERBS else "other", "", "", "", "", False, False, "")
+        found = self.series.get(key)
+        if found is None:
+            found = self.series[key] = Series(key)
+        return found
 
     def render(self) -> bytes:
         # Imported by the first who looks: counting does without.
-        from prometheus_client import CollectorRegistry, generate_latest
+        from steersman.apiserver import exposition
 
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
-
-    def collect(self) -> Iterable[Metric]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-        requests = CounterMetricFamily("apiserver_request_total", "Requests by resource and code.", labels=(*_LABELS, "code"))
-        durations = HistogramMetricFamily("apiserver_request_duration_seconds", "Response latency.", labels=_LABELS)
-        for series in self._series.values():
-            for code, count in series.codes.items():
-                requests.add_metric((*series.labels, str(code)), count)
-            total, cumulated = 0, []
-            for bound, count in zip((*_BUCKETS, "+Inf"), series.buckets, strict=True):
-                total += count
-                cumulated.append((str(bound), total))
-            durations.add_metric(series.labels, cumulated, series.sum_s)
-        yield requests
-        yield durations
-        running = GaugeMetricFamily("apiserver_longrunning_requests", "Watches, execs and the like.", labels=_LONG_LABELS)
-        for labels, count in self._long_running.items():
-            running.add_metric(labels, count)
-        yield running
-        inflight = GaugeMetricFamily("apiserver_current_inflight_requests", "Requests being served.", labels=["request_kind"])
-        inflight.add_metric(["readOnly"], self._reading)
-        inflight.add_metric(["mutating"], self._writing)
-        yield inflight
-        objects = GaugeMetricFamily("apiserver_storage_objects", "Stored objects by kind.", labels=["resource"])
-        for cache in self._feed.caches:
-            objects.add_metric([cache.form.resource.qualified], cache.count)
-        yield objects
-        for collect in self.more:
-            yield from collect()
-
-
-def _values(info: RequestInfo) -> tuple[str, ...]:
-    scope = "" if not info.is_resource else "resource" if info.name else "namespace" if info.namespace else "cluster"
-    verb = _VERBS.get(info.verb, info.verb.upper())
-    return (verb, "", info.group, info.version, info.plural, info.subresource, scope, "apiserver")
+        return exposition.render(self)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import uuid
 
-from steersman.apiserver import respond
+from steersman.apiserver import httplog, respond
 from steersman.apiserver.authn.impersonation import Impersonator
 from steersman.apiserver.authz.messages import forbidden, questions
 from steersman.apiserver.contracts import Auditing, Authenticator, Call, Dropped, FlowControl, RequestInfo, UserInfo, Verdict
@@ -19,7 +19,7 @@ from steersman.apiserver.metrics import Metrics
 from steersman.apiserver.requestinfo import parse
 from steersman.apiserver.routes import Routes
 from steersman.machinery import duration
-from steersman.machinery.errors import BadRequest, InternalError, ServerTimeout, StatusError, Timeout
+from steersman.machinery.errors import BadRequest, InternalError, ServerTimeout, StatusError, Timeout, Unauthorized
 from steersman.store.interface import NoSpace, Unavailable
 
 log = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ class Pipeline:
                 request.audit.panicked(fault)
             response = respond.of_error(request, InternalError.of(_PANIC.decode()))
         finally:
-            code = response.status if response is not None else 0
-            self._metrics.done(info, code, None if long_running else clock.monotonic() - started)
+            seconds = clock.monotonic() - started
+            self._metrics.done(request, info, response, None if long_running else seconds)
         headers = response.headers
         trail = request.audit
         if trail is None:
@@ -117,12 +117,21 @@ class Pipeline:
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-cache, private"
         if long_running and response.chunks is not None:
-            self._metrics.long_running(info, 1)
-            response.chunks = Ending(response.chunks, lambda: self._metrics.long_running(info, -1))
+            self._metrics.streaming(info, 1)
+            response.chunks = Ending(response.chunks, lambda: self._metrics.streaming(info, -1))
+        elif seconds >= httplog.SLOW_S and not long_running:
+            httplog.slow(request, info, response, seconds)
+        if httplog.wanted():
+            httplog.line(request, info, response, seconds)
         return response
 
     async def _serve(self, request: Request, info: RequestInfo, user: UserInfo | None) -> Response:
-        asks = await self._authenticator.authenticate(request) if user is None else user
+        try:
+            asks = await self._authenticator.authenticate(request) if user is None else user
+        except Unauthorized:
+            self._metrics.unauthenticated += 1
+            raise
+        self._metrics.authenticated += 1
         if self._audit is not None:
             request.audit = self._audit.begin(request, info, asks)
         if user is None:
@@ -134,7 +143,9 @@ class Pipeline:
             return await self._answer(request, info, user)
         seat = self._limits.admit(request, info, user)
         if seat.waits:
+            began_s = self._api.clock.monotonic()
             await seat.granted(_deadline(request, self._longest_s) / 4)
+            request.queued_s = self._api.clock.monotonic() - began_s
         begun = False
         try:
             if watch:
@@ -158,7 +169,9 @@ class Pipeline:
             if request.audit is not None:
                 request.audit.decided(user, question, verdict is Verdict.ALLOW, reason)
             if verdict is not Verdict.ALLOW:
+                self._metrics.denied += 1
                 raise forbidden(user, question, reason)
+        self._metrics.allowed += 1
         call = Call(request, info, user)
         return await (dispatch(self._api, call) if info.is_resource else self._routes.serve(call))
 

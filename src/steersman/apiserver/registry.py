@@ -24,7 +24,7 @@ def _same(obj: Obj) -> Obj:
 class Served:
     """A served kind of one version. `cache` is shared by all versions of the kind; None for virtual kinds."""
 
-    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "_form", "convert", "hooks", "bare_items")
+    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "_form", "convert", "hooks", "bare_items", "events_sent")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class Served:
         self.convert: Callable[[Obj], Obj] | None = spec.conversion.from_storage if spec.conversion else None
         self.hooks = hooks
         self.bare_items = bare_items
+        self.events_sent = 0
+        """To watchers."""
 
     @property
     def cache(self) -> WatchCache:

@@ -9,7 +9,7 @@ import orjson
 from steersman.apiserver.contracts import Call, CallHandler
 from steersman.apiserver.health import Health
 from steersman.apiserver.http import Response
-from steersman.apiserver.metrics import CONTENT_TYPE, Metrics
+from steersman.apiserver.metrics import TEXT_FORMAT, Metrics
 from steersman.machinery.errors import MethodNotAllowed
 
 NOT_FOUND = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
@@ -34,6 +34,9 @@ class Routes:
             found = next((handler for prefix, handler in self._below.items() if path.startswith(prefix)), None)
         return found
 
+    def has(self, path: str) -> bool:
+        return path in self._exact
+
     @property
     def paths(self) -> list[str]:
         return sorted(self._exact.keys() - self._unlisted)
@@ -54,7 +57,7 @@ def install_basic(routes: Routes, health: Health, metrics: Metrics, version: Cal
 
     async def show_metrics(call: Call) -> Response:
         _only_get(call)
-        return Response(body=metrics.render(), content_type=CONTENT_TYPE)
+        return Response(body=metrics.render(), content_type=TEXT_FORMAT)
 
     async def show_paths(call: Call) -> Response:
         _only_get(call)
@@ -62,6 +65,7 @@ def install_basic(routes: Routes, health: Health, metrics: Metrics, version: Cal
 
     routes.add("/version", show_version)
     routes.add("/metrics", show_metrics)
+    routes.add("/metrics/slis", health.slis)
     routes.add("/", show_paths)
     for name in ("livez", "readyz", "healthz"):
         routes.add(f"/{name}", health.serve)

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
-from steersman.apiserver import admission, authz, compaction, hooks, local, reviews, version
+from steersman.apiserver import admission, authz, compaction, hooks, local, readiness, reviews, version
 from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.authn.build import build as build_authentication
 from steersman.apiserver.config import ServerConfig
@@ -33,10 +34,12 @@ from steersman.apiserver.contracts import (
     StoreHook,
 )
 from steersman.apiserver.crd.definitions import Definitions
+from steersman.apiserver.debugging import Debugging
+from steersman.apiserver.dispatch import serves
 from steersman.apiserver.documents import Documents
 from steersman.apiserver.ending import refusal
 from steersman.apiserver.flowcontrol.inflight import MaxInFlight
-from steersman.apiserver.flowcontrol.service import PriorityAndFairness
+from steersman.apiserver.flowcontrol.service import priority_and_fairness
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
 from steersman.apiserver.hooks import service_repair
@@ -58,8 +61,7 @@ from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
-from steersman.machinery.waiting import within
-from steersman.store.interface import Store, Unavailable
+from steersman.store.interface import Store
 
 if TYPE_CHECKING:
     from steersman.apiserver.audit.auditor import Auditor
@@ -67,9 +69,6 @@ if TYPE_CHECKING:
     from steersman.apiserver.encryption.reload import Reloading
 
 log = logging.getLogger(__name__)
-
-_STORE_CHECK_S = 2.0
-"""How long the store may take to say that it is well: upstream's --etcd-healthcheck-timeout."""
 
 
 @dataclass(slots=True)
@@ -116,8 +115,8 @@ class APIServer:
         self.feed = Feed(store, clock, config.watch_cache_events)
         self.registry = Registry(self.feed)
         self.health = Health()
-        self.metrics = Metrics(self.feed)
         self.routes = Routes()
+        self.metrics = Metrics(self.registry, partial(serves, self.registry, self.routes), clock)
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -131,11 +130,14 @@ class APIServer:
         self._tasks_beside = made.tasks
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None] | None = None
+        admitting = Admission(made.admission, self.metrics.admission, made.charging)
         self.api = Api(
-            store, self.feed, self.registry, Admission(made.admission, made.charging), made.authorizer, clock, self._spawn,
-            shortest_watch_s=config.serving.min_request_timeout_s,
+            store, self.feed, self.registry, admitting, made.authorizer, clock, self._spawn,
+            shortest_watch_s=config.serving.min_request_timeout_s, store_times=self.metrics.store,
         )  # fmt: skip
-        self._fairness = _fairness(config, self.registry, self.feed, self._as_loopback, clock)
+        self._fairness = priority_and_fairness(
+            config.serving, self.registry, self.feed, local.transport(self._as_loopback), clock
+        )
         if self._fairness is not None:
             limits: FlowControl = self._fairness.control
             self._fairness.install(self.routes)
@@ -156,7 +158,9 @@ class APIServer:
             self.metrics.more.append(encryption.collect)
         self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
         self._http = HTTPServer(config, self.pipeline.handle, clock)
-        self._add_checks()
+        readiness.add_checks(self.health, store, clock, is_ready=lambda: self._ready, is_ending=lambda: self._ending)
+        if config.serving.profiling:
+            Debugging(clock).install(self.routes)
         install_basic(self.routes, self.health, self.metrics, version.body)
         address = f"{config.advertise_address}:{config.secure_port}"
         Documents(self.registry, address, version.GIT_VERSION).install(self.routes)
@@ -271,30 +275,6 @@ class APIServer:
         assert self._tasks is not None
         return self._tasks.create_task(work).cancel
 
-    def _add_checks(self) -> None:
-        async def fine() -> str:
-            return ""
-
-        async def store() -> str:
-            try:
-                answered = await within(self.clock, _STORE_CHECK_S, self.store.progress)
-            except Unavailable as fault:
-                return str(fault)
-            return "" if answered else f"no answer within {_STORE_CHECK_S:g} s"
-
-        async def ready() -> str:
-            return "" if self._ready else "not ready"
-
-        self.health.add("ping", fine)
-        self.health.add("log", fine)
-        self.health.add("etcd", store)
-        self.health.add("etcd-readiness", store, ("readyz",))
-        async def staying() -> str:
-            return "process is shutting down" if self._ending else ""
-
-        self.health.add("informer-sync", ready, ("readyz",))
-        self.health.add("shutdown", staying, ("readyz",))
-
 
 def _auditor(config: ServerConfig, explain: Explain, clock: Clock) -> Auditor | None:
     """Raises ConfigError."""
@@ -314,16 +294,6 @@ def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -
     from steersman.apiserver.encryption.atrest import AtRest
 
     return AtRest(config.encryption_provider_config, config.encryption_reload, store, [spec.resource for spec in specs])
-
-
-def _fairness(
-    config: ServerConfig, registry: Registry, feed: Feed, loopback: Handler, clock: Clock
-) -> PriorityAndFairness | None:
-    """None where it is off, or where there is no limit to share out."""
-    seats = config.serving.max_requests_inflight + config.serving.max_mutating_requests_inflight
-    if not config.serving.priority_and_fairness or not seats:
-        return None
-    return PriorityAndFairness(seats, registry, feed, local.transport(loopback), clock)
 
 
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:

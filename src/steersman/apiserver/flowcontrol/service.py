@@ -16,6 +16,7 @@ from steersman.apiserver.flowcontrol.maintenance import FIELD_MANAGER as PRODUCE
 from steersman.apiserver.flowcontrol.maintenance import Maintenance
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import Routes
+from steersman.apiserver.serving import ServingSettings
 from steersman.apiserver.watchcache.cache import WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Transport
@@ -76,3 +77,11 @@ class PriorityAndFairness:
         if served is None or not served.stored:
             return _NOTHING
         return Size(served.cache.count, served.cache.typical_bytes)
+
+
+def priority_and_fairness(
+    settings: ServingSettings, registry: Registry, feed: Feed, transport: Transport, clock: Clock
+) -> PriorityAndFairness | None:
+    """None where it is off, or where there is no limit to share out."""
+    seats = settings.max_requests_inflight + settings.max_mutating_requests_inflight
+    return PriorityAndFairness(seats, registry, feed, transport, clock) if settings.priority_and_fairness and seats else None

@@ -8,28 +8,49 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Charging
+from steersman.apiserver.metrics import AdmissionTimes, StoreTimes
 from steersman.apiserver.registry import Registry, Served
 from steersman.apiserver.storage import Stored
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.machinery.clock import Clock
+from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import format_time
-from steersman.store.interface import Commit, Delete, Guard, Put, Store
+from steersman.store.interface import Commit, Delete, Guard, Put, Store, Unavailable
 
 
 class Admission:
     """The plugins in order: all mutate, then (after preparation) all validate. `charging`: what is paid with the commit."""
 
-    def __init__(self, plugins: Sequence[AdmissionPlugin], charging: Charging | None = None) -> None:
+    def __init__(self, plugins: Sequence[AdmissionPlugin], times: AdmissionTimes, charging: Charging | None = None) -> None:
         self._plugins = tuple(plugins)
+        self._times = times
         self.charging = charging
 
     async def admit(self, request: AdmissionRequest) -> None:
-        for plugin in self._plugins:
-            await plugin.admit(request)
+        times, operation = self._times, request.operation
+        began = last = times.now()
+        plugin: AdmissionPlugin | None = None
+        try:
+            for plugin, taken in times.of("admit", operation, self._plugins):
+                await plugin.admit(request)
+                last = taken.lap(last, times.now())
+        except StatusError:
+            times.step("admit", operation, plugin, began, last)
+            raise
+        times.step("admit", operation, None, began, last)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        for plugin in self._plugins:
-            await plugin.validate(request)
+        times, operation = self._times, request.operation
+        began = last = times.now()
+        plugin: AdmissionPlugin | None = None
+        try:
+            for plugin, taken in times.of("validate", operation, self._plugins):
+                await plugin.validate(request)
+                last = taken.lap(last, times.now())
+        except StatusError:
+            times.step("validate", operation, plugin, began, last)
+            raise
+        times.step("validate", operation, None, began, last)
 
 
 async def _never(_key: str) -> bool:
@@ -52,6 +73,7 @@ class Api:
     """Whether a key's value should be written anew though nothing in it changes (encryption/store.py)."""
     shortest_watch_s: float = 1800.0
     """What a watch lasts at least that names no time; twice that at most."""
+    store_times: StoreTimes = field(default_factory=StoreTimes)
     rng: random.Random = field(default_factory=random.Random)
     _second: int = 0
     _stamp: str = ""
@@ -85,7 +107,14 @@ class Api:
         if converted and value is not None:
             value = await served.cache.to_storage(value)
         op: Put | Delete = Delete(key) if value is None else Put(key, value, served.spec.ttl_s)
-        commit = await self.store.commit((Guard(key, expected), *extra[0]), (op, *extra[1]))
+        resource, operation = served.resource, "delete" if value is None else "update" if expected else "create"
+        began_s = self.clock.monotonic()
+        try:
+            commit = await self.store.commit((Guard(key, expected), *extra[0]), (op, *extra[1]))
+        except Unavailable:
+            self.store_times.fault(operation, resource.group, resource.plural)
+            raise
+        self.store_times.took(operation, resource.group, resource.plural, self.clock.monotonic() - began_s)
         found = commit.current.get(key) if converted else None
         if found is not None:
             (seen,) = await served.cache.values([found])

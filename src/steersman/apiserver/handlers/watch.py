@@ -77,14 +77,17 @@ async def _stream(
             yield b"".join([frames.added(stored) for stored in snapshot[start : start + _BATCH]])
         if initial and options.watch_bookmarks:
             yield frames.bookmark(now, initial_end=True)
+        served.events_sent += len(snapshot)
         del snapshot
         begun()
         while items := await watcher.next():
+            served.events_sent += len(items)
             for start in range(0, len(items), _BATCH):
                 yield b"".join([frames.frame(item) for item in items[start : start + _BATCH]])
     finally:
         cancel()
         cache.unwatch(watcher)
+        cache.watchers_lost += watcher.too_slow
 
 
 async def _keep_time(api: Api, cache: WatchCache, watcher: Watcher, seconds: float, bookmarks: bool) -> None:

@@ -57,6 +57,8 @@ class WatchCache:
         self._loaded_at = 0
         self._changed = 0
         self._watchers: dict[tuple[str, str], set[Watcher]] = {}
+        self.watchers_lost = 0
+        """Those that did not keep up."""
         self._trigger_fields: dict[str, int] = {}
         self._unreadable: dict[str, InternalError] = {}
 

@@ -7,10 +7,11 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from steersman.client import kubeconfig
 from steersman.cluster.components import run_until_told
-from steersman.machinery import duration
+from steersman.machinery import duration, verbosity
 from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.waiting import Backoff
 
@@ -22,7 +23,9 @@ def add_kubeconfig(parser: argparse.ArgumentParser) -> None:
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-v", "--verbose", action="store_true", help="log details")
+    help_ = "how much is logged: from 3 on every request to an API server, from 4 on (or without a number) details"
+    number: dict[str, Any] = {"type": int, "nargs": "?", "const": verbosity.DETAILS, "default": verbosity.USUAL, "metavar": "N"}
+    parser.add_argument("-v", "--v", "--verbose", dest="verbosity", help=help_, **number)
 
 
 def serve(args: argparse.Namespace, main: Callable[[Clock], Awaitable[None]], *, server: Path | None = None) -> int:
@@ -30,11 +33,8 @@ def serve(args: argparse.Namespace, main: Callable[[Clock], Awaitable[None]], *,
 
     server: the kubeconfig of the API server that is waited for first, however long it takes.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    verbosity.apply(args.verbosity)
     clock = RealClock()
 
     async def work() -> None:
