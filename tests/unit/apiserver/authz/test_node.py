@@ -154,3 +154,29 @@ def test_a_mirror_pod_opens_nothing() -> None:
 def test_the_name_of_a_node_without_the_group_is_no_node() -> None:
     impostor = UserInfo("system:node:n1", groups=("system:authenticated",))
     assert ask(world(), "GET", "/api/v1/nodes/n1", who=impostor) == (Verdict.NO_OPINION, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "allowed"),
+    [
+        ("GET", f"{NAMESPACED}/secrets/pull", "", False),
+        ("GET", f"{NAMESPACED}/configmaps/env-all", "", False),
+        ("GET", f"{NAMESPACED}/persistentvolumeclaims/claim", "", False),
+        ("GET", "/api/v1/persistentvolumes/pv", "", False),
+        ("POST", f"{NAMESPACED}/serviceaccounts/sa/token", "", False),
+        ("GET", f"{NAMESPACED}/pods/web", "", False),
+        ("GET", "/api/v1/nodes/n2", "", False),
+        # What stays, as upstream: nothing here is another node's or a workload's, but it may register again.
+        ("GET", "/api/v1/pods", "fieldSelector~spec.nodeName=n1", True),
+        ("GET", "/api/v1/services", "", True),
+        ("POST", "/api/v1/nodes", "", True),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1", "", True),
+        ("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", "", True),
+    ],
+)
+def test_the_certificate_of_a_node_that_was_removed_reaches_nothing_of_pods(
+    method: str, path: str, query: str, allowed: bool
+) -> None:
+    listers = world()
+    listers(PODS).drop("default", "web")
+    assert (ask(listers, method, path, query)[0] is Verdict.ALLOW) is allowed
