@@ -48,7 +48,9 @@ class Part:
 
 
 class Alone(Cluster):
-    """`parts` by name; a second one of a kind is `scheduler-2`."""
+    """`parts` by name; a second one of a kind is `scheduler-2`. settings_of_kubelet: more of its configuration."""
+
+    settings_of_kubelet = ""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -117,7 +119,7 @@ podPidsLimit: 97
 seccompDefault: true
 tlsCertFile: {(self.paths.pki / "kubelet-serving.crt").relative_to(self.state)}
 tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key
-""")
+{self.settings_of_kubelet}""")
         self.component("kubelet", f"--hostname-override={NODE}", f"--config={config}")
 
     def controllers(self, number: int = 1) -> None:
