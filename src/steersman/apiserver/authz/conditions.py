@@ -40,6 +40,7 @@ _REQUEST = _object(
     groups=types.list_of(types.STRING),
     extra=types.map_of(types.STRING, types.list_of(types.STRING)),
 )
+_TEXTS = {key: "" for key in ("namespace", "verb", "group", "version", "resource", "subresource", "name")}
 _ENV = cel.KUBERNETES.with_variables(request=_REQUEST)
 
 
@@ -64,12 +65,23 @@ def match(conditions: Sequence[cel.Program], spec: Obj) -> bool:
     Raises ConditionFault.
     """
     faults = []
+    request = _whole(spec)
     for condition in conditions:
         try:
-            if not condition.evaluate({"request": spec}):
+            if not condition.evaluate({"request": request}):
                 return False
         except cel.CelFault as fault:
             faults.append(f"cel evaluation error: expression '{condition.source}' resulted in error: {fault}")
     if faults:
         raise ConditionFault("; ".join(faults))
     return True
+
+
+def _whole(spec: Obj) -> Obj:
+    """As expressions see it: what a user and attributes always have is there, even if empty."""
+    found: Obj = {"user": "", "groups": [], "uid": "", "extra": {}, **spec}
+    if "resourceAttributes" in spec:
+        found["resourceAttributes"] = _TEXTS | spec["resourceAttributes"]
+    if "nonResourceAttributes" in spec:
+        found["nonResourceAttributes"] = {"path": "", "verb": "", **spec["nonResourceAttributes"]}
+    return found

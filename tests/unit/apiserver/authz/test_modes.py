@@ -229,6 +229,12 @@ def by_file(directory: Path, *authorizers: Obj) -> AuthorizationSettings:
         (["request.user == 'jane'", "has(request.resourceAttributes)"], "NoOpinion", (Verdict.DENY, ""), 1),
         (["request.user == 'joe'"], "NoOpinion", (Verdict.ALLOW, ""), 0),
         (["'devs' in request.groups && request.resourceAttributes.namespace == 'ns'"], "NoOpinion", (Verdict.DENY, ""), 1),
+        (
+            ["request.resourceAttributes.subresource == '' && request.uid == '' && size(request.extra) == 0"],
+            "Deny",
+            (Verdict.DENY, ""),
+            1,
+        ),
         (["request.resourceAttributes.fieldSelector.requirements[0].values[0] == 'n1'"], "NoOpinion", (Verdict.DENY, ""), 1),
         (["request.nonResourceAttributes.path == '/'"], "NoOpinion", (Verdict.ALLOW, ""), 0),
         (
