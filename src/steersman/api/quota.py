@@ -137,7 +137,7 @@ def _pod(found: Usage, pod: Obj, now: datetime) -> Usage:
     if dig(pod, "status", "phase") in ("Succeeded", "Failed") or _overdue(pod, now):
         return {"count/pods": _ONE}
     spec = pod.get("spec") or {}
-    for name, amount in pod_total(spec, "requests").items():
+    for name, amount in pod_total(_held(pod), "requests").items():
         found[f"requests.{name}"] = amount
         if name in _PLAIN or name.startswith("hugepages-"):
             found[name] = amount
@@ -145,6 +145,28 @@ def _pod(found: Usage, pod: Obj, now: datetime) -> Usage:
         if name in _PLAIN:
             found[f"limits.{name}"] = amount
     return found
+
+
+def _held(pod: Obj) -> Obj:
+    """The spec, with the largest of asked, allocated and actual requests per container: a resize counts with both (KEP-1287)."""
+    spec: Obj = pod.get("spec") or {}
+    made = dict(spec)
+    for key, statuses in (("containers", "containerStatuses"), ("initContainers", "initContainerStatuses")):
+        known = {item.get("name"): item for item in dig(pod, "status", statuses, default=None) or ()}
+        if known:
+            made[key] = [_larger(item, known.get(item.get("name"))) for item in spec.get(key) or ()]
+    return made
+
+
+def _larger(container: Obj, status: Obj | None) -> Obj:
+    """A container with requests no smaller than its status says that it has."""
+    asked: dict[str, str] = dig(container, "resources", "requests", default={})
+    most = dict(asked)
+    for listed in (dig(status or {}, "allocatedResources", default={}), dig(status or {}, "resources", "requests", default={})):
+        for name, value in (listed or {}).items():
+            if name in most and quantity.parse(most[name]) < quantity.parse(value):
+                most[name] = value
+    return container if most == asked else {**container, "resources": {**container["resources"], "requests": most}}
 
 
 def _overdue(pod: Obj, now: datetime) -> bool:

@@ -84,19 +84,15 @@ def test_under_pressure_the_least_important_end_first_and_new_ones_are_refused(w
 
 def test_soft_thresholds_end_one_pod_after_the_other(world: World) -> None:
     async def scenario() -> None:
-        ended: list[str] = []
         names = ("middle", "low", "high")
         for name, priority in zip(names, (5, -5, 500), strict=True):
             # The condition shows at once, so they must tolerate it to be taken in.
             start(world, name, priority, tolerations=[{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}])
         await world.until(lambda: all(in_phase(world, name, "Running")() for name in names))
 
-        def all_ended() -> bool:
-            ended.extend(name for name in names if name not in ended and shown(world, name)["phase"] == "Failed")
-            return len(ended) == 3
-
-        await world.until(all_ended)
-        assert ended == ["low", "middle", "high"]
+        await world.until(lambda: all(in_phase(world, name, "Failed")() for name in names))
+        stopped = [line.split()[-1] for line in world.runtime.log if line.startswith("stop sandbox")]
+        assert [world.runtime.sandboxes[key].name for key in stopped] == ["low", "middle", "high"]
         disrupted = condition(shown(world, "low")["conditions"], "DisruptionTarget") or {}
         assert disrupted["reason"] == "TerminationByKubelet"
         assert disrupted["message"].startswith("The node was low on resource: memory. Threshold quantity: ")
