@@ -20,16 +20,6 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def lap(self, last: float, now: float) -> float:
-        """Observe the time since `last`. Returns now."""
-        taken = now - last
-        if taken <= self.bounds[0]:
-            self.counts[0] += 1
-            self.sum += taken
-        else:
-            self.observe(taken)
-        return now
-
     def add(self, other: Histogram) -> None:
         """What another one, with the same bounds, has observed."""
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
@@ -52,3 +42,22 @@ class Histogram:
         for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
             total += count
             yield str(bound), total
+
+
+class Quick(Histogram):
+    """Where nearly all belongs into the first bucket, and is counted in place by who observes: `quick` and `sum`."""
+
+    __slots__ = ("quick",)
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        super().__init__(bounds)
+        self.quick = 0
+
+    def slow(self, value: float) -> None:
+        """Not in the first bucket. The sum has it already."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+
+    def whole(self) -> Histogram:
+        copy = Histogram(self.bounds)
+        copy.counts, copy.sum = [self.counts[0] + self.quick, *self.counts[1:]], self.sum
+        return copy

@@ -120,7 +120,7 @@ def _admission(times: AdmissionTimes) -> Iterator[Metric]:
     each = HistogramMetricFamily("apiserver_admission_controller_admission_duration_seconds", text, labels=("name", *labels))
     for (phase, operation), plugins in times.plugins.items():
         for plugin, histogram in plugins:
-            add_histogram(each, (plugin.name, operation, "false", phase), histogram)
+            add_histogram(each, (plugin.name, operation, "false", phase), histogram.whole())
     for (name, phase, operation), histogram in times.refusals.items():
         add_histogram(each, (name, operation, "true", phase), histogram)
     return iter((steps, each))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from steersman.apiserver.contracts import AdmissionPlugin, RequestInfo
-from steersman.apiserver.counting import Histogram
+from steersman.apiserver.counting import Histogram, Quick
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.registry import Registry
 from steersman.machinery.clock import Clock
@@ -46,6 +46,7 @@ _STORE_SECONDS = (
     30.0,
 )
 _ADMISSION_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5)
+QUICK_S = _ADMISSION_SECONDS[0]
 _READ_ONLY = frozenset(("get", "list"))
 _VERBS = {
     "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE",
@@ -113,13 +114,13 @@ class AdmissionTimes:
         self.now = clock.monotonic
         self.steps: dict[tuple[str, str, bool], Histogram] = {}
         self.refusals: dict[tuple[str, str, str], Histogram] = {}
-        self.plugins: dict[tuple[str, str], list[tuple[AdmissionPlugin, Histogram]]] = {}
+        self.plugins: dict[tuple[str, str], list[tuple[AdmissionPlugin, Quick]]] = {}
 
-    def of(self, phase: str, operation: str, plugins: Sequence[AdmissionPlugin]) -> list[tuple[AdmissionPlugin, Histogram]]:
+    def of(self, phase: str, operation: str, plugins: Sequence[AdmissionPlugin]) -> list[tuple[AdmissionPlugin, Quick]]:
         """The plugins, each with what counts its times when it accepts."""
         found = self.plugins.get((phase, operation))
         if found is None:
-            found = self.plugins[phase, operation] = [(plugin, Histogram(_ADMISSION_SECONDS)) for plugin in plugins]
+            found = self.plugins[phase, operation] = [(plugin, Quick(_ADMISSION_SECONDS)) for plugin in plugins]
         return found
 
     def step(self, phase: str, operation: str, refused_by: AdmissionPlugin | None, began_s: float, last_s: float) -> None:
