@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.eviction.signals import amount as eviction_amount
 from steersman.machinery import quantity
 from steersman.machinery.meta import Obj
 
@@ -85,8 +86,9 @@ def allocatable(config: KubeletConfig, have: Mapping[str, str]) -> dict[str, str
                 if name.startswith("hugepages-"):
                     amount = amount - quantity.parse(size)
         elif key == "ephemeral-storage":
-            # nodefs.available's default hard threshold, 10 %.
-            amount = quantity.Quantity.of(amount.value * 9 // 10)
+            threshold = (config.configuration.get("evictionHard") or {}).get("nodefs.available")
+            if threshold:
+                amount = amount - quantity.Quantity.of(eviction_amount(threshold).of(quantity.value(text)))
         made[key] = str(amount if amount.sign > 0 else quantity.Quantity.of(0))
     return made
 

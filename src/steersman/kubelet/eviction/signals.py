@@ -87,25 +87,26 @@ def settings(configuration: Mapping[str, Any]) -> Settings:
 
 
 def _thresholds(configuration: Mapping[str, Any]) -> Iterator[Threshold]:
-    reclaim = {signal: _amount(text) for signal, text in (configuration.get("evictionMinimumReclaim") or {}).items()}
+    reclaim = {signal: amount(text) for signal, text in (configuration.get("evictionMinimumReclaim") or {}).items()}
     grace = configuration.get("evictionSoftGracePeriod") or {}
     for name in ("evictionHard", "evictionSoft"):
         for signal, text in (configuration.get(name) or {}).items():
-            amount = _amount(text)
-            if amount.share == 0 or (amount.share is None and amount.units == 0) or (amount.share or 0) >= 1:
+            least = amount(text)
+            if least.share == 0 or (least.share is None and least.units == 0) or (least.share or 0) >= 1:
                 # As upstream: 0% and 100% switch a threshold off.
                 continue
             grace_s = duration.parse_go(grace[signal]) if name == "evictionSoft" else 0.0
-            made = Threshold(signal, amount, grace_s, reclaim.get(signal, Amount()))
+            made = Threshold(signal, least, grace_s, reclaim.get(signal, Amount()))
             yield made
             if signal == "memory.available" and made.hard:
-                yield Threshold("allocatableMemory.available", amount, 0.0, made.reclaim)
+                yield Threshold("allocatableMemory.available", least, 0.0, made.reclaim)
             if signal.startswith("imagefs."):
                 # Images and writable layers share a filesystem here.
-                yield Threshold(signal.replace("imagefs.", "containerfs."), amount, grace_s, made.reclaim)
+                yield Threshold(signal.replace("imagefs.", "containerfs."), least, grace_s, made.reclaim)
 
 
-def _amount(text: str) -> Amount:
+def amount(text: str) -> Amount:
+    """As thresholds are written: a quantity, or a share like `10%`."""
     return Amount(share=float(text[:-1]) / 100) if text.endswith("%") else Amount(quantity.value(text))
 
 
