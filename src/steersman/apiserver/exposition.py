@@ -12,8 +12,8 @@ from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, generate_lat
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from steersman.apiserver import version
-from steersman.apiserver.counting import Histogram
 from steersman.apiserver.metrics import AdmissionTimes, Metrics, Series
+from steersman.machinery.counting import Histogram
 
 _LABELS = ("verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
 _WITHOUT_DRY_RUN = (_LABELS[0], *_LABELS[2:])

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from steersman.apiserver.contracts import AdmissionPlugin, RequestInfo
-from steersman.apiserver.counting import Histogram, Quick
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.registry import Registry
 from steersman.machinery.clock import Clock
+from steersman.machinery.counting import Histogram, Quick
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from steersman.client.connection import Address, Broken, HttpConnection, connect
+from steersman.client.counting import RequestCounts
 from steersman.client.interface import Answer
 
 CONNECT_TIMEOUT_S = 10
@@ -54,6 +55,7 @@ class HttpTransport:
         self._host, self._prefix = parts.netloc, parts.path
         self._token, self._token_file = token, token_file
         self._token_stamp = 0
+        self.counts = RequestCounts()
         self._generation = 0
         self._idle: list[HttpConnection] = []  # the one used last is at the end
 
@@ -100,6 +102,7 @@ class HttpTransport:
         if token := self._current_token():
             sent["Authorization"] = f"Bearer {token}"
         connection = self._take() or await self._connect()
+        began_s = asyncio.get_running_loop().time()
         try:
             try:
                 await connection.send(method, self._prefix + target, sent, body)
@@ -110,6 +113,7 @@ class HttpTransport:
                 connection.close()
                 connection = await self._connect()
                 await connection.send(method, self._prefix + target, sent, body)
+            self.counts.answered(self._host, method, connection.status, asyncio.get_running_loop().time() - began_s)
             yield connection
         finally:
             self._give_back(connection)

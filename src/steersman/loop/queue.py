@@ -14,12 +14,24 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from steersman.machinery.clock import Clock
+from steersman.machinery.counting import Histogram
 from steersman.machinery.waiting import within
 
 K = TypeVar("K", bound=Hashable)
 
 RETRY_BASE_S = 0.005
 RETRY_LIMIT_S = 1000.0
+_SECONDS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+
+class QueueCounts:
+    """What upstream's workqueue_* tell of a queue."""
+
+    __slots__ = ("adds", "retries", "waited", "worked")
+
+    def __init__(self) -> None:
+        self.adds = self.retries = 0
+        self.waited, self.worked = Histogram(_SECONDS), Histogram(_SECONDS)
 
 
 class WorkQueue(Generic[K]):
@@ -37,6 +49,15 @@ class WorkQueue(Generic[K]):
         self._due_s: dict[K, float] = {}
         self._order = itertools.count()
         self._rearm = asyncio.Event()
+        self._since_s: dict[K, float] = {}
+        """When a key became ready or, while it is worked on, when that began."""
+        self.counts = QueueCounts()
+
+    @property
+    def unfinished_s(self) -> list[float]:
+        """How long each key that is being worked on has been."""
+        now_s = self._clock.monotonic()
+        return [now_s - self._since_s[key] for key in self._working]
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -46,9 +67,9 @@ class WorkQueue(Generic[K]):
         if key in self._wanted:
             return
         self._wanted.add(key)
+        self.counts.adds += 1
         if key not in self._working:
-            self._ready.append(key)
-            self._filled.set()
+            self._enter(key)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Queue the key that much later; of several delays for a key the earliest counts."""
@@ -67,6 +88,7 @@ class WorkQueue(Generic[K]):
         """Queue a failed key after a pause that doubles with each failure; gives the pause in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self.counts.retries += 1
         # The exponent is bounded: 2^n of a key that failed for days would overflow a float.
         pause_s = min(self._retry_limit_s, self._retry_base_s * 2.0 ** min(failures, 60))
         self.add_after(key, pause_s)
@@ -86,13 +108,21 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         self._wanted.discard(key)
         self._working.add(key)
+        now_s = self._clock.monotonic()
+        self.counts.waited.observe(now_s - self._since_s[key])
+        self._since_s[key] = now_s
         return key
 
     def done(self, key: K) -> None:
         self._working.discard(key)
+        self.counts.worked.observe(self._clock.monotonic() - self._since_s.pop(key))
         if key in self._wanted:
-            self._ready.append(key)
-            self._filled.set()
+            self._enter(key)
+
+    def _enter(self, key: K) -> None:
+        self._since_s[key] = self._clock.monotonic()
+        self._ready.append(key)
+        self._filled.set()
 
     async def run(self) -> None:
         """Bring delayed keys in when their time has come, until cancelled."""

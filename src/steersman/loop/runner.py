@@ -53,10 +53,13 @@ async def run(
     recorder: EventRecorder,
     metadata_client: Client | None = None,
     acting: Callable[[str], Client] | None = None,
+    queues: dict[str, WorkQueue[Key]] | None = None,
 ) -> None:
     """Run the controllers until cancelled; also runs the recorder.
 
     `acting(name)` gives the client a controller's actions go through (an identity of its own); without it `client` does.
+
+    `queues` is told the queues, by the controllers' names.
 
     `metadata_client` (RestClient.metadata_only) serves `discovered` watches; without it they hold whole objects.
     """
@@ -66,6 +69,8 @@ async def run(
         for spec in specs:
             actor = acting(spec.name) if acting else client
             controller = _Controller(spec, informers, client, actor, recorder, clock)
+            if queues is not None:
+                queues[spec.name] = controller.queue
             group.create_task(controller.run(), name=spec.name)
 
 
@@ -84,7 +89,7 @@ class _Controller:
         self._spec, self._informers, self._client, self._recorder, self._clock = spec, informers, client, recorder, clock
         self._actor = actor
         first_s, longest_s = spec.retry_s
-        self._queue: WorkQueue[Key] = WorkQueue(clock, retry_base_s=first_s, retry_limit_s=longest_s)
+        self.queue: WorkQueue[Key] = WorkQueue(clock, retry_base_s=first_s, retry_limit_s=longest_s)
         self._snapshot = CacheSnapshot(spec.name)
         self._selective: set[Address] = {address(watch.resource) for watch in spec.watches if watch.field_selector}
         self._discovered: dict[Address, tuple[Watch, Informer, Handler]] = {}
@@ -108,7 +113,7 @@ class _Controller:
             if watch.keys is not None or watch.keys_with is not None:
                 informer.add_handler(partial(self._changed, watch))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._queue.run())
+            group.create_task(self.queue.run())
             for _ in range(self._spec.workers):
                 group.create_task(self._work(group))
             if self._spec.every_s is not None:
@@ -124,17 +129,17 @@ class _Controller:
                 continue
             if watch.keys is not None:
                 for key in watch.keys(obj):
-                    self._queue.add(key)
+                    self.queue.add(key)
             if watch.keys_with is not None:
                 for key in watch.keys_with(obj, self._snapshot):
-                    self._queue.add(key)
+                    self.queue.add(key)
 
     async def _periodically(self, every_s: float) -> None:
         while True:
             try:
                 keys = self._spec.periodic(self._snapshot) if self._spec.periodic is not None else [("", "")]
                 for key in keys:
-                    self._queue.add(key)
+                    self.queue.add(key)
             except Exception:
                 log.exception("periodic keys failed controller=%s", self._spec.name)
             await self._clock.sleep(every_s)
@@ -143,12 +148,12 @@ class _Controller:
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         while True:
-            key = await self._queue.get()
+            key = await self.queue.get()
             waits = await self._turn(key)
             if waits:
                 group.create_task(self._until_seen(key, waits))
             else:
-                self._queue.done(key)
+                self.queue.done(key)
 
     async def _turn(self, key: Key) -> list[Wait]:
         """Reconcile one key and act; gives what must be seen before its next turn. This is the per-key boundary."""
@@ -162,9 +167,9 @@ class _Controller:
         if errors:
             self._requeue(key, errors)
         else:
-            self._queue.forget(key)
+            self.queue.forget(key)
         if again_after_s is not None:
-            self._queue.add_after(key, again_after_s)
+            self.queue.add_after(key, again_after_s)
         return waits
 
     async def _carry_out(self, decision: Decision, waits: list[Wait]) -> tuple[float | None, list[Exception]]:
@@ -182,11 +187,11 @@ class _Controller:
 
     def _requeue(self, key: Key, errors: list[Exception]) -> None:
         name, limit = self._spec.name, self._spec.max_retries
-        if limit is not None and self._queue.failures(key) >= limit:
+        if limit is not None and self.queue.failures(key) >= limit:
             log.warning("giving up controller=%s key=%s/%s error=%s", name, *key, errors[0])
-            self._queue.forget(key)
+            self.queue.forget(key)
             return
-        pause_s = self._queue.retry(key)
+        pause_s = self.queue.retry(key)
         for error in errors:
             # A conflict is a cache that lags behind: everyday, and over at the next try.
             level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
@@ -226,7 +231,7 @@ class _Controller:
             if not await within(self._clock, SEEN_LIMIT_S, all_seen):
                 log.warning("own writes not seen, going on controller=%s key=%s/%s", self._spec.name, *key)
         finally:
-            self._queue.done(key)
+            self.queue.done(key)
 
     # --- discovered watches ----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How much is logged, as klog counts it: up to 2 what is usual, from 3 on every request (apiserver/httplog.py), from 4 on details.
+"""How much is logged, as klog counts it: up to 2 the usual, from 3 on every request (apiserver/httplog.py), from 4 on details.
 
 One number for the process, set by -v and by PUT /debug/flags/v.
 """

@@ -77,6 +77,11 @@ class SchedulingQueue:
     def __len__(self) -> int:
         return len(self._pods)
 
+    def sizes(self) -> dict[str, int]:
+        """How many pods wait where."""
+        found = Counter(queued.place for queued in self._pods.values())
+        return {place.value: found[place] for place in (Place.ACTIVE, Place.BACKOFF, Place.UNSCHEDULABLE, Place.GATED)}
+
     def place_of(self, key: Key) -> Place | None:
         queued = self._pods.get(key)
         return queued.place if queued is not None else None

@@ -22,6 +22,7 @@ from steersman.machinery.errors import NotFound, StatusError
 from steersman.machinery.meta import Key, Obj, dig, is_deleting, key_of, name_of, uid_of
 from steersman.machinery.waiting import within
 from steersman.scheduler import conditions
+from steersman.scheduler.counting import Counts, SchedulingCounts
 from steersman.scheduler.cycle import Cycle, Placed
 from steersman.scheduler.evicting import Evictions, Preemption
 from steersman.scheduler.framework import Event, Happening, Profile
@@ -51,11 +52,15 @@ async def run(
     profile: Profile | None = None,
     recorder: EventRecorder | None = None,
     rng: random.Random | None = None,
+    counts: SchedulingCounts | None = None,
 ) -> None:
     """Schedule until cancelled; also runs the recorder. At most one may, of those with the same scheduler name: see leases."""
     profile = profile or default_profile()
     recorder = recorder or EventRecorder(client, profile.scheduler_name, "", clock)
-    await Scheduler(client, clock, profile, recorder, rng or random.Random()).run()
+    scheduler = Scheduler(client, clock, profile, recorder, rng or random.Random())
+    if counts is not None:
+        counts.follow(scheduler.counts, scheduler.queue, profile.scheduler_name)
+    await scheduler.run()
 
 
 class Scheduler:
@@ -66,6 +71,7 @@ class Scheduler:
         self.table = NodeTable()
         self.queue = SchedulingQueue(profile)
         self.nominations = Nominations()
+        self.counts = Counts()
         self._infos = PodInfos()
         self._around = Surroundings()
         self._watch = SurroundingsWatch(client, clock, self._around, self._storage_changed)
@@ -185,13 +191,17 @@ class Scheduler:
         The per-pod boundary: a plugin that fails costs this pod an attempt, not the scheduler its life.
         """
         info = queued.info
+        began_s = self._clock.monotonic()
         try:
             outcome = self._cycle.schedule(info)
         except Exception as error:
             log.exception("scheduling failed pod=%s/%s", *info.key)
+            self.counts.attempt("error", self._clock.monotonic() - began_s)
             self.queue.fail(queued, self._clock.monotonic())
             self._tell(info, conditions.ERROR, str(error) or type(error).__name__)
             return False
+        placed = isinstance(outcome, Placed)
+        self.counts.attempt("scheduled" if placed else "unschedulable", self._clock.monotonic() - began_s)
         if isinstance(outcome, Placed):
             self.nominations.remove(info.uid)
             self.table.add_pod(info, outcome.node)
@@ -226,6 +236,7 @@ class Scheduler:
             self.queue.activate(pod.key, now_s)
         if self._profile.post_filter is not None:
             self._profile.post_filter.preempting.add(preemption.preemptor.uid)
+        self.counts.preempted(len(preemption.victims))
         to_evict = [victim for victim in preemption.victims if not self._displaced(victim, now_s)]
         self._evictions.add(replace(preemption, victims=to_evict))
 

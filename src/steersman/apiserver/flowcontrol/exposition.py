@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from steersman.apiserver.counting import Histogram
 from steersman.apiserver.flowcontrol.control import FlowControl
 from steersman.apiserver.flowcontrol.levels import Counts, Level
+from steersman.machinery.counting import Histogram
 
 _LEVEL = ("priority_level",)
 _BOTH = ("priority_level", "flow_schema")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from steersman.apiserver.counting import Histogram
 from steersman.apiserver.flowcontrol.estimate import most_seats
 from steersman.apiserver.flowcontrol.queues import QueueSet
 from steersman.apiserver.flowcontrol.retryafter import RetryAfter
 from steersman.apiserver.flowcontrol.shares import Limits, Share, Smoothed
+from steersman.machinery.counting import Histogram
 from steersman.machinery.meta import Obj, name_of, uid_of
 
 _SECONDS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
