@@ -208,13 +208,14 @@ def test_a_new_cluster_is_not_begun_in_an_etcd_that_holds_one(world: World) -> N
 
 def test_each_sort_of_workload_does_its_job(world: World) -> None:
     first, second = world.nodes[1], world.nodes[2]
-    workloads.indexed_job(second, SPACE)
-    workloads.stateful_set(first, SPACE)
-    workloads.daemon_set(second, SPACE)
-    workloads.load_balancer(first, SPACE)
-    workloads.autoscaler_up(second, SPACE)
-    workloads.autoscaler_down(first, SPACE)
-    workloads.drain(first, SPACE, "node-3")
+    with told_of(world):
+        workloads.indexed_job(second, SPACE)
+        workloads.stateful_set(first, SPACE)
+        workloads.daemon_set(second, SPACE)
+        workloads.load_balancer(first, SPACE)
+        workloads.autoscaler_up(second, SPACE)
+        workloads.autoscaler_down(first, SPACE)
+        workloads.drain(first, SPACE, "node-3")
 
 
 def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) -> None:
