@@ -63,8 +63,9 @@ def _parse(method: str, path: str, query: Sequence[tuple[str, str]]) -> RequestI
         selector = next((value for key, value in query if key == "fieldSelector"), "")
         by_label = next((value for key, value in query if key == "labelSelector"), "")
         name = _selected_name(selector) if selector else ""
+    subresource = rest[2] if count > 2 else ""
     return RequestInfo(
-        verb, path, True, group, version, namespace, rest[0], rest[2] if count > 2 else "", name, tuple(rest[3:]), selector, by_label
+        verb, path, True, group, version, namespace, rest[0], subresource, name, tuple(rest[3:]), selector, by_label
     )  # fmt: skip
 
 

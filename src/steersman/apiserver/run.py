@@ -299,7 +299,7 @@ def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -
 def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:
     """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers, clock, config.authorization)
-    authentication = build_authentication(config, listers, clock)
+    authentication = build_authentication(config, listers, clock, client)
     plugins = admission.chain(listers, clock, authorization, config.admission)
     return Parts(
         authentication,

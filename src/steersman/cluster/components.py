@@ -30,6 +30,7 @@ from steersman.machinery.clock import Clock, RealClock
 if TYPE_CHECKING:
     from steersman.apiserver.config import ServerConfig
     from steersman.controllers.certificates import Signer
+    from steersman.controllers.serviceaccounttokens import TokenSigner
     from steersman.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ ACCOUNTS = {
     "endpoints-controller": "endpoint-controller",
     "endpointslice-mirroring-controller": "endpointslicemirroring-controller",
     "garbage-collector-controller": "generic-garbage-collector",
+    "legacy-serviceaccount-token-cleaner-controller": "legacy-service-account-token-cleaner",
     "local-path-provisioner-controller": "local-path-provisioner",
     "horizontal-pod-autoscaler-controller": "horizontal-pod-autoscaler",
     "node-ipam-controller": "node-controller",
@@ -183,11 +185,13 @@ async def controller_manager(
     election: Election | None,
     signer: Signer | None = None,
     node_grace_s: float = NODE_GRACE_S,
+    tokens: TokenSigner | None = None,
 ) -> None:
     """The controllers, while elected: reading as the manager, each writing as its own service account.
 
     ca: what pods are given; None: that of the kubeconfig.
     node_grace_s: how long a node may be silent.
+    tokens: has the key of service account tokens that are kept in Secrets.
     """
     from steersman import controllers
     from steersman.client.accounts import AccountTransport
@@ -199,12 +203,14 @@ async def controller_manager(
     async with client_for(config, "kube-controller-manager", clock) as client, _closed(nameless):
 
         def acting(controller: str) -> RestClient:
+            if controller == "serviceaccount-token-controller":
+                return client  # upstream's is the manager itself: an account of its own would come with a token of its own
             account = ACCOUNTS.get(controller, controller)
             transport = PatientTransport(AccountTransport(nameless, client, "kube-system", account, clock), clock)
             return RestClient(transport, user_agent=f"steersman-{controller}", field_manager="kube-controller-manager")
 
         pem = connection.ca_pem() if ca is None else ca.read_text()
-        specs = controllers.build(pem, cluster_cidr, signer, timedelta(seconds=node_grace_s))
+        specs = controllers.build(pem, cluster_cidr, signer, timedelta(seconds=node_grace_s), tokens)
 
         async def lead() -> None:
             recorder = EventRecorder(client, "controller-manager", "", clock)
@@ -219,6 +225,7 @@ async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
     from steersman.client.leases import LeadershipLost
     from steersman.cluster import cloud
     from steersman.cluster.signing import FileSigner
+    from steersman.cluster.tokensigning import FileTokenSigner
 
     config, ca = paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt"
     signer = FileSigner(ca, paths.pki / "ca.key")
@@ -230,7 +237,8 @@ async def control(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
         async with asyncio.TaskGroup() as group:
             group.create_task(scheduler(paths.kubeconfigs / "scheduler.conf", clock, elections[SCHEDULER]))
             grace_s = settings.node_monitor_grace_s
-            manager = controller_manager(config, ca, settings.cluster_cidr, clock, elections[CONTROLLERS], signer, grace_s)
+            elected, tokens = elections[CONTROLLERS], FileTokenSigner(paths.pki / "sa.key")
+            manager = controller_manager(config, ca, settings.cluster_cidr, clock, elected, signer, grace_s, tokens)
             group.create_task(manager)
             cloud_config = paths.kubeconfigs / "cloud-controller-manager.conf"
             group.create_task(cloud.of_cluster(cloud_config, settings, clock, elections[cloud.NAME]))

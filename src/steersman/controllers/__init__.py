@@ -33,6 +33,7 @@ from steersman.controllers import (
     resourcequota,
     rootca,
     serviceaccount,
+    serviceaccounttokens,
     servicecidrs,
     statefulset,
     storageprotection,
@@ -68,10 +69,15 @@ CONTROLLERS: tuple[ControllerSpec, ...] = (
 
 
 def build(
-    ca_pem: str, cluster_cidr: str, signer: certificates.Signer | None = None, node_grace: timedelta = GRACE
+    ca_pem: str,
+    cluster_cidr: str,
+    signer: certificates.Signer | None = None,
+    node_grace: timedelta = GRACE,
+    tokens: serviceaccounttokens.TokenSigner | None = None,
 ) -> tuple[ControllerSpec, ...]:
     """All controllers, with fresh memories. `ca_pem`: see rootca; `cluster_cidr`: see nodeipam, empty for none; without a
-    `signer` certificates are approved but not signed; `node_grace`: see nodelifecycle.
+    `signer` certificates are approved but not signed; `node_grace`: see nodelifecycle; without
+    `tokens` Secrets get no tokens of service accounts.
     """
     made = (
         daemonset.spec(),
@@ -85,4 +91,5 @@ def build(
         resourcequota.spec(),
     )
     signing = (certificates.signing(signer),) if signer is not None else ()
-    return CONTROLLERS + made + signing + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())
+    kept = serviceaccounttokens.specs(tokens, ca_pem) if tokens is not None else (serviceaccounttokens.CLEANER,)
+    return CONTROLLERS + made + signing + kept + ((nodeipam.spec(cluster_cidr),) if cluster_cidr else ())

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from steersman.apiserver.authn.bootstraptokens import BootstrapTokens
+from steersman.apiserver.authn.legacytokens import LegacyTokens
 from steersman.apiserver.authn.requestheader import FrontProxy, signed_by
 from steersman.apiserver.authn.serviceaccounts import ServiceAccountTokens
 from steersman.apiserver.authn.verified import TokenAuthenticator, Verified
@@ -25,6 +26,7 @@ from steersman.apiserver.contracts import ANONYMOUS, UserInfo
 from steersman.apiserver.http import Request
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.tokens import InvalidToken, TokenAuthority
+from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
 
@@ -131,10 +133,11 @@ class Authentication:
 
 
 def own_tokens(
-    authority: TokenAuthority, lookup: Lookup, audiences: tuple[str, ...], clock: Clock
+    authority: TokenAuthority, lookup: Lookup, audiences: tuple[str, ...], clock: Clock, client: Client | None = None
 ) -> tuple[TokenAuthenticator, ...]:
-    """Those of the cluster itself."""
-    return ServiceAccountTokens(authority, lookup, clock), BootstrapTokens(lookup, audiences, clock)
+    """Those of the cluster itself. client: writes when tokens in Secrets were last used."""
+    legacy = LegacyTokens(authority, lookup, audiences, clock, client)
+    return ServiceAccountTokens(authority, lookup, clock), legacy, BootstrapTokens(lookup, audiences, clock)
 
 
 def _authenticated(user: UserInfo) -> UserInfo:

@@ -14,15 +14,16 @@ from steersman.apiserver.config import ConfigError, ServerConfig
 from steersman.apiserver.contracts import Listers
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.tokens import TokenAuthority
+from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 
 
-def build(config: ServerConfig, listers: Listers, clock: Clock) -> Authentication:
-    """Reads the files that the settings name. Raises ConfigError, OSError."""
+def build(config: ServerConfig, listers: Listers, clock: Clock, client: Client | None = None) -> Authentication:
+    """Reads the files that the settings name. client: in-process, as LOOPBACK. Raises ConfigError, OSError."""
     settings, audiences = config.authentication, config.api_audiences
     _check(settings)
     authority, lookup = TokenAuthority.load(config), Lookup(listers)
-    own: tuple[TokenAuthenticator, ...] = own_tokens(authority, lookup, audiences, clock)
+    own: tuple[TokenAuthenticator, ...] = own_tokens(authority, lookup, audiences, clock, client)
     if settings.token_auth_file is not None:
         own = (tokenfile.StaticTokens(tokenfile.load(settings.token_auth_file), audiences), *own)
     configured: list[TokenAuthenticator] = []

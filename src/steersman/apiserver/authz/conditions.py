@@ -40,7 +40,7 @@ _REQUEST = _object(
     groups=types.list_of(types.STRING),
     extra=types.map_of(types.STRING, types.list_of(types.STRING)),
 )
-_TEXTS = {key: "" for key in ("namespace", "verb", "group", "version", "resource", "subresource", "name")}
+_TEXTS = dict.fromkeys(("namespace", "verb", "group", "version", "resource", "subresource", "name"), "")
 _ENV = cel.KUBERNETES.with_variables(request=_REQUEST)
 
 

@@ -19,6 +19,7 @@ from steersman.apiserver.hooks import (
     rbac,
     service_cidr,
     system_namespaces,
+    token_tracking,
 )  # fmt: skip
 from steersman.apiserver.hooks.service_addresses import ServiceAddresses
 from steersman.client.interface import Client
@@ -42,6 +43,7 @@ async def bootstrap(client: Client, config: ServerConfig, clock: Clock) -> None:
             group.create_task(priority_classes.ensure(client))
             group.create_task(rbac.ensure(client))
             group.create_task(authentication_config.ensure(client, config))
+            group.create_task(token_tracking.ensure(client, clock))
     except* Exception as failures:
         raise _first(failures) from failures
     log.info("bootstrap objects stand ms=%d", (clock.monotonic() - began) * 1000)

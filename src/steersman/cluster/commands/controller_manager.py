@@ -12,6 +12,7 @@ from steersman.cluster import components
 from steersman.cluster.commands import election, standalone
 from steersman.cluster.settings import NODE_GRACE_S, SettingsError
 from steersman.cluster.signing import FileSigner
+from steersman.cluster.tokensigning import FileTokenSigner
 from steersman.machinery import duration
 
 PROBLEMS = (KubeconfigError, SettingsError, LeadershipLost, OSError)
@@ -27,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster-signing-duration", default="8760h", metavar="DURATION", help="longest life of what is signed, as in 8760h"
     )
+    help_ = "key of service account tokens; with it, Secrets of type kubernetes.io/service-account-token get theirs"
+    parser.add_argument("--service-account-private-key-file", type=Path, metavar="FILE", help=help_)
     help_ = "how long a node may be silent before it is NotReady (default 50s)"
     parser.add_argument(
         "--node-monitor-grace-period", type=standalone.seconds, default=NODE_GRACE_S, metavar="DURATION", help=help_
@@ -36,10 +39,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     signer, elected = _signer(args), election.of(args)
+    key = args.service_account_private_key_file
+    tokens = FileTokenSigner(key) if key is not None else None
     return standalone.serve(
         args,
         lambda clock: components.controller_manager(
-            args.kubeconfig, args.root_ca_file, args.cluster_cidr, clock, elected, signer, args.node_monitor_grace_period
+            args.kubeconfig,
+            args.root_ca_file,
+            args.cluster_cidr,
+            clock,
+            elected,
+            signer,
+            args.node_monitor_grace_period,
+            tokens,
         ),
         server=args.kubeconfig,
     )
