@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric, UnknownMetricFamily
 
 from steersman.apiserver import version
 from steersman.apiserver.metrics import AdmissionTimes, Metrics, Series
@@ -102,12 +102,15 @@ def _now(metrics: Metrics) -> Iterator[Metric]:
 
 
 def _access(metrics: Metrics) -> Iterator[Metric]:
-    yield _counter("authentication_attempts", "Requests by whether it is known who asks.", "result", {
-        "success": metrics.authenticated, "failure": metrics.unauthenticated,
-    })  # fmt: skip
-    yield _counter("authorization_attempts_total", "Requests by whether they were allowed.", "result", {
-        "allowed": metrics.allowed, "denied": metrics.denied,
-    })  # fmt: skip
+    # Without a type: of a counter prometheus_client would write the name with _total, and upstream has it without.
+    known = UnknownMetricFamily("authentication_attempts", "Requests by whether it is known who asks.", labels=("result",))
+    known.add_metric(("success",), metrics.authenticated)
+    known.add_metric(("failure",), metrics.unauthenticated)
+    yield known
+    allowed = CounterMetricFamily("authorization_attempts_total", "Requests by whether they were allowed.", labels=("result",))
+    allowed.add_metric(("allowed",), metrics.allowed)
+    allowed.add_metric(("denied",), metrics.denied)
+    yield allowed
 
 
 def _admission(times: AdmissionTimes) -> Iterator[Metric]:
@@ -164,10 +167,3 @@ def _objects(metrics: Metrics) -> Iterator[Metric]:
 
 def add_histogram(family: HistogramMetricFamily, labels: Iterable[str], histogram: Histogram) -> None:
     family.add_metric(tuple(labels), list(histogram.cumulated()), histogram.sum)
-
-
-def _counter(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=(label,))
-    for value, count in values.items():
-        family.add_metric((value,), count)
-    return family

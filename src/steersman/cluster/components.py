@@ -24,11 +24,13 @@ from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
 from steersman.cluster import accessoptions, apioptions, leading
 from steersman.cluster.leading import Election
+from steersman.cluster.observed import Observed
 from steersman.cluster.settings import NODE_GRACE_S, ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
 
 if TYPE_CHECKING:
     from steersman.apiserver.config import ServerConfig
+    from steersman.cluster.componentserver import Pages
     from steersman.controllers.certificates import Signer
     from steersman.controllers.serviceaccounttokens import TokenSigner
     from steersman.store.interface import Store
@@ -61,9 +63,14 @@ def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def client_for(path: Path, component: str, clock: Clock | None = None) -> AsyncIterator[RestClient]:
+async def client_for(
+    path: Path, component: str, clock: Clock | None = None, observed: Observed | None = None
+) -> AsyncIterator[RestClient]:
     """A client with the credentials of a kubeconfig, closed at the end."""
-    transport = PatientTransport(kubeconfig.load(path), clock or RealClock())
+    connections = kubeconfig.load(path)
+    if observed is not None:
+        connections.counts = observed.requests
+    transport = PatientTransport(connections, clock or RealClock())
     client = RestClient(transport, user_agent=f"steersman-{component}", field_manager=component)
     try:
         yield client
@@ -139,12 +146,31 @@ async def serve_api(config: ServerConfig, open_store: Callable[[], Awaitable[Sto
         await store.close()
 
 
-async def scheduler(config: Path, clock: Clock, election: Election | None) -> None:
-    """One scheduler, while it is the one elected."""
+async def scheduler(config: Path, clock: Clock, election: Election | None, pages: Pages | None = None) -> None:
+    """One scheduler, while it is the one elected. `pages`: where it tells of itself."""
     from steersman.scheduler import run as scheduling
+    from steersman.scheduler.counting import SchedulingCounts
 
-    async with client_for(config, "kube-scheduler", clock) as client:
-        await leading.led(client, election, "default-scheduler", clock, lambda: scheduling.run(client, clock))
+    counts = SchedulingCounts()
+    observed = Observed("kube-scheduler", scheduling=counts, leads=None if election is None else False)
+    async with client_for(config, "kube-scheduler", clock, observed) as client, _served(pages, observed, client, clock):
+
+        async def lead() -> None:
+            observed.leads = None if election is None else True
+            await scheduling.run(client, clock, counts=counts)
+
+        await leading.led(client, election, "default-scheduler", clock, lead)
+
+
+def _served(
+    pages: Pages | None, observed: Observed, client: RestClient, clock: Clock
+) -> contextlib.AbstractAsyncContextManager[object]:
+    if pages is None:
+        return contextlib.nullcontext()
+    # Here, not above: most have none.
+    from steersman.cluster.componentserver import serving
+
+    return serving(pages, observed, client, clock)
 
 
 # Controllers whose service account has another name than they: upstream's names, which the default roles are bound to.
@@ -163,7 +189,6 @@ ACCOUNTS = {
     "node-ipam-controller": "node-controller",
     "node-lifecycle-controller": "node-controller",
     "pod-garbage-collector-controller": "pod-garbage-collector",
-    "service-cidr-controller": "service-cidrs-controller",
     "service-cidr-controller": "service-cidrs-controller",
     "persistentvolume-binder-controller": "persistent-volume-binder",
     "persistentvolume-protection-controller": "pv-protection-controller",
@@ -186,6 +211,7 @@ async def controller_manager(
     signer: Signer | None = None,
     node_grace_s: float = NODE_GRACE_S,
     tokens: TokenSigner | None = None,
+    pages: Pages | None = None,
 ) -> None:
     """The controllers, while elected: reading as the manager, each writing as its own service account.
 
@@ -200,7 +226,13 @@ async def controller_manager(
 
     connection = kubeconfig.connection(config)
     nameless = dataclasses.replace(connection, cert=None, key=None, token="", token_file=None).transport()
-    async with client_for(config, "kube-controller-manager", clock) as client, _closed(nameless):
+    observed = Observed("kube-controller-manager", leads=None if election is None else False)
+    nameless.counts = observed.requests
+    async with (
+        client_for(config, "kube-controller-manager", clock, observed) as client,
+        _closed(nameless),
+        _served(pages, observed, client, clock),
+    ):
 
         def acting(controller: str) -> RestClient:
             if controller == "serviceaccount-token-controller":
@@ -214,8 +246,9 @@ async def controller_manager(
 
         async def lead() -> None:
             recorder = EventRecorder(client, "controller-manager", "", clock)
-            metadata = client.metadata_only()
-            await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting)
+            metadata, queues = client.metadata_only(), observed.queues
+            observed.leads = None if election is None else True
+            await runner.run(client, specs, clock, recorder=recorder, metadata_client=metadata, acting=acting, queues=queues)
 
         await leading.led(client, election, "kube-controller-manager", clock, lead)
 

@@ -150,7 +150,7 @@ def test_writes_watches_admission_and_access_are_counted() -> None:
         step = "apiserver_admission_step_admission_duration_seconds_count"
         assert named(after, step, operation="CREATE", type="admit", rejected="false") == 3
         assert named(after, step, operation="CREATE", type="validate", rejected="true") == 1
-        assert named(after, "authentication_attempts_total", result="success") >= 5
+        assert named(after, "authentication_attempts", result="success") >= 5
         assert named(after, "authorization_attempts_total", result="allowed") >= 5
         assert named(after, "apiserver_response_sizes_count", verb="GET", subresource="/metrics") == 1
         for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "kubernetes_build_info"):

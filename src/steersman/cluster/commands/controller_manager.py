@@ -9,7 +9,7 @@ from pathlib import Path
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.client.leases import LeadershipLost
 from steersman.cluster import components
-from steersman.cluster.commands import election, standalone
+from steersman.cluster.commands import election, pageflags, standalone
 from steersman.cluster.settings import NODE_GRACE_S, SettingsError
 from steersman.cluster.signing import FileSigner
 from steersman.cluster.tokensigning import FileTokenSigner
@@ -35,10 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--node-monitor-grace-period", type=standalone.seconds, default=NODE_GRACE_S, metavar="DURATION", help=help_
     )
     election.add_flags(parser, components.CONTROLLERS)
+    pageflags.configure(parser, usual_port=10257)
 
 
 def run(args: argparse.Namespace) -> int:
-    signer, elected = _signer(args), election.of(args)
+    signer, elected, pages = _signer(args), election.of(args), pageflags.of(args)
     key = args.service_account_private_key_file
     tokens = FileTokenSigner(key) if key is not None else None
     return standalone.serve(
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             signer,
             args.node_monitor_grace_period,
             tokens,
+            pages=pages,
         ),
         server=args.kubeconfig,
     )

@@ -7,7 +7,7 @@ import argparse
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.client.leases import LeadershipLost
 from steersman.cluster import components
-from steersman.cluster.commands import election, standalone
+from steersman.cluster.commands import election, pageflags, standalone
 from steersman.cluster.settings import SettingsError
 
 PROBLEMS = (KubeconfigError, SettingsError, LeadershipLost, OSError)
@@ -17,8 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     standalone.add_kubeconfig(parser)
     standalone.add_verbosity(parser)
     election.add_flags(parser, components.SCHEDULER)
+    pageflags.configure(parser, usual_port=10259)
 
 
 def run(args: argparse.Namespace) -> int:
-    elected = election.of(args)
-    return standalone.serve(args, lambda clock: components.scheduler(args.kubeconfig, clock, elected), server=args.kubeconfig)
+    elected, pages = election.of(args), pageflags.of(args)
+    return standalone.serve(
+        args, lambda clock: components.scheduler(args.kubeconfig, clock, elected, pages), server=args.kubeconfig
+    )

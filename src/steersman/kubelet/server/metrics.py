@@ -76,6 +76,8 @@ _OWN = {
     "process_max_fds": ("gauge", "Maximum number of open file descriptors."),
     "process_resident_memory_bytes": ("gauge", "Resident memory size in bytes."),
 }  # fmt: skip
+PAGES = {"/metrics": _OWN, "/metrics/cadvisor": _CADVISOR, "/metrics/probes": _PROBES, "/metrics/resource": _RESOURCE}
+"""What there is at which path: name -> (type, help)."""
 _WORKING = {State.SYNC: "sync", State.TERMINATING: "terminating", State.TERMINATED: "terminated"}
 
 
