@@ -188,8 +188,8 @@ def _in_place_of(draw: st.DrawFn, value: Any) -> Any:
     if isinstance(value, int | float):
         return draw(st.sampled_from(NUMBERS))
     if isinstance(value, list):
-        changed = [value * 2, value[:1] * 40, value[1:], [*value, {}], []]
-        return copy.deepcopy(draw(st.sampled_from(changed)))
+        longer: list[Any] = [value * 2, value[:1] * 40, value[1:], [*value, {}], []]
+        return copy.deepcopy(draw(st.sampled_from(longer)))
     if isinstance(value, dict) and value:
         key = draw(st.sampled_from(sorted(value)))
         changed = [{**value, draw(st.sampled_from(TEXTS)): value[key]}, {name: value[name] for name in value if name != key}, {}]

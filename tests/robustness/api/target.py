@@ -155,10 +155,10 @@ def _may_be(answer: Answer) -> bool:
     status: Mapping[str, Any] = orjson.loads(answer.body)
     if answer.status == 504:
         # A resourceVersion that has not been reached yet.
-        return "Too large resource version" in status["message"]
+        return "Too large resource version" in str(status["message"])
     if answer.status == 503:
         # A node or a Service that is asked, and is not there.
-        return status["reason"] == "ServiceUnavailable"
+        return bool(status["reason"] == "ServiceUnavailable")
     return answer.status == 500 and "reason" not in status and UPSTREAMS_OWN.search(status["message"]) is not None
 
 

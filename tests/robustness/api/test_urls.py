@@ -164,7 +164,8 @@ PATHS = (
         "/livez/nope",
         "/metrics/x",
         "/logs/",
-        "/debug/pprof/", "/debug/flags/v",
+        "/debug/pprof/",
+        "/debug/flags/v",
         "/.well-known/",
         "*",
     ]

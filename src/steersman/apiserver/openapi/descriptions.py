@@ -1,7 +1,7 @@
 """Texts for `kubectl explain`, where the optional package that has them is installed (`steersman[explain]`).
 
-They are upstream's, read from kubernetes-validate when the first OpenAPI document is made. Without it only the metadata that every
-object has is explained, in words of our own.
+They are upstream's, read from kubernetes-validate when the first OpenAPI document is made. Without it only the metadata that
+every object has is explained, in words of our own.
 """
 
 from __future__ import annotations

@@ -44,7 +44,11 @@ def test_log_queries_become_the_kubelets(query: list[tuple[str, str]], path: str
             "/exec/default/web/c?input=1&output=1&tty=1&command=sh&command=-c",
         ),
         ("attach", [("container", "c"), ("stdout", "true")], "/attach/default/web/c?output=1"),
-        ("exec", [("command", "a"), ("stdout", "True"), ("tty", "False"), ("stdin", "0")], "/exec/default/web/c?output=1&command=a"),
+        (
+            "exec",
+            [("command", "a"), ("stdout", "True"), ("tty", "False"), ("stdin", "0")],
+            "/exec/default/web/c?output=1&command=a",
+        ),
         ("portforward", [("ports", "80")], "/portForward/default/web?port=80"),
     ],
 )
