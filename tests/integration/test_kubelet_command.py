@@ -81,6 +81,11 @@ def test_flags_override_the_file_which_overrides_the_defaults(tmp_path: Path) ->
     plain = kubeletsettings.kubelet_config(arguments(), None, paths, kubeletsettings.cluster_settings(arguments(), None, paths))
     assert (plain.port, plain.cluster_dns, plain.static_pod_path) == (10250, ("10.96.0.10",), paths.manifests)
     assert plain.max_parallel_image_pulls == 0
+    assert config.configuration["evictionHard"]["imagefs.available"] == "15%"
+    assert plain.configuration["evictionHard"] == config.configuration["evictionHard"] | {
+        "nodefs.available": "5%",
+        "imagefs.available": "5%",
+    }
 
 
 @pytest.mark.parametrize(

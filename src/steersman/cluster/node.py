@@ -18,6 +18,7 @@ from steersman.cri.native import registries
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.configuration.fields import HARD_EVICTION, with_defaults
 from steersman.machinery.clock import Clock
 from steersman.network.bridge import BridgeNetwork
 from steersman.network.cniplugins import CniPlugins
@@ -38,6 +39,10 @@ class NodeParts:
     images: NodeImages
 
 
+EVICTION_HARD = {**HARD_EVICTION, "nodefs.available": "5%", "imagefs.available": "5%"}
+"""Upstream's are 10 % and 15 % of the disk, which is much of a machine that is somebody's own. A configuration file has those."""
+
+
 def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
     return KubeletConfig(
         node_name=settings.node_name,
@@ -54,6 +59,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
         cluster_domain=settings.cluster_domain,
         healthz_port=10248,
         static_pod_path=paths.manifests,
+        configuration=with_defaults({"evictionHard": EVICTION_HARD}),
         node_annotations={nodeagents.DNS_PORT: str(settings.dns_port)},
     )
 
