@@ -64,6 +64,8 @@ async def dispatch(api: Api, call: Call) -> Response:
         warning = served.spec.deprecation
     if warning:
         response.warnings.append(warning)
+        if served is not None:
+            served.deprecated_uses.add(info.subresource)
         if call.request.audit is not None:
             call.request.audit.annotations["k8s.io/deprecated"] = "true"
     return response

@@ -150,10 +150,15 @@ def _objects(metrics: Metrics) -> Iterator[Metric]:
     slow = CounterMetricFamily(
         "apiserver_terminated_watchers_total", "Watchers that did not keep up.", labels=("group", "resource")
     )
+    text = "Deprecated APIs that were asked for."
+    labels = ("group", "version", "resource", "subresource", "removed_release")
+    deprecated = GaugeMetricFamily("apiserver_requested_deprecated_apis", text, labels=labels)
     seen: set[tuple[str, str]] = set()
     for served in metrics.registry.served:
         resource = served.resource
         short = (resource.group, resource.plural)
+        for subresource in sorted(served.deprecated_uses):
+            deprecated.add_metric((resource.group, resource.version, resource.plural, subresource, ""), 1)
         if served.events_sent:
             events.add_metric((resource.group, resource.version, resource.plural), served.events_sent)
         if served.stored and short not in seen:
@@ -162,7 +167,7 @@ def _objects(metrics: Metrics) -> Iterator[Metric]:
             there.add_metric(short, served.cache.count)
             if served.cache.watchers_lost:
                 slow.add_metric(short, served.cache.watchers_lost)
-    return iter((stored, there, events, slow))
+    return iter((stored, there, events, slow, deprecated))
 
 
 def add_histogram(family: HistogramMetricFamily, labels: Iterable[str], histogram: Histogram) -> None:

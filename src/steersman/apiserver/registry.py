@@ -24,7 +24,10 @@ def _same(obj: Obj) -> Obj:
 class Served:
     """A served kind of one version. `cache` is shared by all versions of the kind; None for virtual kinds."""
 
-    __slots__ = ("spec", "resource", "head", "list_head", "_cache", "_form", "convert", "hooks", "bare_items", "events_sent")
+    __slots__ = (
+        "spec", "resource", "head", "list_head", "_cache", "_form", "convert", "hooks", "bare_items", "events_sent",
+        "deprecated_uses",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,6 +49,8 @@ class Served:
         self.bare_items = bare_items
         self.events_sent = 0
         """To watchers."""
+        self.deprecated_uses: set[str] = set()
+        """Subresources (empty: the kind itself) that were asked for although they are deprecated."""
 
     @property
     def cache(self) -> WatchCache:

@@ -159,6 +159,16 @@ def test_writes_watches_admission_and_access_are_counted() -> None:
     run(scenario)
 
 
+def test_deprecated_apis_that_are_asked_for_are_told() -> None:
+    async def scenario(w: World) -> None:
+        await w.raw("GET", "/api/v1/namespaces/default/endpoints")
+        found = await samples(w)
+        assert named(found, "apiserver_requested_deprecated_apis", resource="endpoints", version="v1", removed_release="") == 1
+        assert named(found, "apiserver_requested_deprecated_apis", resource="configmaps") == 0
+
+    run(scenario)
+
+
 def test_checks_are_told_one_by_one_and_how_they_went_is_kept() -> None:
     async def scenario(w: World) -> None:
         verbose = (await w.raw("GET", "/readyz?verbose")).body.decode().splitlines()

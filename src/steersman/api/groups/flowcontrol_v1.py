@@ -1,4 +1,4 @@
-"""flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels, as objects. Nothing here is queued by them."""
+"""flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels. What they do to requests: apiserver/flowcontrol/."""
 
 from __future__ import annotations
 
