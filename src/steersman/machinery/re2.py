@@ -11,8 +11,9 @@ matches next to a match.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import re2 as engine
@@ -24,6 +25,8 @@ _COMPILING: Final = 300
 """What making one state costs beside having it look at a byte."""
 _TINY, _SMALL, _LARGE = 32 * 1024, 512 * 1024, 16 * 1024 * 1024
 """Memory for a pattern's automaton. Few need the larger one, and few of those are kept."""
+_LARGE_KEPT, _REFUSED_KEPT = 8, 512
+_MAKING_LARGE: Final = _LARGE // 96 * _COMPILING
 _LONG: Final = 16 * 1024
 """Texts of patterns longer than this are not kept."""
 _MAX_DEPTH: Final = 1000
@@ -118,10 +121,13 @@ class Pattern:
             allowance.spend(work + due)
 
 
-def compile(pattern: str) -> Pattern:
-    """Raises ValueError in Go's words: error parsing regexp: ..."""
+def compile(pattern: str, allowance: Allowance | None = None) -> Pattern:
+    """Raises ValueError in Go's words: error parsing regexp: ...; TooMuchWork.
+
+    allowance: pays for making a large one. A small one is paid with its first search.
+    """
     made = _small(pattern) if len(pattern) <= _LONG else None
-    return made if made is not None else _large(pattern)
+    return made if made is not None else _large.get(pattern, allowance)
 
 
 def check(pattern: str) -> None:
@@ -137,13 +143,40 @@ def _small(pattern: str) -> Pattern | None:
     return _made(pattern, _SMALL)
 
 
-@lru_cache(maxsize=8)
-def _large(pattern: str) -> Pattern:
-    _check_as_go(pattern)
-    made = _made(pattern, _LARGE)
-    if made is None:
+class _LargePatterns:
+    """The few that were used last, and more of those that are too large."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Pattern] = OrderedDict()
+        self._refused: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, pattern: str, allowance: Allowance | None) -> Pattern:
+        """Raises ValueError, TooMuchWork."""
+        found = self._kept.get(pattern)
+        if found is not None:
+            self._kept.move_to_end(pattern)
+            return found
+        if pattern not in self._refused:
+            if allowance is not None:
+                allowance.spend(_MAKING_LARGE)
+            _check_as_go(pattern)
+            made = _made(pattern, _LARGE)
+            if made is not None:
+                self._kept[pattern] = made
+                _trim(self._kept, _LARGE_KEPT)
+                return made
+            if len(pattern) <= _LONG:
+                self._refused[pattern] = None
+                _trim(self._refused, _REFUSED_KEPT)
         raise _fault("expression too large", pattern)
-    return made
+
+
+def _trim(kept: OrderedDict[str, Any], size: int) -> None:
+    while len(kept) > size:
+        kept.popitem(last=False)
+
+
+_large: Final = _LargePatterns()
 
 
 def _made(pattern: str, memory: int) -> Pattern | None:

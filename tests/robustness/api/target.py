@@ -7,6 +7,7 @@ wrong upstream itself answers with a bare 500; those are named here, word for wo
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import signal
@@ -38,6 +39,7 @@ UPSTREAMS_OWN = re.compile(
     "|unable to convert unstructured object to "
     "|failed to create (typed patch|typed live|manager for existing fields)"
     "|error calculating structured merge diff"
+    "|the spec replicas field \".*\" does not exist"
     "|unknown patch type: |map: map\\[.*\\] does not contain declared merge key: "
     "|The order in patch list:|list element types are not identical: |cannot merge lists without merge key for "
     "|expected a \\[\\]interface \\{\\}, but received a |unable to find api field in struct |invalid object type: ",
@@ -96,7 +98,7 @@ class Target:
         self, method: str, target: str, body: Any = b"", media_type: str | None = "application/json", **headers: str
     ) -> Answer:
         """headers: by their names, with underscores. The path of the target is escaped as on the wire."""
-        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        data = body if isinstance(body, bytes) else _encoded(body)
         path, _, query = target.partition("?")
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if media_type is not None:
@@ -144,6 +146,13 @@ async def _all(response: Response) -> bytes:
     if close is not None:
         await close()
     return b"".join(pieces)
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()  # it goes deeper
 
 
 def _unescaped(path: str) -> str:

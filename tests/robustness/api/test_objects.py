@@ -41,13 +41,13 @@ def test_the_good_objects_are_good(target: Target, sample: Sample) -> None:
 @examples(8)
 def test_a_spoiled_object_is_taken_or_refused(target: Target, sample: Sample, data: st.DataObject) -> None:
     obj = data.draw(spoiled(sample.object("b")))
-    query = data.draw(st.sampled_from(QUERIES))
+    query, options = data.draw(st.sampled_from(QUERIES)), data.draw(ANY_JSON)
     made = target.send("POST", sample.url + query, obj)
     target.send("PUT", f"{sample.url}/{name_of(sample)}{query}", obj)
     if made.status == 201:
         for form in FORMS:
             target.send("GET", sample.url, accept=form)
-        target.send("DELETE", f"{sample.url}/b", data.draw(ANY_JSON))
+        target.send("DELETE", f"{sample.url}/b", options)
 
 
 @given(data=st.data())

@@ -167,3 +167,13 @@ def test_making_automata_is_paid_for() -> None:
     with pytest.raises(re2.TooMuchWork):
         for number in range(1000):
             re2.compile(rf"\pL{{50}}{number}").search("x", allowance)
+
+
+def test_what_is_too_large_is_found_out_once_and_paid_for() -> None:
+    allowance = re2.Allowance()
+    for _ in range(1000):
+        with pytest.raises(ValueError, match="expression too large"):
+            re2.compile(r"\pL{900}", allowance)
+    with pytest.raises(re2.TooMuchWork):
+        for number in range(100):
+            re2.compile(rf"\pL{{100}}{number}", allowance)

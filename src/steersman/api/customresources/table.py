@@ -11,6 +11,7 @@ from steersman.api.printers.cells import NAME, since
 from steersman.machinery.jsonpath.path import Path, text_of
 from steersman.machinery.meta import Obj, name_of, parse_time
 
+_LEAST = -(1 << 63)
 _AGE: Obj = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
@@ -45,4 +46,9 @@ def _cell(obj: Obj, path: Path, kind: str, now: datetime) -> Any:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if kind == "integer" else float(value)
+    return _int64(value) if kind == "integer" else float(value)
+
+
+def _int64(value: float) -> int:
+    """As Go converts numbers: those that do not fit become the least."""
+    return int(value) if -_LEAST > value >= _LEAST else _LEAST

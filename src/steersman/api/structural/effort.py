@@ -37,10 +37,8 @@ class Effort:
     def find(self, pattern: str, text: str) -> bool:
         """Whether a pattern is found in a text; one that cannot be compiled is in none. Raises TooMuchWork."""
         try:
-            compiled = re2.compile(pattern)
-        except ValueError:
-            return False
-        try:
-            return compiled.search(text, self.searching) is not None
+            return re2.compile(pattern, self.searching).search(text, self.searching) is not None
         except re2.TooMuchWork:
             raise TooMuchWork from None
+        except ValueError:
+            return False

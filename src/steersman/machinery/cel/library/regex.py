@@ -7,9 +7,11 @@ from steersman.machinery.cel.errors import CelRuntimeError
 from steersman.machinery.cel.functions import Overload, overload
 
 
-def _compiled(pattern: str) -> re2.Pattern:
+def _compiled(pattern: str, allowance: re2.Allowance) -> re2.Pattern:
     try:
-        return re2.compile(pattern)
+        return re2.compile(pattern, allowance)
+    except re2.TooMuchWork:
+        raise
     except ValueError as fault:
         raise CelRuntimeError(f"Illegal regex: {fault}") from None
 
@@ -24,15 +26,15 @@ def complaint(pattern: str) -> str | None:
 
 
 def _find(text: str, pattern: str, allowance: re2.Allowance) -> str:
-    return _compiled(pattern).search(text, allowance) or ""
+    return _compiled(pattern, allowance).search(text, allowance) or ""
 
 
 def _find_all(text: str, pattern: str, allowance: re2.Allowance) -> list[str]:
-    return _compiled(pattern).find_all(text, -1, allowance)
+    return _compiled(pattern, allowance).find_all(text, -1, allowance)
 
 
 def _find_some(text: str, pattern: str, limit: int, allowance: re2.Allowance) -> list[str]:
-    return _compiled(pattern).find_all(text, limit, allowance)
+    return _compiled(pattern, allowance).find_all(text, limit, allowance)
 
 
 OVERLOADS: tuple[Overload, ...] = (

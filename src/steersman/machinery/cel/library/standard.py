@@ -15,7 +15,9 @@ from steersman.machinery.cel.values import compare, contains, equal, lookup_key,
 
 def matches(text: str, pattern: str, allowance: re2.Allowance) -> bool:
     try:
-        compiled = re2.compile(pattern)
+        compiled = re2.compile(pattern, allowance)
+    except re2.TooMuchWork:
+        raise
     except ValueError as fault:
         raise CelRuntimeError(str(fault)) from None
     return compiled.search(text, allowance) is not None
