@@ -300,7 +300,7 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
     """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
     authorization = authz.build(listers, clock, config.authorization)
     authentication = build_authentication(config, listers, clock, client)
-    plugins = admission.chain(listers, clock, authorization, config.admission)
+    plugins = admission.chain(listers, clock, authorization, config.admission, client)
     return Parts(
         authentication,
         authorization,
