@@ -122,12 +122,16 @@ class _Always:
 
 
 def build(listers: Listers, clock: Clock | None = None, settings: AuthorizationSettings = _DEFAULT) -> Authorization:
-    """clock: needed by webhooks only. Raises ConfigError, OSError."""
+    """clock: needed by webhooks and files only. Raises ConfigError, OSError."""
     rbac, pods = RBAC(listers), listers(PODS)
     node = NodeAuthorizer(listers, RuleSet(node_rules(), []))
     if settings == _DEFAULT:
         return Authorization([_Cached((node, rbac), pods)], rbac)
-    return _configured(node, rbac, pods, clock, settings)
+    if settings.config_file is None or clock is None:
+        return _configured(node, rbac, pods, clock, settings)
+    from steersman.apiserver.authz.reloading import Reloading
+
+    return Reloading(settings.config_file, lambda: _configured(node, rbac, pods, clock, settings), clock)
 
 
 def _configured(

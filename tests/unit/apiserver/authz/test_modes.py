@@ -335,3 +335,26 @@ def test_a_webhooks_rules_cannot_be_told(tmp_path: Path) -> None:
         assert (told, incomplete) == (["webhook authorizer does not support user rule resolution"], True)
 
     run(tmp_path, lambda _spec: {}, test)
+
+
+def test_a_file_is_taken_up_when_it_changes_if_it_can_be_used(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    authorization = authz.build(LISTERS, clock, by_file(tmp_path, {"type": "RBAC", "name": "rbac"}))
+    joe = UserInfo("joe")
+
+    def allowed(after_s: float) -> bool:
+        async def scenario() -> bool:
+            await clock.advance(after_s)
+            return (await authorization.authorize(joe, GET_PODS))[0] is Verdict.ALLOW
+
+        return asyncio.run(scenario())
+
+    assert not allowed(0)
+    by_file(tmp_path, {"type": "RBAC", "name": "rbac"}, {"type": "AlwaysAllow", "name": "all"})
+    assert not allowed(59)
+    assert allowed(1)
+    assert authorization.listed(joe, "ns")[0][0] == {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    by_file(tmp_path, {"type": "Unheard", "name": "all"})
+    assert allowed(60)
+    by_file(tmp_path, {"type": "RBAC", "name": "rbac"})
+    assert not allowed(60)
