@@ -239,10 +239,13 @@ class Connection(asyncio.Protocol):
         return not self._continue and not self._broken and self._declared <= 2 * self._body_limit
 
     async def _skip_body(self) -> bool:
-        """Read what a handler left of a body. False: it is too much, or none. Raises Malformed."""
+        """Read what a handler left of a body. False: it is too much, or none; the answer has been given already."""
         skipped = 0
         while not self._eof and skipped <= 2 * self._body_limit:
-            skipped += len(self._body.take(self._buffer))
+            try:
+                skipped += len(self._body.take(self._buffer))
+            except http1.Malformed:
+                return False
             if self._body.done:
                 return True
             await self._more()

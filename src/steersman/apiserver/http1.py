@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEAD_LIMIT = 1024 * 1024
-"""Upstream's, for those who select by thousands of names."""
+HEAD_LIMIT = 256 * 1024
+"""Room for a selector of thousands of names. Upstream's is a megabyte; each byte of it is work before anybody is known."""
 _CHUNK_LINE_LIMIT = 4096
 _OVERHEAD_LIMIT = 16 * 1024
 """What chunk lines may take beyond what honest ones do (Go's rule), and how long trailers may be together."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from steersman.api.protobuf import envelope
 from steersman.apiserver.http import Request
 from steersman.machinery.errors import NotAcceptable, UnsupportedMediaType
 from steersman.machinery.gobooleans import parse_bool
+from steersman.machinery.kept import kept
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", envelope.MEDIA_TYPE
 _OFFERED = f"{JSON}, {YAML}, {PROTOBUF}"
@@ -44,7 +44,7 @@ def accepted(request: Request, *, transforms: bool = True) -> Format:
     return PLAIN if accept == JSON or not accept else _negotiate(accept, transforms)
 
 
-@lru_cache(maxsize=512)
+@kept(512)
 def _negotiate(accept: str, transforms: bool) -> Format:
     clauses: list[tuple[float, Format]] = []
     knows_protobuf = False

@@ -6,7 +6,8 @@ Source: upstream apimachinery pkg/fields, its error texts included.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+
+from steersman.machinery.kept import kept
 
 _OPERATORS = ("!=", "==", "=")
 
@@ -88,11 +89,18 @@ def _split_term(term: str) -> tuple[str, str, str] | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+MOST_TERMS = 1000
+"""Each is compared with each object."""
+
+
+@kept(4096)
 def parse(text: str) -> FieldSelector:
     """Raises ValueError with upstream's text. Terms are sorted, empty ones skipped."""
     found: list[tuple[str, str, str]] = []
-    for term in sorted(_split_terms(text)):
+    terms = _split_terms(text)
+    if len(terms) > MOST_TERMS:
+        raise ValueError(f"too many terms: {len(terms)} (at most {MOST_TERMS})")
+    for term in sorted(terms):
         if not term:
             continue
         split = _split_term(term)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from steersman.machinery import names
 from steersman.machinery.fielderrors import FieldError, invalid, not_supported
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 IN, NOT_IN, EQUALS, DOUBLE_EQUALS, NOT_EQUALS = "in", "notin", "=", "==", "!="
@@ -175,6 +175,10 @@ _OPERATORS = {
 _END = ""
 
 
+MOST_REQUIREMENTS = 1000
+"""Of a selector in text. Each is compared with each object; upstream's only limit is that of a request's head."""
+
+
 class _Parser:
     """Recursive descent over tokens (kind, text): kind is `id`, the symbol itself, or the empty string at the end."""
 
@@ -206,6 +210,8 @@ class _Parser:
             kind, text = self.peek()
             if kind == _END:
                 return found
+            if len(found) >= MOST_REQUIREMENTS:
+                raise ValueError(f"too many requirements (at most {MOST_REQUIREMENTS})")
             if kind not in ("id", "!"):
                 raise ValueError(f"found '{text}', expected: !, identifier, or 'end of string'")
             try:
@@ -284,7 +290,7 @@ class _Parser:
                 raise ValueError(f"found '{text}', expected: ',', or identifier")
 
 
-@lru_cache(maxsize=4096)
+@kept(4096)
 def parse(text: str) -> Selector:
     """`a=b,c in (x,y),!d`. Raises ValueError with upstream's text."""
     found = _Parser(text).selector()

@@ -10,6 +10,8 @@ import random
 import re
 from functools import lru_cache
 
+from steersman.machinery.kept import LONGEST
+
 DNS1123_LABEL_MAX = 63
 DNS1123_SUBDOMAIN_MAX = 253
 NAME_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -121,7 +123,7 @@ def _qualified_errors(value: str) -> tuple[str, ...]:
 
 def qualified_name(value: str) -> list[str]:
     """`name` or `subdomain/name`: label and annotation keys, finalizers, resource names."""
-    return list(_qualified_errors(value))
+    return list(_qualified_errors(value) if len(value) <= LONGEST else _qualified_errors.__wrapped__(value))
 
 
 @lru_cache(maxsize=8192)
@@ -133,7 +135,7 @@ def _label_value_errors(value: str) -> tuple[str, ...]:
 
 
 def label_value(value: str) -> list[str]:
-    return list(_label_value_errors(value))
+    return list(_label_value_errors(value) if len(value) <= LONGEST else _label_value_errors.__wrapped__(value))
 
 
 def config_map_key(value: str) -> list[str]:

@@ -23,6 +23,8 @@ _DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _BINARY_SUFFIX = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WRONG_SUFFIX = "unable to parse quantity's suffix"
+_LONGEST: Final = 256
+"""No sane quantity is longer."""
 _PATTERN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*(?:[-+]?[0-9]*))", re.ASCII)
 _EXPONENT = re.compile(r"[eE]([-+]?[0-9]{1,18})", re.ASCII)
 
@@ -139,6 +141,8 @@ def _canonical(nano: int, format: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _parse(text: str) -> Quantity:
+    if len(text) > _LONGEST:
+        raise ValueError("unable to parse numeric part of quantity")
     found = _PATTERN.fullmatch(text)
     if found is None or not text:
         raise ValueError(_WRONG_FORMAT)

@@ -39,7 +39,7 @@ UPSTREAMS_OWN = re.compile(
     "|unable to convert unstructured object to "
     "|failed to create (typed patch|typed live|manager for existing fields)"
     "|error calculating structured merge diff"
-    "|the spec replicas field \".*\" does not exist"
+    '|the spec replicas field ".*" does not exist'
     "|unknown patch type: |map: map\\[.*\\] does not contain declared merge key: "
     "|The order in patch list:|list element types are not identical: |cannot merge lists without merge key for "
     "|expected a \\[\\]interface \\{\\}, but received a |unable to find api field in struct |invalid object type: ",

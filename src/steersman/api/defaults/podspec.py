@@ -6,14 +6,14 @@ What only pods get is in defaults/pod.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
-@lru_cache(2048)
+@kept(2048)
 def pull_policy(image: str) -> str:
     """Always for `latest` and for images with neither tag nor digest, else IfNotPresent."""
     if not image or image != image.strip() or " " in image:

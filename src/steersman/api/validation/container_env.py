@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from steersman.api.validation.common import Errors, complain, needs, subdomain
 from steersman.api.validation.resources import is_hugepages
 from steersman.machinery import names, quantity
 from steersman.machinery.fielderrors import invalid, not_found, not_supported, required
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 ENV_FIELDS = (
@@ -93,7 +93,7 @@ def _file_key_ref(errors: Errors, path: str, ref: Obj, volumes: dict[str, Obj]) 
         errors.append(invalid(f"{path}.volumeName", name, "referenced volume must be of type emptyDir"))
 
 
-@lru_cache(512)
+@kept(512)
 def _field_path_complaint(path: str, api_version: str) -> str:
     """Why a downward API field cannot be read; empty if it can."""
     if api_version != "v1":

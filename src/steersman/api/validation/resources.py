@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from steersman.api.validation.common import NOT_NEGATIVE, Errors, complain, label, needs, one_of, unique
 from steersman.machinery import names, quantity
 from steersman.machinery.fielderrors import duplicate, forbidden, invalid, not_found, required
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 HUGEPAGES = "hugepages-"
@@ -45,7 +45,7 @@ def may_overcommit(name: str) -> bool:
     return is_native(name) and not is_hugepages(name)
 
 
-@lru_cache(1024)
+@kept(1024)
 def _container_resource_texts(name: str) -> tuple[str, ...]:
     texts = resource_name_texts(name)
     if "/" not in name:

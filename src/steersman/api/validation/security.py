@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from steersman.api.validation.common import Errors, complain, one_of, unique
 from steersman.machinery import names
 from steersman.machinery.fielderrors import forbidden, invalid, required, too_long
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
@@ -121,7 +121,7 @@ def container(errors: Errors, path: str, context: Obj, *, host_users: bool) -> N
     _shared(errors, path, context)
 
 
-@lru_cache(256)
+@kept(256)
 def _sysctl_name(name: str) -> bool:
     return len(name) <= 253 and _SYSCTL.fullmatch(name) is not None
 

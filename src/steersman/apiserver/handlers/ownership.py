@@ -6,7 +6,6 @@ Following ownership never fails a write: an object that cannot be followed loses
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 
 import orjson
 
@@ -23,6 +22,7 @@ from steersman.machinery.apply.managers import UPDATE, Managed, Managers, manage
 from steersman.machinery.apply.types import KeyFault, Type
 from steersman.machinery.apply.updater import Versions, Writer, folded, update
 from steersman.machinery.gvk import split_api_version
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj, metadata
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def manager_name(call: Call, asked: str) -> str:
     return asked or _name_of(call.request.headers.get("user-agent", ""))
 
 
-@lru_cache(64)
+@kept(64)
 def _name_of(agent: str) -> str:
     agent = agent.partition("/")[0]
     printable = "".join(letter for letter in agent if letter.isprintable())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from steersman.machinery.apply import fieldset
 from steersman.machinery.apply.fieldset import FieldSet
+from steersman.machinery.kept import kept
 from steersman.machinery.meta import Obj
 
 APPLY, UPDATE = "Apply", "Update"
@@ -123,7 +123,7 @@ def _dump(fields: FieldSet) -> bytes:
         raise RecursionError(str(fault)) from fault
 
 
-@lru_cache(256)
+@kept(256, 64 * 1024)
 def _ordered(raw: bytes) -> FieldSet:
     """Sorted once for all objects of the same shape. Shared: never change it."""
     return fieldset.ordered(orjson.loads(raw))
