@@ -23,8 +23,7 @@ def selection(call: Call, served: Served, options: ListOptions) -> Selection:
         if options.field_selector:
             by_field = fields.parse(options.field_selector)
     except ValueError as fault:
-        kind = "labelSelector" if options.label_selector and by_label is None else "fieldSelector"
-        raise BadRequest(f"unable to parse requirement: {fault}" if kind == "labelSelector" else str(fault)) from fault
+        raise BadRequest(str(fault)) from fault
     if by_label is not None and by_label.empty:
         by_label = None
     if by_field is not None:

@@ -34,37 +34,53 @@ _BARE: dict[str, Obj] = {
     "bytes": {"type": "string", "format": "byte"},
     "any": {},
 }
+_JSON = f"{PREFIX}apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"
+# What the facts know only as anything: fields of JSONSchemaProps, for which a bare {} is no schema to `kubectl explain`.
+_ANYTHING = {
+    "default": _JSON,
+    "enum": _JSON,
+    "example": _JSON,
+    "items": f"{_JSON}SchemaPropsOrArray",
+    "additionalItems": f"{_JSON}SchemaPropsOrBool",
+    "additionalProperties": f"{_JSON}SchemaPropsOrBool",
+    "dependencies": f"{_JSON}SchemaPropsOrStringArray",
+}
 PATCH = f"{META}Patch"
 _FIELDS_V1 = f"{META}FieldsV1"
 _FIXED: dict[str, Obj] = {
     **dict(_NAMED.values()),
     PATCH: {"type": "object"},
     _FIELDS_V1: {"type": "object"},
+    # Never empty, even without the optional texts: kubectl takes an empty schema for none.
+    **{name: {"description": "Any JSON value."} for name in _ANYTHING.values()},
 }
 
 
-def _ref_name(kind: Type) -> str | None:
+def _ref_name(kind: Type, field: str) -> str | None:
+    """The definition that a value of that type, in a field of that name, refers to."""
     if kind.kind == "ref":
         return kind.ref
+    if kind.kind == "any":
+        return _ANYTHING.get(field)
     return _NAMED[kind.kind][0] if kind.kind in _NAMED else None
 
 
-def _of_type(kind: Type) -> Obj:
-    name = _ref_name(kind)
+def _of_type(kind: Type, field: str) -> Obj:
+    name = _ref_name(kind, field)
     if name is not None:
         return {"$ref": REF + name}
     if kind.kind == "list":
         assert kind.item is not None
-        return {"type": "array", "items": _of_type(kind.item)}
+        return {"type": "array", "items": _of_type(kind.item, field)}
     if kind.kind == "map":
         assert kind.item is not None
-        return {"type": "object", "additionalProperties": _of_type(kind.item)}
+        return {"type": "object", "additionalProperties": _of_type(kind.item, field)}
     return dict(_BARE[kind.kind])
 
 
 def _of_field(field: Field) -> Obj:
     # The facts know managed fields only as any object.
-    made: Obj = {"$ref": REF + _FIELDS_V1} if field.name == "fieldsV1" else _of_type(field.type)
+    made: Obj = {"$ref": REF + _FIELDS_V1} if field.name == "fieldsV1" else _of_type(field.type, field.name)
     if "$ref" in made:
         made = {"allOf": [made]}
     if field.list_type:
@@ -86,7 +102,7 @@ def component(name: str) -> Obj:
     told = texts(name)
     described: Obj = {"description": told.whole} if told.whole else {}
     if name in _FIXED:
-        return described | _FIXED[name]
+        return _FIXED[name] | described
     facts = schema().definition(name)
     made: Obj = {**described, "type": "object"}
     if facts.fields:
@@ -108,7 +124,7 @@ def _references(name: str) -> tuple[str, ...]:
     if name in _FIXED:
         return ()
     fields = schema().definition(name).fields
-    found = (_FIELDS_V1 if key == "fieldsV1" else _ref_name(field.type.leaf) for key, field in fields.items())
+    found = (_FIELDS_V1 if key == "fieldsV1" else _ref_name(field.type.leaf, key) for key, field in fields.items())
     return tuple(sorted({ref for ref in found if ref is not None}))
 
 

@@ -41,6 +41,16 @@ def test_every_reference_has_its_definition() -> None:
     assert _references(whole) <= whole["definitions"].keys()
 
 
+def test_fields_that_may_hold_anything_refer_to_a_definition_as_kubectl_explain_fails_on_an_empty_schema() -> None:
+    schemas = _v3("apiextensions.k8s.io", "v1")["components"]["schemas"]
+    json = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"
+    fields = schemas[f"{json}SchemaProps"]["properties"]
+    assert _references(fields["default"]) == _references(fields["enum"]) == {json}
+    assert _references(fields["items"]) == {f"{json}SchemaPropsOrArray"}
+    assert _references(fields["dependencies"]) == {f"{json}SchemaPropsOrStringArray"}
+    assert schemas[json] and "type" not in schemas[json]
+
+
 def test_operations_say_what_kubectl_looks_for() -> None:
     path = _v3("apps", "v1")["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]
     for method in ("patch", "put"):

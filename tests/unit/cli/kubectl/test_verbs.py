@@ -83,7 +83,7 @@ SCRIPTS: dict[str, Script] = {
         (
             "get pods -l a=b=c",
             'Error from server (BadRequest): Unable to find "/v1, Resource=pods" that match label selector "a=b=c", '
-            "field selector \"\": unable to parse requirement: found '=', expected: ',' or 'end of string'\n",
+            "field selector \"\": found '=', expected: ',' or 'end of string'\n",
             1,
         ),
     ],
