@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
+
+from steersman.machinery import verbosity
 
 if TYPE_CHECKING:
     # Most tests need no cluster, and not the imports of one either.
@@ -30,6 +33,15 @@ def pytest_runtest_makereport(
     if report.failed and used is not None:
         report.sections.append(("the cluster", cast("Cluster", used).condition()))
     return report
+
+
+@pytest.fixture(autouse=True)
+def usual_verbosity() -> Iterator[None]:
+    """How much is logged is a matter of the process, which tests share: one that changes it leaves it as it was."""
+    before = verbosity.level, logging.root.level
+    yield
+    verbosity.level = before[0]
+    logging.root.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")
