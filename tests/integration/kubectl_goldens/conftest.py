@@ -59,6 +59,7 @@ def place(directory: Path, kubeconfig: Path, cache: Path, namespace: str) -> Pla
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
+        "TMPDIR": str(directory),
         "KUBECONFIG": str(directory / "config"),
         "KUBECACHEDIR": str(cache),
         "TZ": "UTC",

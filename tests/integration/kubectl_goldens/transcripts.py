@@ -42,7 +42,7 @@ _RULES = (
     (r"^W\d{4} [\d:.]+ +\d+ ", "W<time> "),  # kubectl's own log
     (r"(?<=\S)\.[0-9a-f]{16}$", ".<event>"),
     (r"(?<=OS-IMAGE  KERNEL-VERSION  CONTAINER-RUNTIME\n)(.*\n)+", "<machine>\n"),
-    (r"/tmp/(LIVE|MERGED)-\d+", r"/tmp/\1"),
+    (r"(LIVE|MERGED|kubectl-edit)-\d+", r"\1"),
     (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<token>"),
 )
 _MASKS = tuple((re.compile(pattern, re.MULTILINE), put) for pattern, put in _RULES)
