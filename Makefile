@@ -31,6 +31,13 @@ check: $(STAMP)/venv
 test: setup check
 	$(PY) tools/run_tests.py
 
+# Bad input for as long as it takes: other examples each time, of which the seed is printed, to be given back as SEED.
+fuzz: SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d " "))
+fuzz: EXAMPLES ?= 300
+fuzz: setup
+	@echo "make fuzz SEED=$(SEED) EXAMPLES=$(EXAMPLES)"
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest tests/robustness/api --hypothesis-seed=$(SEED)
+
 bench: setup
 	$(PY) -m bench
 

@@ -21,6 +21,7 @@ from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.server import logfile, pages, podlogs, tls
 from steersman.kubelet.server.auth import Gate, subresources, verb
 from steersman.kubelet.server.exposition import CONTENT_TYPE
+from steersman.kubelet.server.listening import server_of
 from steersman.kubelet.server.metrics import MetricsPages
 from steersman.kubelet.server.refusal import NOT_FOUND, Refused
 from steersman.kubelet.server.stats import Stats
@@ -88,7 +89,7 @@ class KubeletServer:
         """Needs the serving certificate of the config."""
         config, loop = self._config, asyncio.get_running_loop()
         self._context = tls.context(config)
-        self._server = web.Server(self._serve, access_log=None, lingering_time=0)
+        self._server = server_of(self._serve, 0)
         self._listener = await loop.create_server(self._server, config.address, config.port, ssl=self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
 

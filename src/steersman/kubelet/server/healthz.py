@@ -12,6 +12,7 @@ from aiohttp import web
 
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.server import pages
+from steersman.kubelet.server.listening import server_of
 from steersman.kubelet.server.refusal import NOT_FOUND, Refused
 from steersman.machinery.clock import Clock
 
@@ -32,7 +33,7 @@ async def serve(config: KubeletConfig, checks: pages.Checks, clock: Clock) -> No
         except Refused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n")
 
-    server = web.Server(answer, access_log=None)
+    server = server_of(answer)
     listener: asyncio.Server | None = None
     told = False
     try:

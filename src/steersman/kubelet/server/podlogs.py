@@ -9,6 +9,7 @@ from steersman.cri.interface import Container, ContainerState
 from steersman.kubelet.server.logfile import LogOptions
 from steersman.kubelet.view import PodView
 from steersman.kubelet.worker import PodWorker
+from steersman.machinery import gonumbers
 from steersman.machinery.meta import Obj, dig, name_of, parse_time
 
 _WAITING = {
@@ -29,9 +30,9 @@ def options_of(query: Mapping[str, str], now: datetime) -> LogOptions:
         if not text or (key == "tailLines" and text == "all"):
             return None
         try:
-            found = int(text)
-        except ValueError:
-            raise LogRefused(f"strconv.ParseInt: parsing {text!r}: invalid syntax") from None
+            found = gonumbers.parse_int(text)
+        except ValueError as fault:
+            raise LogRefused(str(fault)) from None
         if found < least:
             raise LogRefused(f"PodLogOptions is invalid: {key}: Invalid value: {found}: {words}")
         return found
@@ -39,7 +40,7 @@ def options_of(query: Mapping[str, str], now: datetime) -> LogOptions:
     tail = number("tailLines", 0, "must be greater than or equal to 0")
     limit = number("limitBytes", 1, "must be greater than 0")
     seconds = number("sinceSeconds", 1, "must be greater than 0")
-    since = now - timedelta(seconds=seconds) if seconds is not None else parse_time(query.get("sinceTime"))
+    since = _ago(now, seconds) if seconds is not None else parse_time(query.get("sinceTime"))
     stream = query.get("stream") or "All"
     return LogOptions(
         follow=_true(query.get("follow")),
@@ -49,6 +50,14 @@ def options_of(query: Mapping[str, str], now: datetime) -> LogOptions:
         limit_bytes=limit or 0,
         stream="" if stream == "All" else stream.lower(),
     )
+
+
+def _ago(now: datetime, seconds: int) -> datetime | None:
+    """None before the first day there is."""
+    try:
+        return now - timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def wants_previous(query: Mapping[str, str]) -> bool:
