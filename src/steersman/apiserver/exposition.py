@@ -70,7 +70,7 @@ def _requests(series: dict[Labels, Series]) -> Iterator[Metric]:
         for code, count in found.codes.items():
             total.add_metric((*labels, str(code)), count)
         if found.seconds.count:
-            add_histogram(seconds, labels, found.seconds)
+            add_histogram(seconds, labels, found.seconds.whole())
     yield total
     yield seconds
     kind = _WITHOUT_DRY_RUN[:-1]
@@ -82,7 +82,7 @@ def _requests(series: dict[Labels, Series]) -> Iterator[Metric]:
         if found.aborted:
             aborts.add_metric(labels[:-1], found.aborted)
         if found.seconds.count:
-            sli.add_metric(labels, list(found.seconds.cumulated())[_SLI_FROM:], found.seconds.sum)
+            sli.add_metric(labels, list(found.seconds.whole().cumulated())[_SLI_FROM:], found.seconds.sum)
         if found.sizes.count:
             add_histogram(sizes, labels, found.sizes)
     yield aborts

@@ -45,19 +45,33 @@ class Histogram:
 
 
 class Quick(Histogram):
-    """Where nearly all belongs into the first bucket, and is counted in place by who observes: `quick` and `sum`."""
+    """Where nearly all belongs into one of the first buckets, and is counted in place by who observes: `quick` and `sum`.
 
-    __slots__ = ("quick",)
+    limit: what is below it, and above the bucket before, is quick.
+    """
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    __slots__ = ("quick", "limit")
+
+    def __init__(self, bounds: Sequence[float], limit: float) -> None:
         super().__init__(bounds)
-        self.quick = 0
+        self.quick, self.limit = 0, limit
 
     def slow(self, value: float) -> None:
-        """Not in the first bucket. The sum has it already."""
+        """Not quick. The sum has it already."""
         self.counts[bisect_left(self.bounds, value)] += 1
 
+    @property
+    def count(self) -> int:
+        return self.quick + sum(self.counts)
+
+    def add(self, other: Histogram) -> None:
+        super().add(other)
+        if isinstance(other, Quick):
+            self.quick += other.quick
+
     def whole(self) -> Histogram:
+        """With the quick ones where they belong."""
         copy = Histogram(self.bounds)
-        copy.counts, copy.sum = [self.counts[0] + self.quick, *self.counts[1:]], self.sum
+        copy.counts, copy.sum = list(self.counts), self.sum
+        copy.counts[bisect_left(self.bounds, self.limit)] += self.quick
         return copy

@@ -16,12 +16,13 @@ from steersman.apiserver.contracts import Dropped, RequestInfo, UserInfo
 from steersman.apiserver.flowcontrol import rules
 from steersman.apiserver.flowcontrol.bootstrap import CATCH_ALL, MANDATORY_LEVELS, MANDATORY_SCHEMAS
 from steersman.apiserver.flowcontrol.estimate import seats_of_list
-from steersman.apiserver.flowcontrol.levels import Counts, Level, level_of
-from steersman.apiserver.flowcontrol.queues import Rejected, Work
+from steersman.apiserver.flowcontrol.levels import QUICK_S, Counts, Level, level_of
+from steersman.apiserver.flowcontrol.queues import QueueSet, Rejected, Work
 from steersman.apiserver.flowcontrol.sharding import hand
 from steersman.apiserver.flowcontrol.shares import ADJUST_EVERY_S, borrow, nominal
 from steersman.apiserver.http import Request
 from steersman.machinery.clock import Clock
+from steersman.machinery.counting import Quick
 from steersman.machinery.meta import Obj, name_of, uid_of
 
 _LOOK_EVERY_S = 0.25
@@ -43,26 +44,65 @@ class Flow:
     """Where requests of one kind and user go. `headers` go with their answers."""
 
     level: Level
+    queues: QueueSet
     schema: str
     distinguisher: str
     hand: tuple[int, ...]
     headers: Mapping[str, str]
     counts: Counts
+    took: Quick
     listing: bool
     """Whether such a request may need more than one seat."""
 
 
+class Begun:
+    """A request that found seats free and nobody waiting. `leave` when the answer is made."""
+
+    __slots__ = ("flow", "headers", "seats", "_now", "_began_s")
+    waits = False
+
+    def __init__(self, flow: Flow, seats: int, now: Callable[[], float]) -> None:
+        self.flow = flow
+        self.headers = flow.headers
+        self.seats = seats
+        self._now = now
+        self._began_s = now()
+        """Negative once it has left."""
+
+    async def granted(self, limit_s: float) -> None: ...
+
+    def leave(self) -> None:
+        began_s = self._began_s
+        if began_s < 0:
+            return
+        self._began_s = -1.0
+        now_s = self._now()
+        flow, seats, seconds = self.flow, self.seats, now_s - began_s
+        flow.queues.give_back(seats, seconds, now_s)
+        _count(flow, seats, seconds)
+
+
+def _count(flow: Flow, seats: int, seconds: float) -> None:
+    """One of the flow's requests is served."""
+    took = flow.took
+    took.sum += seconds
+    if seconds < QUICK_S:
+        took.quick += 1
+    else:
+        took.slow(seconds)
+    if seats != 1:
+        flow.counts.wide_seats -= seats - 1
+
+
 class Seat(Work):
-    """A request's seats, or its place in a queue. `leave` once, when the answer is made."""
+    """A request's place in a queue, later its seats. `leave` once, when the answer is made."""
 
     __slots__ = ("flow", "headers", "info", "user", "_control", "_begun", "_left")
 
     def __init__(self, control: FlowControl, flow: Flow, seats: int, info: RequestInfo, user: UserInfo) -> None:
         super().__init__(seats, flow.hand)
-        self.flow = flow
-        self.headers = flow.headers
-        self.info = info
-        self.user = user
+        self.flow, self.headers = flow, flow.headers
+        self.info, self.user = info, user
         self._control = control
         self._begun: asyncio.Future[bool] | None = None
         self._left = False
@@ -84,19 +124,18 @@ class Seat(Work):
         """Wait for the turn. Raises Dropped when it does not come in time."""
         control = self._control
         self._begun = asyncio.get_running_loop().create_future()
-        if self.began_s < 0:
-            control.limit_wait(self, limit_s)
-            try:
-                begun = await self._begun
-            except asyncio.CancelledError:
-                if self.waits:
-                    control.withdrawn(self, "cancelled")
-                else:
-                    control.begun(self)
-                    self.leave()
-                raise
-            if not begun and self.waits:
-                raise control.withdrawn(self, "time-out")
+        control.limit_wait(self, limit_s)
+        try:
+            begun = await self._begun
+        except asyncio.CancelledError:
+            if self.waits:
+                control.withdrawn(self, "cancelled")
+            else:
+                control.begun(self)
+                self.leave()
+            raise
+        if not begun and self.waits:
+            raise control.withdrawn(self, "time-out")
         control.begun(self)
 
     def leave(self) -> None:
@@ -110,6 +149,7 @@ class FlowControl:
 
     def __init__(self, total: int, clock: Clock, sizes: Sizes) -> None:
         self._total, self._clock, self._sizes = total, clock, sizes
+        self._now = clock.monotonic
         self.levels: dict[str, Level] = {}
         self._schemas: list[Obj] = []
         self._flows: dict[tuple[object, ...], Flow] = {}
@@ -120,7 +160,7 @@ class FlowControl:
 
     # --- requests ---
 
-    def admit(self, request: Request, info: RequestInfo, user: UserInfo) -> Seat:
+    def admit(self, request: Request, info: RequestInfo, user: UserInfo) -> Begun | Seat:
         """Its seats, or (`waits`) a place in a queue. Raises Dropped if there is neither."""
         key = (
             (user.name, user.groups, info.verb, info.group, info.plural, info.subresource, info.namespace)
@@ -128,45 +168,44 @@ class FlowControl:
             else (user.name, user.groups, info.verb, info.path)
         )
         flow = self._flows.get(key) or self._classify(key, info, user)
-        seats = self._seats(flow, request, info) if flow.listing else 1
+        seats = 1
+        counts = flow.counts
+        if flow.listing:
+            seats = self._seats(flow, request, info)
+            if seats != 1:
+                counts.wide.observe(seats)
+        if flow.queues.take(seats):
+            counts.at_once += 1
+            if seats != 1:
+                counts.wide_seats += seats - 1
+            return Begun(flow, seats, self._now)
+        return self._queue(flow, seats, info, user)
+
+    def _queue(self, flow: Flow, seats: int, info: RequestInfo, user: UserInfo) -> Seat:
         seat = Seat(self, flow, seats, info, user)
-        now_s = self._clock.monotonic()
-        queues = flow.level.queues
+        now_s, counts = self._now(), flow.counts
         try:
-            queues.arrive(seat, now_s)
+            flow.queues.arrive(seat, now_s)
         except Rejected as rejected:
             raise self._dropped(flow, rejected.reason, now_s) from None
-        counts = flow.counts
-        if seats == 1:
-            counts.narrow += 1
-        else:
-            counts.wide.observe(seats)
-        if seat.began_s < 0:
-            counts.waiting += 1
-            assert seat.queue is not None
+        counts.waiting += 1
+        if not seat.waits:
+            self.begun(seat)
+        elif seat.queue is not None:
             counts.queue_lengths.observe(len(seat.queue.waiting))
-        else:
-            counts.at_once += 1
-            counts.executing += 1
-            counts.seats += seats
         return seat
 
     def begun(self, seat: Seat) -> None:
-        """It has waited and has its turn."""
+        """It was in a queue and has its turn."""
         counts = seat.flow.counts
         counts.waiting -= 1
-        counts.executing += 1
-        counts.seats += seat.seats
         counts.waited.observe(seat.began_s - seat.arrived_s)
+        counts.wide_seats += seat.seats - 1
 
     def left(self, seat: Seat) -> None:
-        now_s = self._clock.monotonic()
-        flow = seat.flow
-        flow.level.queues.finish(seat, now_s)
-        counts = flow.counts
-        counts.executing -= 1
-        counts.seats -= seat.seats
-        (counts.initialised if seat.info.verb == "watch" else counts.executed).observe(now_s - seat.began_s)
+        now_s = self._now()
+        seat.flow.queues.finish(seat, now_s)
+        _count(seat.flow, seat.seats, now_s - seat.began_s)
 
     def withdrawn(self, seat: Seat, reason: str) -> Dropped:
         """It waits no longer. What to tell its sender."""
@@ -199,7 +238,9 @@ class FlowControl:
         dealt = hand(name, told_by, level.queues.queues, level.hand_size) if level.hand_size else ()
         headers = {"X-Kubernetes-Pf-Flowschema-Uid": uid_of(schema), "X-Kubernetes-Pf-Prioritylevel-Uid": level.uid}
         listing = info.is_resource and info.verb in ("list", "watch") and not level.exempt
-        flow = Flow(level, name, told_by, dealt, headers, level.counts_of(name), listing)
+        counts = level.counts_of(name)
+        took = counts.initialised if info.verb == "watch" else counts.executed
+        flow = Flow(level, level.queues, name, told_by, dealt, headers, counts, took, listing)
         if len(self._flows) >= _MEMO_LIMIT:
             self._flows.clear()
         self._flows[key] = flow

@@ -5,8 +5,10 @@ entitled to an equal share of the seats. R is the seat-seconds that such a queue
 seats in use / queues at work. (Upstream takes min(seats wanted, limit) for the seats in use, which runs ahead while seats stay
 empty before a wide request, to the loss of flows that have few requests waiting.) A queue's `next_r` is the R at which its next
 work would begin if it got exactly its share; the queue whose head would end first by that reckoning is served. How long work
-takes is guessed when it begins and corrected when it ends. What is not here: what a flow is (rules.py) and how a level gets its
-limit (shares.py).
+takes is guessed when it begins and corrected when it ends.
+
+While nobody waits and there are seats, work takes them (`take`, `give_back`) and is in no queue: then nobody loses by it, and it
+costs next to nothing. What is not here: what a flow is (rules.py) and how a level gets its limit (shares.py).
 """
 
 from __future__ import annotations
@@ -77,6 +79,8 @@ class QueueSet:
     exempt: bool = False
     r: float = 0.0
     seats_in_use: int = 0
+    queued_in_use: int = 0
+    """Of these, the seats of work that came through a queue."""
     waiting_seats: int = 0
     executing: int = 0
     waiting: int = 0
@@ -87,8 +91,11 @@ class QueueSet:
     """Queues with work waiting; the one served last comes last."""
     _now_s: float = 0.0
     _looked_s: float = 0.0
-    _area: float = 0.0
-    _area_of_squares: float = 0.0
+    area: float = 0.0
+    """Seat-seconds of what has ended or has waited since the last look."""
+    _looks: int = 0
+    _seen: int = 0
+    _seen_squares: int = 0
     _high: int = 0
 
     def __post_init__(self) -> None:
@@ -98,49 +105,61 @@ class QueueSet:
     def idle(self) -> bool:
         return not self.executing and not self.waiting
 
+    def take(self, seats: int) -> bool:
+        """Seats for work that need not queue. False: there are none, or others wait for them: then `arrive`."""
+        used = self.seats_in_use + seats
+        if self.waiting or (used > self.limit and self.seats_in_use and not self.exempt):
+            return False
+        self.executing += 1
+        self.seats_in_use = used
+        self._looks += 1
+        self._seen += used
+        self._seen_squares += used * used
+        if used > self._high:
+            self._high = used
+        return True
+
+    def give_back(self, seats: int, seconds: float, now_s: float) -> None:
+        """That work is done, after so long."""
+        self.executing -= 1
+        self.seats_in_use -= seats
+        self.area += seats * seconds
+        if self.waiting:
+            self._advance(now_s)
+            self._serve()
+
     def arrive(self, work: Work, now_s: float) -> None:
-        """Begin it at once (`began_s` is set) or let it wait. Raises Rejected."""
-        self._advance(now_s)
-        work.arrived_s = now_s
-        seats = work.seats
+        """Begin it as soon as it is its turn: at once (`began_s` is set) or later. Raises Rejected."""
         if not work.hand:
-            if not self.exempt and not self._fits(seats):
-                raise Rejected("concurrency-limit")
-            self.executing += 1
-            self.seats_in_use += seats
-            work.began_s = now_s
-        else:
-            queue = work.queue = self._shortest(work.hand)
-            if not queue.executing and not queue.waiting:
-                self.at_work += 1
-                queue.next_r = self.r
-            work.arrived_r = self.r
-            if not self.waiting and self._fits(seats):
-                self._begin(work, queue)
-            else:
-                if len(queue.waiting) >= self.length_limit:
-                    raise Rejected("queue-full")
-                self._enqueue(work, queue)
-                self._serve()
-        wanted = self.seats_in_use + self.waiting_seats
-        if wanted > self._high:
-            self._high = wanted
+            raise Rejected("concurrency-limit")
+        self._advance(now_s)
+        queue = work.queue = self._shortest(work.hand)
+        if len(queue.waiting) >= self.length_limit:
+            raise Rejected("queue-full")
+        if not queue.executing and not queue.waiting:
+            self.at_work += 1
+            queue.next_r = self.r
+        work.arrived_s, work.arrived_r = now_s, self.r
+        self._enqueue(work, queue)
+        self._look()
+        self._serve()
 
     def finish(self, work: Work, now_s: float) -> None:
         """The work is done: its seats are free, and the guess of its length is corrected."""
         self._advance(now_s)
-        seats = work.seats
+        seats, queue = work.seats, work.queue
+        assert queue is not None
         self.executing -= 1
         self.seats_in_use -= seats
-        queue = work.queue
-        if queue is not None:
-            queue.executing -= 1
-            queue.seats_in_use -= seats
-            queue.next_r -= seats * (GUESSED_S - (now_s - work.began_s))
-            if queue.waiting:
-                self._bound(queue)
-            elif not queue.executing:
-                self._rest()
+        self.queued_in_use -= seats
+        self.area += seats * (now_s - work.began_s)
+        queue.executing -= 1
+        queue.seats_in_use -= seats
+        queue.next_r -= seats * (GUESSED_S - (now_s - work.began_s))
+        if queue.waiting:
+            self._bound(queue)
+        elif not queue.executing:
+            self._rest()
         if self.waiting:
             self._serve()
 
@@ -169,28 +188,37 @@ class QueueSet:
         self._serve()
 
     def look(self, now_s: float) -> Demand:
-        """The seats wanted since the last look."""
+        """The seats wanted since the last look: the mean over time, the deviation as those saw it who came."""
         self._advance(now_s)
         wanted = self.seats_in_use + self.waiting_seats
         seconds = now_s - self._looked_s
-        demand = Demand(wanted, 0.0, max(self._high, wanted))
-        if seconds > 0:
-            demand.average = self._area / seconds
-            demand.deviation = max(0.0, self._area_of_squares / seconds - demand.average**2) ** 0.5
-        self._looked_s, self._area, self._area_of_squares, self._high = now_s, 0.0, 0.0, wanted
+        average = self.area / seconds if seconds > 0 else float(wanted)
+        deviation = 0.0
+        if self._looks:
+            seen = self._seen / self._looks
+            deviation = max(0.0, self._seen_squares / self._looks - seen * seen) ** 0.5
+        # Work that lasts from look to look: it is seen before it ends, and when it ends counts no more than it was.
+        high = max(self._high, wanted)
+        demand = Demand(min(max(average, float(wanted)), float(high)), deviation, high)
+        self._looked_s, self.area, self._looks, self._seen, self._seen_squares = now_s, 0.0, 0, 0, 0
+        self._high = wanted
         return demand
+
+    def _look(self) -> None:
+        wanted = self.seats_in_use + self.waiting_seats
+        self._looks += 1
+        self._seen += wanted
+        self._seen_squares += wanted * wanted
+        self._high = max(self._high, wanted)
 
     def _advance(self, now_s: float) -> None:
         seconds = now_s - self._now_s
         if seconds <= 0:
             return
         self._now_s = now_s
-        wanted = self.seats_in_use + self.waiting_seats
-        if wanted:
-            self._area += wanted * seconds
-            self._area_of_squares += wanted * wanted * seconds
-            if self.at_work:
-                self.r += self.seats_in_use * seconds / self.at_work
+        self.area += self.waiting_seats * seconds
+        if self.at_work:
+            self.r += self.queued_in_use * seconds / self.at_work
 
     def _fits(self, seats: int) -> bool:
         # What is wider than the level is served alone.
@@ -229,6 +257,7 @@ class QueueSet:
         seats = work.seats
         self.executing += 1
         self.seats_in_use += seats
+        self.queued_in_use += seats
         queue.executing += 1
         queue.seats_in_use += seats
         queue.next_r += seats * GUESSED_S

@@ -43,6 +43,8 @@ class Simulation:
     queues: QueueSet
     senders: list[Sender]
     now_s: float = 0.0
+    taken: int = 0
+    """Requests that are being served and came through no queue."""
     begun: deque[Item] = field(default_factory=deque)
     events: list[tuple[float, int, Item | Sender]] = field(default_factory=list)
     order: itertools.count[int] = field(default_factory=itertools.count)
@@ -59,7 +61,11 @@ class Simulation:
                 self.send(what)
                 self.at(self.now_s + what.every_s, what)
             else:
-                self.queues.finish(what, self.now_s)
+                if what.queue is None:
+                    self.taken -= 1
+                    self.queues.give_back(what.seats, self.now_s - what.began_s, self.now_s)
+                else:
+                    self.queues.finish(what, self.now_s)
                 what.sender.got_s += what.seats * what.sender.lasts_s
                 what.sender.inside -= 1
                 if what.sender.backlog:
@@ -71,14 +77,17 @@ class Simulation:
 
     def send(self, sender: Sender) -> None:
         item = Item(self, sender)
-        try:
-            self.queues.arrive(item, self.now_s)
-        except Rejected:
-            sender.rejected += 1
-            return
-        sender.inside += 1
-        if item.began_s >= 0 and item not in self.begun:
+        if self.queues.take(sender.seats):
+            item.began_s = item.arrived_s = self.now_s
+            self.taken += 1
             self.begun.append(item)
+        else:
+            try:
+                self.queues.arrive(item, self.now_s)
+            except Rejected:
+                sender.rejected += 1
+                return
+        sender.inside += 1
         self.check()
 
     def check(self) -> None:
@@ -89,7 +98,7 @@ class Simulation:
         queues = self.queues
         widest = max(sender.seats for sender in self.senders)
         assert queues.seats_in_use <= max(queues.limit, widest)
-        assert queues.executing == sum(queue.executing for queue in queues.all)
+        assert queues.executing == self.taken + sum(queue.executing for queue in queues.all)
         assert queues.waiting == sum(len(queue.waiting) for queue in queues.all)
         assert queues.at_work == sum(1 for queue in queues.all if queue.executing or queue.waiting)
         assert all(len(queue.waiting) <= queues.length_limit for queue in queues.all)

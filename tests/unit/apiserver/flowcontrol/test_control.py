@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from steersman.apiserver.contracts import Dropped, RequestInfo, UserInfo
-from steersman.apiserver.flowcontrol.control import FlowControl, Seat, Size
+from steersman.apiserver.flowcontrol.control import Begun, FlowControl, Seat, Size
 from steersman.apiserver.flowcontrol.inflight import FREE, MaxInFlight
 from steersman.apiserver.http import Request
 from steersman.apiserver.requestinfo import parse
@@ -49,7 +49,7 @@ class World:
         self.control = FlowControl(total, self.clock, lambda info: self.objects)
         self.control.configure([schema("everybody", "all")], [level("all", shares=shares)])
 
-    def admit(self, user: UserInfo = JANE, path: str = "/api/v1/pods/x", method: str = "GET", query: str = "") -> Seat:
+    def admit(self, user: UserInfo = JANE, path: str = "/api/v1/pods/x", method: str = "GET", query: str = "") -> Begun | Seat:
         request = Request(method, path, query)
         return self.control.admit(request, parse(method, path, request.query_pairs), user)
 
@@ -108,7 +108,7 @@ def test_who_has_waited_long_enough_is_told_to_come_back() -> None:
     run(scenario)
 
 
-async def _dropped(seat: Seat, limit_s: float) -> Dropped:
+async def _dropped(seat: Begun | Seat, limit_s: float) -> Dropped:
     with pytest.raises(Dropped) as dropped:
         await seat.granted(limit_s)
     return dropped.value

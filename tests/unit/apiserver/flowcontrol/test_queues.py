@@ -44,17 +44,28 @@ def test_a_full_queue_rejects() -> None:
 
 def test_without_queues_what_does_not_fit_is_rejected() -> None:
     queues = QueueSet(2)
-    works = [arrived(queues, hand=()) for _ in range(2)]
+    assert queues.take(1) and queues.take(1) and not queues.take(1)
     with pytest.raises(Rejected) as rejected:
         arrived(queues, hand=())
     assert rejected.value.reason == "concurrency-limit"
-    queues.finish(works[0], 1.0)
-    assert arrived(queues, hand=(), now_s=1.0).began_s == 1.0
+    queues.give_back(1, 1.0, 1.0)
+    assert queues.take(1)
 
 
 def test_an_exempt_level_has_seats_for_all() -> None:
     queues = QueueSet(0, exempt=True)
-    assert all(arrived(queues, hand=()).began_s == 0.0 for _ in range(1000))
+    assert all(queues.take(1) for _ in range(1000))
+
+
+def test_seats_are_taken_without_a_queue_only_while_nobody_waits() -> None:
+    queues = queued(limit=2)
+    assert queues.take(1)
+    wide = arrived(queues, seats=2)
+    assert wide.began_s < 0 and not queues.take(1)
+    queues.give_back(1, 1.0, 1.0)
+    assert wide.began_s == 1.0 and not queues.take(1)
+    queues.finish(wide, 2.0)
+    assert queues.take(2) and queues.seats_in_use == 2
 
 
 def test_a_flow_goes_to_the_shortest_of_its_queues() -> None:
@@ -128,8 +139,17 @@ def test_demand_is_the_seats_wanted_over_time() -> None:
     queues.finish(second, 10.0)
     demand = queues.look(20.0)
     assert demand.average == pytest.approx((2 * 5 + 1 * 5) / 20) and demand.high == 2
-    assert demand.deviation == pytest.approx(((4 * 5 + 1 * 5) / 20 - 0.75**2) ** 0.5)
+    # One saw itself alone, the other saw two.
+    assert demand.deviation == pytest.approx(0.5)
     assert queues.look(30.0).high == 0
+
+
+def test_what_lasts_from_look_to_look_is_wanted_all_the_time_and_no_more_than_it_is() -> None:
+    queues = queued(limit=5)
+    assert queues.take(3)
+    assert [queues.look(when).average for when in (10.0, 20.0)] == [3.0, 3.0]
+    queues.give_back(3, 29.0, 29.0)
+    assert (queues.look(30.0).average, queues.look(40.0).average) == (3.0, 0.0)
 
 
 @pytest.mark.parametrize(

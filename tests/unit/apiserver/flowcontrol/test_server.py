@@ -142,7 +142,7 @@ def test_where_one_may_queue_a_request_waits_is_shown_and_is_served() -> None:
         (row,) = (line.split() for line in shown["priority_levels"] if line.startswith("narrow"))
         assert row == ["narrow,", "1,", "false,", "false,", "1,", "1"]
         (row,) = (line.split() for line in shown["queues"] if line.startswith("narrow"))
-        assert row[:5] == ["narrow,", "0,", "1,", "1,", "1,"] and row[5].endswith("ss,")
+        assert row[:5] == ["narrow,", "0,", "1,", "0,", "0,"] and row[5].endswith("ss,")
         assert requests[1].split() == [
             "narrow,", "janes,", "0,", "0,", "jane,", "2026-01-01T00:00:00Z,", "1,", "0,", "0s,", "jane,", "get,",
             f"{MAPS}/held,", "default,", "held,", "v1,", "configmaps,",
