@@ -193,7 +193,7 @@ def _in_place_of(draw: st.DrawFn, value: Any) -> Any:
     if isinstance(value, dict) and value:
         key = draw(st.sampled_from(sorted(value)))
         changed = [{**value, draw(st.sampled_from(TEXTS)): value[key]}, {name: value[name] for name in value if name != key}, {}]
-        return copy.deepcopy(draw(st.sampled_from(changed)))
+        return draw(st.sampled_from(changed))
     return draw(st.sampled_from(SHAPES))
 
 
@@ -206,14 +206,15 @@ def spoiled(draw: st.DrawFn, good: Obj, most: int = 4) -> Obj:
         if not found:
             break
         path = draw(st.sampled_from(found))
-        at(obj, path[:-1])[path[-1]] = draw(_in_place_of(at(obj, path)))
+        # Shapes are shared by all examples, and this one may be changed further.
+        at(obj, path[:-1])[path[-1]] = copy.deepcopy(draw(_in_place_of(at(obj, path))))
     return obj
 
 
 @st.composite
 def operations(draw: st.DrawFn, obj: Obj) -> list[Any]:
     """A JSON patch, with operations that fit the object and others that do not."""
-    known = [pointer(path) for path in places(obj)]
+    known = [pointer(path) for path in places(obj)] or [""]
     paths = st.sampled_from(known) | st.sampled_from(
         ["", "/", "a", "/a~2", "/metadata/finalizers/-", "/spec/containers/01", "/x/" + "9" * 30]
     )
@@ -229,7 +230,7 @@ def directed(draw: st.DrawFn, obj: Obj) -> Obj:
     """A strategic merge patch with directives of all kinds at wrong places."""
     patch = copy.deepcopy(obj)
     maps = [path for path in places(patch) if isinstance(at(patch, path), dict)]
-    for path in draw(st.lists(st.sampled_from(maps), min_size=1, max_size=3)):
+    for path in draw(st.lists(st.sampled_from(maps or [()]), min_size=1, max_size=3)):
         place = at(patch, path)
         if not isinstance(place, dict):
             continue

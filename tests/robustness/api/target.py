@@ -168,6 +168,8 @@ def _may_be(answer: Answer) -> bool:
     if answer.status == 503:
         # A node or a Service that is asked, and is not there.
         return bool(status["reason"] == "ServiceUnavailable")
+    if "more than one PodDisruptionBudget" in status["message"]:
+        return answer.status == 500
     return answer.status == 500 and "reason" not in status and UPSTREAMS_OWN.search(status["message"]) is not None
 
 

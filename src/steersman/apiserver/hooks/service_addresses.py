@@ -132,9 +132,9 @@ class ServiceAddresses:
         if old is None:
             for port in ports:
                 if port.get("nodePort"):
-                    shared.setdefault(int(port["port"]), int(port["nodePort"]))
+                    shared.setdefault(int(port.get("port") or 0), int(port["nodePort"]))
         for index, port in enumerate(ports):
-            asked = int(port.get("nodePort") or 0) or shared.get(int(port["port"]), 0)
+            asked = int(port.get("nodePort") or 0) or shared.get(int(port.get("port") or 0), 0)
             if not asked and not automatic:
                 continue
             if asked not in mine:
@@ -146,7 +146,7 @@ class ServiceAddresses:
                     raise InternalError.of("failed to allocate a nodePort: range is full") from None
             port["nodePort"] = asked
             if old is None:
-                shared.setdefault(int(port["port"]), asked)
+                shared.setdefault(int(port.get("port") or 0), asked)
 
     async def _take_port(self, asked: int, mine: set[int], transfer: Transfer) -> int:
         """Hold the asked port, or any when it is 0."""
