@@ -174,6 +174,14 @@ def test_nulls_are_dropped_but_keep_their_places_in_lists_and_maps() -> None:
     assert obj["spec"] == {"containers": [{"args": ["x", ""]}, {}]}
 
 
+def test_bytes_and_lists_of_null_are_empty() -> None:
+    obj, _ = decode(b'{"data":{"a":null},"binaryData":{"b":null}}', JSON, CONFIG_MAP)
+    assert (obj["data"], obj["binaryData"]) == ({"a": ""}, {"b": ""})
+    review = spec_of("SubjectAccessReview", "authorization.k8s.io")
+    obj, _ = decode(b'{"spec":{"user":"u","extra":{"a":null},"groups":[null]}}', JSON, review)
+    assert obj["spec"] == {"user": "u", "extra": {"a": []}, "groups": [""]}
+
+
 def test_nulls_in_free_form_values_stay() -> None:
     spec = spec_of("ControllerRevision", "apps")
     obj, _ = decode(b'{"metadata":{"name":null},"data":{"spec":{"a":null}},"revision":1}', JSON, spec)

@@ -19,7 +19,10 @@ _GO_TYPES = {
     "time": "v1.Time", "micro-time": "v1.MicroTime", "int-or-string": "intstr.IntOrString",
 }  # fmt: skip
 _BOUNDS = {"int32": 2**31, "int64": 2**63, "integer": 2**63}
-_ZERO = {"string": "", "boolean": False, "int32": 0, "int64": 0, "integer": 0, "double": 0, "number": 0}
+_ZERO = {
+    **{"string": "", "bytes": "", "quantity": "0", "boolean": False},
+    **dict.fromkeys(("int32", "int64", "integer", "double", "number", "int-or-string"), 0),
+}
 _DROP = object()
 
 
@@ -123,11 +126,11 @@ def _map(value: Any, kind: Type, place: _Place, findings: Findings) -> Any:
 
 
 def _zero(kind: Type) -> Any:
-    """What Go leaves where a list or map holds null."""
-    if kind.kind == "ref":
+    """What Go leaves where a list or map holds null, once it has been stored."""
+    if kind.kind in ("ref", "map"):
         return {}
-    if kind.kind == "quantity":
-        return "0"
+    if kind.kind == "list":
+        return []
     return _ZERO.get(kind.kind)
 
 
