@@ -6,6 +6,7 @@ tries a few groups, `make fuzz` all.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -37,7 +38,7 @@ def sent(target: Target, case: Any) -> None:
     headers = {name.lower(): str(value) for name, value in (made.get("headers") or {}).items()}
     body = made.get("data") or b""
     if made.get("json") is not None:
-        body = orjson.dumps(made["json"], default=str)
+        body = json.dumps(made["json"], default=str).encode("utf-8", "replace")
     elif isinstance(body, str):
         body = body.encode("utf-8", "replace")
     query = urlencode(made.get("params") or {}, doseq=True, errors="replace")
