@@ -32,11 +32,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """How objects print. `cells(obj, now)` gives one value per column; `conditions(obj)` the row's conditions."""
+    """How objects print. `cells(obj, now)` gives one value per column; `conditions(obj)` the row's conditions; `order(obj)` what
+    rows are sorted by, where it is not the order of the list.
+    """
 
     columns: tuple[Column, ...]
     cells: Callable[[Obj, datetime], list[Any]]
     conditions: Callable[[Obj], list[Obj]] | None = None
+    order: Callable[[Obj], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

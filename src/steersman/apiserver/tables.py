@@ -20,6 +20,8 @@ def table(served: Served, items: list[Stored], list_meta: Obj, version: str, inc
 
 def of_objs(spec: TableSpec, objs: Iterable[Obj], list_meta: Obj, version: str, include: str, now: datetime) -> Obj:
     """The Table of any objects, stored or not."""
+    if spec.order is not None:
+        objs = sorted(objs, key=spec.order)
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",

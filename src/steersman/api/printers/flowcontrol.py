@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +24,14 @@ def _flow_schema(obj: Obj, now: datetime) -> list[Any]:
     ]
 
 
+def _precedence(obj: Obj) -> tuple[int, str]:
+    """Schemas are listed in the order in which they are asked whether a request matches."""
+    return int(dig(obj, "spec", "matchingPrecedence", default=0)), name_of(obj)
+
+
 def _priority_level(obj: Obj, now: datetime) -> list[Any]:
     wanted = obj.get("spec") or {}
-    limits = wanted.get("limited") or wanted.get("exempt") or {}
+    limits = wanted.get("limited") or {}
     queuing = dig(limits, "limitResponse", "queuing", default={})
     return [
         name_of(obj),
@@ -39,14 +45,17 @@ def _priority_level(obj: Obj, now: datetime) -> list[Any]:
 
 
 TABLES: dict[str, TableSpec] = {
-    "FlowSchema": spec(
-        _flow_schema,
-        NAME,
-        col("PriorityLevel"),
-        col("MatchingPrecedence"),
-        col("DistinguisherMethod"),
-        AGE,
-        col("MissingPL"),
+    "FlowSchema": replace(
+        spec(
+            _flow_schema,
+            NAME,
+            col("PriorityLevel"),
+            col("MatchingPrecedence"),
+            col("DistinguisherMethod"),
+            AGE,
+            col("MissingPL"),
+        ),
+        order=_precedence,
     ),
     "PriorityLevelConfiguration": spec(
         _priority_level,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from steersman.api.printers import TABLES, default_table
+from steersman.apiserver.tables import of_objs
 from steersman.machinery.meta import Obj, format_time
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -228,3 +229,28 @@ def test_other_kinds_print_their_name_and_time_of_creation() -> None:
         ("Name", "string", "name"),
         ("Created At", "date", ""),
     ]
+
+
+def test_flow_schemas_are_listed_in_the_order_in_which_they_match() -> None:
+    spec = TABLES["flowcontrol.apiserver.k8s.io", "FlowSchema"]
+    assert spec.order is not None
+    given = [("catch-all", 10000), ("exempt", 1), ("b", 800), ("a", 800), ("probes", 2)]
+    objs = [{"metadata": {"name": name}, "spec": {"matchingPrecedence": number}} for name, number in given]
+    table = of_objs(spec, objs, {}, "v1", "None", NOW)
+    assert [row["cells"][0] for row in table["rows"]] == ["exempt", "probes", "a", "b", "catch-all"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "cells"),
+    [
+        ({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0}}, ["Exempt", "<none>", "<none>", "<none>", "<none>"]),
+        ({"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}}},
+         ["Limited", 5, "<none>", "<none>", "<none>"]),
+        ({"type": "Limited", "limited": {"nominalConcurrencyShares": 40, "limitResponse": {
+            "type": "Queue", "queuing": {"queues": 64, "handSize": 6, "queueLengthLimit": 50}}}},
+         ["Limited", 40, 64, 6, 50]),
+    ],
+)  # fmt: skip
+def test_a_priority_level_shows_what_limits_it(spec: Obj, cells: list[Any]) -> None:
+    row = _row("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", {"spec": spec})
+    assert list(row.values())[1:6] == cells
