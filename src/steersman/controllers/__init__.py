@@ -38,6 +38,7 @@ from steersman.controllers import (
     statefulset,
     storageprotection,
     tainteviction,
+    ttl,
     ttlafterfinished,
 )
 from steersman.controllers.nodelifecycle.health import GRACE
@@ -89,6 +90,7 @@ def build(
         tainteviction.spec(),
         podgc.spec(),
         resourcequota.spec(),
+        ttl.spec(),
     )
     signing = (certificates.signing(signer),) if signer is not None else ()
     kept = serviceaccounttokens.specs(tokens, ca_pem) if tokens is not None else (serviceaccounttokens.CLEANER,)
