@@ -28,6 +28,8 @@ _OUTLOOKS_KEPT = 128
 _QUESTIONS_KEPT = 10_000
 
 NO_NODES = "no nodes available to schedule pods"
+NO_CLAIMS = "no new claims to deallocate"
+"""What the DynamicResources plugin says of every pod that preemption does not help: it is asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class Cycle:
         start = self._rng.randrange(self._table.count)
         attempt = Attempt(outlook, barred, self._nominations, self._around, start)
         decision = self._profile.post_filter.post_filter(pod, attempt)
-        return Rejected(f"{message} {decision.message}" if decision.message else message, plugins, decision)
+        return Rejected(f"{message} {NO_CLAIMS}, {decision.message}" if decision.message else message, plugins, decision)
 
 
 def _explained(outlook: Outlook, barred: Mapping[int, Refusal]) -> tuple[str, frozenset[str]]:

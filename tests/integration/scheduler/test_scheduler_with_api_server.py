@@ -56,7 +56,10 @@ def test_pods_are_bound_told_and_bound_again_when_room_is_made() -> None:
             assert (condition(bound, "PodScheduled") or {})["status"] == "True"
             waiting = condition(await here.client.get(PODS, "late", "default"), "PodScheduled") or {}
             message = "0/1 nodes are available: 1 Insufficient cpu."
-            assert (waiting["reason"], waiting["message"].partition(" preemption: ")[0]) == ("Unschedulable", message)
+            assert (waiting["reason"], waiting["message"].partition(" no new claims to deallocate, preemption: ")[0]) == (
+                "Unschedulable",
+                message,
+            )
 
             await here.client.delete(PODS, "a", "default", grace_period_s=0)
             await settle(here)

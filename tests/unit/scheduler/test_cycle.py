@@ -107,7 +107,7 @@ def expression(key: str, operator: str, *values: str) -> Obj:
 )  # fmt: skip
 def test_a_pod_that_fits_nowhere_is_told_why_in_upstreams_words(spec: dict[str, Any], message: str) -> None:
     table = table_of(node("open"), node("tainted", spec={"taints": [TAINT]}), node("cordoned", spec={"unschedulable": True}))
-    found = why_not(table, pod(**spec)).partition(" preemption: ")[0]
+    found = why_not(table, pod(**spec)).partition(" no new claims to deallocate, preemption: ")[0]
     # The list is sorted as text.
     listed = message.removeprefix("0/3 nodes are available: ").removesuffix(".").split(", ")
     assert found == f"0/3 nodes are available: {', '.join(sorted(listed))}."
@@ -126,7 +126,7 @@ def test_a_full_node_counts_pods_and_every_lacking_resource() -> None:
     assert isinstance(outcome, Rejected)
     assert outcome.message == (
         "0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods. "
-        "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+        "no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
     )
     assert outcome.plugins == {"NodeResourcesFit"}
 

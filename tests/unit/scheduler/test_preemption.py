@@ -136,7 +136,7 @@ def test_it_is_told_why_preemption_does_not_help(spec: dict[str, Any], message: 
     world = World(node("a"), tainted, node("c", unschedulable=True))
     world.on("a", pod(cpu=2), pod(cpu=1, priority=9, ports=[80]))
     outcome = world.rejected(pod(**spec))
-    assert outcome.message.partition("preemption: ")[2] == message.removeprefix("preemption: ")
+    assert outcome.message.partition(" no new claims to deallocate, preemption: ")[2] == message.removeprefix("preemption: ")
     # Not eligible: whatever the pod was promised stays. Nothing found: it is taken back.
     assert outcome.decision.node == (None if "not eligible" in message else "")
 
@@ -279,4 +279,5 @@ def test_more_than_thirty_distinct_resources_are_told_each() -> None:
         "spec": {"containers": [{"resources": {"requests": requests}}]},
     }
     message = world.rejected(INFOS.make(obj)).message
-    assert message.startswith(f"0/1 nodes are available: {', '.join(f'1 Insufficient {name}' for name in names)}. preemption: ")
+    listed = ", ".join(f"1 Insufficient {name}" for name in names)
+    assert message.startswith(f"0/1 nodes are available: {listed}. no new claims to deallocate, preemption: ")

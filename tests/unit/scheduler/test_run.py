@@ -95,7 +95,7 @@ def test_a_pod_that_fits_nowhere_is_told_why_and_bound_when_room_is_made() -> No
         await clock.advance(0.01)
         message = (
             "0/1 nodes are available: 1 Insufficient cpu. "
-            "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+            "no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
         )
         assert {key: api.told("late")[key] for key in ("status", "reason", "message", "observedGeneration")} == {
             "status": "False",
@@ -262,7 +262,7 @@ def test_an_uncordoned_node_wakes_the_pods_it_kept_away() -> None:
     async def scenario(clock: VirtualClock) -> None:
         assert api.told("a")["message"] == (
             "0/1 nodes are available: 1 node(s) were unschedulable. "
-            "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
         api.put(NODES, node("n1"))
         await clock.advance(0.01)

@@ -167,7 +167,7 @@ def test_a_pod_goes_where_its_volumes_are_or_is_told_why_not(claims: list[Obj], 
 
     async def scenario(clock: VirtualClock) -> None:
         await clock.advance(0.1, settle_turns=50)
-        assert api.where("p") or api.told("p").partition(" preemption: ")[0] == outcome
+        assert api.where("p") or api.told("p").partition(" no new claims to deallocate, preemption: ")[0] == outcome
         assert api.where("p") in (outcome, "")
 
     run(api, scenario)
