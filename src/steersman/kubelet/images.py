@@ -135,16 +135,16 @@ class ImageManager:
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
             raise RuntimeFault(text, reason="InvalidImageName") from None
         policy = pull_policy(chosen, image)
-        present = await self._inspect(pod, image, where)
+        present = await self._inspect(pod, image, reference, where)
         if present is not None and policy != "Always":
-            text = f'Container image "{image}" already present on machine and can be accessed by the pod'
+            text = f'Container image "{reference}" already present on machine and can be accessed by the pod'
             self._recorder.event(pod, "Normal", "Pulled", text, field_path=where)
             return present
         if policy == "Never":
-            text = f'Container image "{image}" is not present with pull policy of Never'
+            text = f'Container image "{reference}" is not present with pull policy of Never'
             self._recorder.event(pod, "Warning", "ErrImageNeverPull", text, field_path=where)
             raise RuntimeFault(text, reason="ErrImageNeverPull")
-        return await self._pull(pod, image, credentials(image, secrets), where)
+        return await self._pull(pod, image, reference, credentials(image, secrets), where)
 
     def retry_in(self, pod: Obj, image: str) -> float:
         """Seconds until a failed pull may be tried again."""
@@ -152,27 +152,28 @@ class ImageManager:
         failure = self._failures.get(key)
         return self._backoff.remaining(key, failure.at, self._clock.now()) if failure else 0.0
 
-    async def _inspect(self, pod: Obj, image: str, where: str) -> Image | None:
+    async def _inspect(self, pod: Obj, image: str, reference: str, where: str) -> Image | None:
         try:
             return await self._images.image_status(image)
         except RuntimeFault as error:
-            text = f'Failed to inspect image "{image}": {error}'
+            text = f'Failed to inspect image "{reference}": {error}'
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
             raise RuntimeFault(text, reason=error.reason or "ImageInspectError") from None
 
-    async def _pull(self, pod: Obj, image: str, auths: Sequence[RegistryAuth], where: str) -> Image:
+    async def _pull(self, pod: Obj, image: str, reference: str, auths: Sequence[RegistryAuth], where: str) -> Image:
+        """`image` is `reference` with a tag; events show the image as the pod names it."""
         key = f"{uid_of(pod)}_{image}"
         failure = self._failures.get(key)
         if failure is not None and self._backoff.remaining(key, failure.at, self._clock.now()) > 0:
-            text = f'Back-off pulling image "{image}"'
+            text = f'Back-off pulling image "{reference}"'
             self._recorder.event(pod, "Normal", "BackOff", text, field_path=where)
             raise RuntimeFault(f"{text}: {failure.reason}: {failure.message}", reason="ImagePullBackOff")
-        self._recorder.event(pod, "Normal", "Pulling", f'Pulling image "{image}"', field_path=where)
+        self._recorder.event(pod, "Normal", "Pulling", f'Pulling image "{reference}"', field_path=where)
         asked_s = self._clock.monotonic()
         try:
             pulled, took_s = await self._pull_with(image, auths)
         except RuntimeFault as error:
-            self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{image}": {error}', field_path=where)
+            self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{reference}": {error}', field_path=where)
             now = self._clock.now()
             reason = error.reason or "ErrImagePull"
             self._backoff.next(key, now, now)
@@ -180,7 +181,7 @@ class ImageManager:
             raise RuntimeFault(str(error), reason=reason) from None
         self._failures.pop(key, None)
         whole = duration.format_go(round(self._clock.monotonic() - asked_s, 3))
-        text = f'Successfully pulled image "{image}" in {duration.format_go(round(took_s, 3))} ({whole} including waiting).'
+        text = f'Successfully pulled image "{reference}" in {duration.format_go(round(took_s, 3))} ({whole} including waiting).'
         text += f" Image size: {pulled.size_bytes} bytes."
         self._recorder.event(pod, "Normal", "Pulled", text, field_path=where)
         return pulled

@@ -67,3 +67,16 @@ def test_the_runtime_gets_the_image_by_its_id_with_the_part_that_is_mounted(worl
         assert mounts[0] == Mount("/v", "", readonly=True, image="sha256:lost:1", image_sub_path="etc/x")
 
     play(world, scenario)
+
+
+def test_events_call_an_image_as_the_pod_does(world: World) -> None:
+    async def scenario() -> None:
+        spec = {"name": "app", "image": "busybox", "imagePullPolicy": "Always"}
+        world.create(containers=[spec])
+        await world.until(lambda: "running" in state(world, "app"))
+        assert world.images.pulled == ["busybox:latest"]
+        events = world.api.events()
+        assert 'Pulling: Pulling image "busybox"' in events
+        assert any(text.startswith('Pulled: Successfully pulled image "busybox" in ') for text in events)
+
+    play(world, scenario)
