@@ -43,7 +43,7 @@ async def bring_down(paths: Paths, clock: Clock, progress: Progress, *, delete: 
         with progress.step("pods") as notes:
             notes.append(await _remove_pods(paths, settings, clock))
         with progress.step("network, mounts, cgroups"):
-            await _clean_kernel(paths, settings)
+            await _clean_kernel(paths, settings, clock)
         leftovers = (paths.run, paths.kubelet / "pods", paths.state / "network")
     for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
@@ -93,14 +93,14 @@ async def _remove_pods(paths: Paths, settings: ClusterSettings, clock: Clock) ->
     return f"{len(sandboxes) - len(faults)} removed{left}"
 
 
-async def _clean_kernel(paths: Paths, settings: ClusterSettings) -> None:
+async def _clean_kernel(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     from steersman.cri.native.cgroups import unsettle_hybrid
     from steersman.network import overlay
     from steersman.network.bridge import BridgeNetwork
     from steersman.network.cni import CniNetwork
     from steersman.proxy import run as proxying
 
-    await proxying.remove()
+    await proxying.remove(clock)
     overlay.remove()
     if settings.runtime == "containerd":
         await CniNetwork(paths.state / "network", settings.cluster_cidr).remove()

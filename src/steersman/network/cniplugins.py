@@ -13,12 +13,12 @@ import asyncio
 import json
 import logging
 import os
-import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from steersman.machinery import programs
 from steersman.machinery.clock import Clock
 from steersman.machinery.waiting import within
 from steersman.network import links
@@ -169,25 +169,18 @@ class CniPlugins:
         raise NetworkFault(f'plugin type="{kind}" name="{made["name"]}" failed ({_VERBS[command]}): {text}')
 
     async def _execute(self, program: str, environment: Mapping[str, str], request: bytes) -> tuple[int, bytes, bytes]:
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(program, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            raise NetworkFault(f"{program} could not be started: {error}") from error
-        answer = (b"", b"")
+        outcome: programs.Outcome | None = None
 
-        async def talk() -> None:
-            nonlocal answer
-            answer = await process.communicate(request)
+        async def call() -> None:
+            nonlocal outcome
+            try:
+                outcome = await programs.run([program], stdin=request, env=environment)
+            except OSError as error:
+                raise NetworkFault(f"{program} could not be started: {error}") from error
 
-        try:
-            if not await within(self._clock, _LIMIT_S, talk):
-                raise NetworkFault(f"{program} did not end within {_LIMIT_S:g} s")
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGKILL)
-                await process.wait()
-        return process.returncode or 0, *answer
+        if not await within(self._clock, _LIMIT_S, call) or outcome is None:
+            raise NetworkFault(f"{program} did not end within {_LIMIT_S:g} s")
+        return outcome.code, outcome.stdout, outcome.stderr
 
 
 _VERBS = {"ADD": "add", "DEL": "delete"}

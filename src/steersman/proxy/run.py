@@ -42,9 +42,9 @@ async def run(client: Client, options: Options, clock: Clock) -> None:
     await Proxy(client, options, clock).run()
 
 
-async def remove() -> None:
+async def remove(clock: Clock) -> None:
     """Take the proxy's table away."""
-    await run_script(f"add table ip {rules.TABLE}\ndelete table ip {rules.TABLE}\n")
+    await run_script(f"add table ip {rules.TABLE}\ndelete table ip {rules.TABLE}\n", clock)
 
 
 class Proxy:
@@ -92,7 +92,7 @@ class Proxy:
         if not script:
             return True
         try:
-            await run_script(script)
+            await run_script(script, self._clock)
         except NftFault as fault:
             log.error("service rules not applied node=%s error=%s", dig(node, "metadata", "name"), fault)
             self._applied = None

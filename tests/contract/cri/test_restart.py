@@ -70,7 +70,7 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
         daemon = str(bench.containerd.root) if bench.containerd else ""
         argv = [sys.executable, "-c", _OWNER, bench.oci, str(bench.root), str(bench.archive), bench.cgroup, daemon]
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-        owner = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, env=env)
+        owner = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, env=env)  # noqa: TID251 asyncio's own loop
         assert owner.stdout is not None
         sandbox, container = (await owner.stdout.readline()).decode().split()
         await owner.stdout.readline()

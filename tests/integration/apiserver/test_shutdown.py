@@ -224,7 +224,8 @@ async def process(certificates: Path, store: Path, port: int) -> AsyncIterator[a
         *("--service-account-signing-key-file", str(certificates / "sa.key")),
     ]
     with open(store.with_suffix(".log"), "wb") as log:
-        started = await asyncio.create_subprocess_exec(sys.executable, "-m", "steersman", *command, stderr=log, env=os.environ)
+        argv = [sys.executable, "-m", "steersman", *command]
+        started = await asyncio.create_subprocess_exec(*argv, stderr=log, env=os.environ)  # noqa: TID251 asyncio's own loop
     try:
         while await refused(certificates, port):
             assert started.returncode is None, store.with_suffix(".log").read_text()

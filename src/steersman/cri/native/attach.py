@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from steersman.cri.interface import RuntimeFault
-from steersman.cri.native import procs
+from steersman.machinery import programs
 
 _STDOUT, _STDERR = 2, 3
 _PACKET = 8192 + 1
@@ -60,7 +60,7 @@ class AttachTerminal:
         if len(other) >= _QUEUED:
             del other[0]  # nobody reads that stream; a live session is worth more than its oldest output
         try:
-            await procs.readable(self._socket.fileno())
+            await programs.readable(self._socket.fileno())
             packet = self._socket.recv(_PACKET)
         except BlockingIOError:
             return

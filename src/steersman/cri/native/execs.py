@@ -22,6 +22,7 @@ from steersman.cri.interface import ExecResult, RuntimeFault
 from steersman.cri.native import procs
 from steersman.cri.native.oci import OciRuntime
 from steersman.cri.native.waiting import within
+from steersman.machinery import programs
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
 
@@ -45,7 +46,7 @@ class ByteReader:
             try:
                 return os.read(self._fd, 65536) or None
             except BlockingIOError:
-                await procs.readable(self._fd)
+                await programs.readable(self._fd)
             except OSError:  # EIO: the last process with the terminal is gone
                 return None
         return None
@@ -83,7 +84,7 @@ class ByteWriter:
 async def _writable(fd: int) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(fd, procs.settle, ready)
+    loop.add_writer(fd, programs.settle, ready)
     try:
         await ready
     finally:
@@ -94,7 +95,13 @@ class ExecTerminal:
     """interface.Terminal of one command."""
 
     def __init__(
-        self, child: procs.Child, clock: Clock, spec: str, stdin: ByteWriter | None, stdout: ByteReader, stderr: ByteReader | None
+        self,
+        child: programs.Child,
+        clock: Clock,
+        spec: str,
+        stdin: ByteWriter | None,
+        stdout: ByteReader,
+        stderr: ByteReader | None,
     ) -> None:
         self._child = child
         self._clock = clock
@@ -104,7 +111,7 @@ class ExecTerminal:
         self._terminal = -1
 
     @classmethod
-    def with_terminal(cls, child: procs.Child, clock: Clock, spec: str, master: int) -> ExecTerminal:
+    def with_terminal(cls, child: programs.Child, clock: Clock, spec: str, master: int) -> ExecTerminal:
         """A session whose three streams are one pseudo-terminal."""
         session = cls(child, clock, spec, ByteWriter(os.dup(master)), ByteReader(os.dup(master)), None)
         session._terminal = master
@@ -193,7 +200,7 @@ def _with_pipes(argv: Sequence[str], clock: Clock, spec: str, *, stdin: bool) ->
     pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
     (in_read, in_write), (out_read, out_write), (err_read, err_write) = pairs
     try:
-        child = procs.Child(procs.spawn(argv, stdin=in_read, stdout=out_write, stderr=err_write))
+        child = programs.Child(programs.spawn(argv, stdin=in_read, stdout=out_write, stderr=err_write))
     except OSError:
         for fd in (in_write, out_read, err_read):
             os.close(fd)
@@ -211,7 +218,7 @@ def _with_pty(argv: Sequence[str], clock: Clock, spec: str) -> ExecTerminal:
     master, slave = os.openpty()
     terminals.setraw(slave)  # ours only passes bytes on: echo and line editing are the inner terminal's, which the runtime makes
     try:
-        child = procs.Child(procs.spawn(argv, stdin=slave, stdout=slave, stderr=slave))
+        child = programs.Child(programs.spawn(argv, stdin=slave, stdout=slave, stderr=slave))
     except OSError:
         os.close(master)
         raise

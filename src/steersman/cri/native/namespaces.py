@@ -18,8 +18,9 @@ from typing import TypeVar
 
 from steersman.cri.native import linux
 from steersman.cri.native.cgroups import Cgroups
-from steersman.cri.native.procs import ProcessId, identify, spawn
+from steersman.cri.native.procs import ProcessId, identify
 from steersman.cri.native.threads import in_own_thread
+from steersman.machinery.programs import spawn
 
 log = logging.getLogger(__name__)
 

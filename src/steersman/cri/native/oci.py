@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from steersman.cri.interface import RuntimeFault
 from steersman.cri.native.layout import Layout
-from steersman.cri.native.procs import Child, Outcome, ProcessId, alive, identify, readable, run, spawn
+from steersman.cri.native.procs import ProcessId, alive, identify
+from steersman.machinery.programs import Child, Outcome, readable, run, spawn
 
 _RESIZE, _REOPEN_LOGS = 1, 2
 
@@ -120,7 +121,7 @@ class OciRuntime:
             return None
         outcome = await run(self.command("state", container_id))
         try:
-            return Started(process, conmon), str(json.loads(outcome.output)["status"])
+            return Started(process, conmon), str(json.loads(outcome.stdout)["status"])
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -11,6 +11,7 @@ from cri_api.v1 import api_pb2 as cri
 from steersman.cri.interface import Image, NotThere, RegistryAuth, RuntimeFault
 from steersman.cri.remote import calls, messages, views
 from steersman.cri.remote.calls import IMAGES, Endpoint
+from steersman.machinery import programs
 from steersman.machinery.clock import Clock
 
 PULL_S = 1800.0
@@ -69,19 +70,14 @@ class RemoteImages:
         if ctr is None:
             raise RuntimeFault("ctr is not installed: images in archives are imported with it; Debian has it in `containerd`")
         argv = [ctr, "--address", self._endpoint.path, "--namespace", _NAMESPACE, "images", "import", archive]
-        process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
         try:
             async with asyncio.timeout(LOAD_S):
-                out, err = await process.communicate()
+                outcome = await programs.run(argv)
         except TimeoutError:
             raise RuntimeFault(f"ctr did not import {archive} within {LOAD_S:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise RuntimeFault(f"ctr could not import {archive}: {err.decode(errors='replace').strip()}")
-        return re.findall(r"^unpacking (\S+) \(", out.decode(errors="replace"), flags=re.MULTILINE)
+        if outcome.code:
+            raise RuntimeFault(f"ctr could not import {archive}: {outcome.stderr.decode(errors='replace').strip()}")
+        return re.findall(r"^unpacking (\S+) \(", outcome.stdout.decode(errors="replace"), flags=re.MULTILINE)
 
     async def close(self) -> None:
         await self._endpoint.close()

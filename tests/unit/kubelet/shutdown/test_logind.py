@@ -29,7 +29,7 @@ async def bus(folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Proce
     """(address, daemon)"""
     config = folder / "bus.conf"
     config.write_text(BUS % (folder / "bus"))
-    daemon = await asyncio.create_subprocess_exec(
+    daemon = await asyncio.create_subprocess_exec(  # noqa: TID251 asyncio's own loop
         "dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}", "--print-address=1", stdout=asyncio.subprocess.PIPE
     )
     assert daemon.stdout is not None
