@@ -17,6 +17,7 @@ from steersman.cri.interface import ImageService, Runtime
 from steersman.cri.native import registries
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
+from steersman.cri.server.door import Door
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration.fields import HARD_EVICTION, with_defaults
 from steersman.machinery.clock import Clock
@@ -126,7 +127,7 @@ async def _native(paths: Paths, settings: ClusterSettings, clock: Clock) -> Asyn
         oci_runtime=settings.oci_runtime or "crun",
     )
     try:
-        async with native:
+        async with native, Door(str(paths.cri_socket), native, store, clock):
             yield NodeParts(native, store)
     finally:
         await network.close()

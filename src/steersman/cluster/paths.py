@@ -79,6 +79,11 @@ class Paths:
         return self.state / "containers"
 
     @property
+    def cri_socket(self) -> Path:
+        """The native runtime's, for crictl, or whoever else speaks CRI."""
+        return self.run / "cri.sock"
+
+    @property
     def leader_identity(self) -> Path:
         """As whom this cluster's scheduler and controllers hold their leases."""
         return self.run / "leader-identity"

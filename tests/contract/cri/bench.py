@@ -73,6 +73,8 @@ class Bench:
     archive: Path
     cgroup: str
     containerd: Containerd | None = None
+    counts_processes: bool = True
+    """CRI does not."""
     network: LoopbackNetwork = field(default_factory=LoopbackNetwork)
     clock: RealClock = field(default_factory=RealClock)
     events: list[RuntimeEvent] = field(default_factory=list)

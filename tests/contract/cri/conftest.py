@@ -53,7 +53,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterat
         return
     daemon: Containerd = request.getfixturevalue("containerd")
     daemon.forget_network_calls()
-    yield from _on(Bench("runc", tmp_path, busybox, _cgroup(), daemon))
+    yield from _on(Bench("runc", tmp_path, busybox, _cgroup(), daemon, counts_processes=False))
 
 
 @pytest.fixture(params=["crun", "runc"])

@@ -193,7 +193,7 @@ def test_limits_hold_can_be_changed_and_are_counted(run: Run) -> None:
             usage = await runtime.container_stats(container)
             assert usage.cpu_nanoseconds > 0
             assert 0 < usage.memory_working_set <= usage.memory_usage < 96 << 20
-            assert usage.processes == (0 if bench.containerd else 1)  # CRI does not count them
+            assert usage.processes == int(bench.counts_processes)
 
     run(scenario)
 
