@@ -122,11 +122,23 @@ class Documents:
                 document = self._v3(group, version)
                 assert document is not None
                 found[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={document.hash}"}
+        for path in self._root_paths():
+            found[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._v3_root(path).hash}"}
         return {"paths": dict(sorted(found.items()))}
 
     def _v3(self, group: str, version: str) -> _Document | None:
         specs = self._registry.specs
         return self._document(f"openapi v3 {group}/{version}", lambda: openapi.v3(specs, group, version, self._release))
+
+    def _root_paths(self) -> list[str]:
+        """Paths with a document of their own that are no group-version."""
+        groups = discovery.versions_of(self._registry.specs)
+        return [*openapi.roots.PATHS, *(f"apis/{group}" for group in groups if group)]
+
+    def _v3_root(self, path: str) -> _Document:
+        document = self._document(f"openapi v3 root {path}", lambda: openapi.v3_root(path, self._release))
+        assert document is not None
+        return document
 
     async def _openapi_v3(self, call: Call) -> Response:
         _only_reads(call)
@@ -137,6 +149,8 @@ class Documents:
             document = self._v3(parts[1], parts[2])
         elif parts[0] == "api" and len(parts) == 2:
             document = self._v3("", parts[1])
+        elif path in self._root_paths():
+            document = self._v3_root(path)
         if document is None:
             return _not_found()
         asked = call.request.query("hash")

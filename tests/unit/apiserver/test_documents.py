@@ -113,3 +113,17 @@ def test_openapi_speaks_protobuf_to_those_who_prefer_it() -> None:
     answer = server.get(path, query, accept="application/com.github.proto-openapi.spec.v3.v1.0+protobuf")
     assert answer.content_type == "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
     assert answer.body.startswith(b"\x0a\x053.0.0")
+
+
+def test_the_index_of_openapi_leads_to_every_document() -> None:
+    server = _Server(FOO, BAR)
+    listed = server.json("/openapi/v3")["paths"]
+    assert {
+        "api", "apis", "apis/example.com", "apis/example.com/v1", "apis/example.com/v2", "version",
+        ".well-known/openid-configuration", "openid/v1/jwks",
+    } == listed.keys()  # fmt: skip
+    for entry in listed.values():
+        path, _, query = entry["serverRelativeURL"].partition("?")
+        answer = server.get(path, query)
+        assert (answer.status, orjson.loads(answer.body)["openapi"]) == (200, "3.0.0")
+    assert server.get("/openapi/v3/apis/other.com").status == 404

@@ -8,7 +8,7 @@ from typing import Any
 from steersman.api.customresources import openapi as customresources
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.openapi import paths as operations
-from steersman.apiserver.openapi import schemas
+from steersman.apiserver.openapi import roots, schemas
 from steersman.machinery.meta import Obj
 
 _INFO = {"title": "Kubernetes"}
@@ -20,12 +20,23 @@ def v3(specs: Iterable[KindSpec], group: str, version: str, release: str) -> Obj
     found = [spec for spec in specs if (spec.resource.group, spec.resource.version) == (group, version)]
     if not found:
         return None
+    shown = {**roots.of_version(group, version), **operations.paths(found)}
+    return _document(shown, _components(found), release)
+
+
+def v3_root(path: str, release: str) -> Obj:
+    """The OpenAPI v3 document of a path that is no resource: one of roots.PATHS, or `apis/<group>`."""
+    paths, names = roots.of(path)
+    return _document(paths, schemas.components(names), release)
+
+
+def _document(paths: Obj, components: Obj, release: str) -> Obj:
     return {
         "openapi": "3.0.0",
         "info": {**_INFO, "version": release},
-        "paths": operations.paths(found),
+        "paths": paths,
         "components": {
-            "schemas": _components(found),
+            "schemas": dict(sorted(components.items())),
             "securitySchemes": {
                 "BearerToken": {
                     "type": "apiKey",
@@ -39,7 +50,9 @@ def v3(specs: Iterable[KindSpec], group: str, version: str, release: str) -> Obj
 
 
 def _components(specs: list[KindSpec]) -> dict[str, Obj]:
-    names = {schemas.PATCH, *(schemas.META + base for base in _BASES)}
+    names = {roots.RESOURCES}
+    if any(verb in spec.verbs for spec in specs for verb in ("patch", "delete", "watch")):
+        names |= {schemas.PATCH, *(schemas.META + base for base in _BASES)}
     made: dict[str, Obj] = {}
     for spec in specs:
         name, list_name = schemas.name_of(spec), schemas.list_name_of(spec)
@@ -61,6 +74,11 @@ def v2(specs: Iterable[KindSpec], release: str) -> Obj:
     for group, version in versions:
         document = v3(found, group, version, release)
         assert document is not None
+        all_paths.update(document["paths"])
+        definitions.update(document["components"]["schemas"])
+    groups = (f"apis/{group}" for group in dict.fromkeys(group for group, _ in versions) if group)
+    for path in (*roots.PATHS, *groups):
+        document = v3_root(path, release)
         all_paths.update(document["paths"])
         definitions.update(document["components"]["schemas"])
     made = {schemas.name_of(spec): customresources.v2(spec.openapi) for spec in found if spec.openapi is not None}

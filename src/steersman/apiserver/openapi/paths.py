@@ -7,6 +7,8 @@ from typing import Any
 
 from steersman.api.kinds import KindSpec, Subresource
 from steersman.api.schema.loader import schema
+from steersman.apiserver.openapi import watches
+from steersman.apiserver.openapi.roots import named
 from steersman.apiserver.openapi.schemas import META, PATCH, REF, list_name_of, name_of
 from steersman.machinery.gvk import GroupVersionKind
 from steersman.machinery.meta import Obj
@@ -18,7 +20,13 @@ _PATCH_TYPES = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
-_CONNECT_VERBS = {"get": "get", "create": "post", "update": "put", "patch": "patch", "delete": "delete"}
+_CONNECT_VERBS = {
+    "get": ("get", "head", "options"),
+    "create": ("post",),
+    "update": ("put",),
+    "patch": ("patch",),
+    "delete": ("delete",),
+}
 
 
 def _query(name: str, kind: str = "string") -> Obj:
@@ -95,13 +103,29 @@ def paths(specs: Iterable[KindSpec]) -> Obj:
     found: Obj = {}
     for spec in specs:
         _Kind(spec).add_to(found)
-    return dict(sorted(found.items()))
+    return {path: _shared(found[path]) for path in sorted(found)}
+
+
+def _shared(path: Obj) -> Obj:
+    """Parameters that all operations of a path have are the path's."""
+    operations = [operation for method, operation in path.items() if method != "parameters"]
+    first = operations[0].get("parameters", [])
+    common = [item for item in first if all(item in other.get("parameters", ()) for other in operations[1:])]
+    made: Obj = {}
+    for method, operation in path.items():
+        if method == "parameters":
+            continue
+        own = [item for item in operation.get("parameters", ()) if item not in common]
+        made[method] = {
+            **{key: value for key, value in operation.items() if key != "parameters"},
+            **({"parameters": own} if own else {}),
+        }
+    shared = sorted([*path.get("parameters", ()), *common], key=lambda parameter: str(parameter["name"]))
+    return {**made, "parameters": shared} if shared else made
 
 
 def tag_of(spec: KindSpec) -> str:
-    group = spec.resource.group
-    words = group.removesuffix(".k8s.io").split(".") if group else ["core"]
-    return f"{words[0]}{''.join(word.capitalize() for word in words[1:])}_{spec.resource.version}"
+    return f"{named(spec.resource.group)}_{spec.resource.version}"
 
 
 class _Kind:
@@ -130,11 +154,14 @@ class _Kind:
             found[everywhere] = {"get": listing, "parameters": [_PRETTY]}
         operations = self._item(verbs, "", self.body, self.gvk)
         item = f"{collection}/{{name}}"
-        named = _in_path("name", f"name of the {self.spec.kind}")
+        of_name = _in_path("name", f"name of the {self.spec.kind}")
         if operations:
-            found[item] = {**operations, "parameters": [named, *scope, _PRETTY]}
+            found[item] = {**operations, "parameters": [of_name, *scope, _PRETTY]}
+        if {"list", "watch"} <= verbs:
+            parameters = {"query": [*_LIST, _PRETTY], "scope": scope, "name": [of_name]}
+            watches.add_to(found, self.spec, self.lead, self._watch, parameters)
         for sub in self.spec.subresources:
-            self._add_subresource(found, f"{item}/{sub.name}", sub, [named, *scope])
+            self._add_subresource(found, f"{item}/{sub.name}", sub, [of_name, *scope])
 
     def _collection(self, verbs: set[str]) -> Obj:
         operations: Obj = {}
@@ -161,6 +188,11 @@ class _Kind:
         schema = _ref(list_name_of(self.spec))
         made = self._operation(operation_id, "list", self.gvk, schema, _LIST)
         made["responses"]["200"]["content"] = _content(schema, (*_TYPES, "application/json;stream=watch"))
+        return made
+
+    def _watch(self, operation_id: str, action: str) -> Obj:
+        made = self._operation(operation_id, action, self.gvk, _ref(f"{META}WatchEvent"))
+        made["responses"]["200"]["content"] = _content(_ref(f"{META}WatchEvent"), (*_TYPES, "application/json;stream=watch"))
         return made
 
     def _item(self, verbs: set[str], suffix: str, schema: Obj, gvk: GroupVersionKind) -> Obj:
@@ -226,7 +258,9 @@ class _Kind:
         found[path] = {**operations, "parameters": [*parameters, _PRETTY]}
 
     def _connects(self, sub: Subresource, suffix: str, gvk: GroupVersionKind) -> Obj:
-        methods = (_CONNECT_VERBS[verb] for verb in sub.verbs if verb in _CONNECT_VERBS)
+        methods = [method for verb in sub.verbs for method in _CONNECT_VERBS.get(verb, ())]
+        if sub.name != "proxy":
+            methods = [method for method in methods if method in ("get", "post")]
         return {method: self._connect(method, suffix, gvk) for method in methods}
 
     def _connect(self, method: str, suffix: str, gvk: GroupVersionKind) -> Obj:

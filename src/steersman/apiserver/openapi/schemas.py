@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from steersman.api.kinds import KindSpec
 from steersman.api.schema.loader import PREFIX, Field, Type, schema
@@ -55,6 +56,23 @@ _FIXED: dict[str, Obj] = {
     **{name: {"description": "Any JSON value."} for name in _ANYTHING.values()},
 }
 
+_RBD = {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"}
+_SCALE_IO = {"fsType": "xfs", "storageMode": "ThinProvisioned"}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "api.core.v1.AzureDiskVolumeSource": {"cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared"},
+    "api.core.v1.ContainerPort": {"protocol": "TCP"},
+    "api.core.v1.ServicePort": {"protocol": "TCP"},
+    "api.core.v1.ISCSIPersistentVolumeSource": {"iscsiInterface": "default"},
+    "api.core.v1.ISCSIVolumeSource": {"iscsiInterface": "default"},
+    "api.core.v1.RBDPersistentVolumeSource": _RBD,
+    "api.core.v1.RBDVolumeSource": _RBD,
+    "api.core.v1.ReplicationControllerSpec": {"replicas": 1},
+    "api.core.v1.ScaleIOPersistentVolumeSource": _SCALE_IO,
+    "api.core.v1.ScaleIOVolumeSource": _SCALE_IO,
+    "api.resource.v1.DeviceToleration": {"operator": "Equal"},
+}
+"""Defaults as the documents show them: those that upstream declares at the field, which are few, and say more than empty."""
+
 
 def _ref_name(kind: Type, field: str) -> str | None:
     """The definition that a value of that type, in a field of that name, refers to."""
@@ -78,11 +96,13 @@ def _of_type(kind: Type, field: str) -> Obj:
     return dict(_BARE[kind.kind])
 
 
-def _of_field(field: Field) -> Obj:
+def _of_field(field: Field, defaults: Mapping[str, Any]) -> Obj:
     # The facts know managed fields only as any object.
     made: Obj = {"$ref": REF + _FIELDS_V1} if field.name == "fieldsV1" else _of_type(field.type, field.name)
     if "$ref" in made:
         made = {"allOf": [made]}
+    if field.name in defaults:
+        made["default"] = defaults[field.name]
     if field.list_type:
         made["x-kubernetes-list-type"] = field.list_type
     if field.list_map_keys:
@@ -107,7 +127,8 @@ def component(name: str) -> Obj:
     made: Obj = {**described, "type": "object"}
     if facts.fields:
         made["properties"] = {
-            key: ({"description": told.fields[key]} if key in told.fields else {}) | _of_field(facts.fields[key])
+            key: ({"description": told.fields[key]} if key in told.fields else {})
+            | _of_field(facts.fields[key], _DEFAULTS.get(name.removeprefix(PREFIX), {}))
             for key in sorted(facts.fields)
         }
     if facts.required:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from tests.fakes.server import World, config_map, world
 
-from steersman.api.resources import CONFIG_MAPS
+from steersman.api.resources import CONFIG_MAPS, NAMESPACES
 from steersman.machinery.meta import Obj
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -171,5 +171,36 @@ def test_stopping_the_server_ends_its_watches() -> None:
                 await w.clock.advance(1)
                 await w.server.stop()
                 assert await reading is None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/api/v1/watch/configmaps", {("default", "a"), ("default", "b"), ("other", "a")}),
+        ("/api/v1/watch/namespaces/default/configmaps", {("default", "a"), ("default", "b")}),
+        ("/api/v1/watch/namespaces/default/configmaps?labelSelector=x%3Dy", {("default", "b")}),
+        ("/api/v1/watch/namespaces/default/configmaps/a", {("default", "a")}),
+        ("/api/v1/watch/namespaces/default", {("", "default")}),
+        ("/api/v1/watch/namespaces", {("", "default"), ("", "other")}),
+    ],
+)
+def test_the_deprecated_form_of_a_watch_shows_what_its_path_names(path: str, seen: set[tuple[str, str]]) -> None:
+    async def scenario(w: World) -> None:
+        for name in ("default", "other"):
+            await w.client.create(NAMESPACES, {"metadata": {"name": name}})
+        await w.client.create(CONFIG_MAPS, config_map("a"))
+        await w.client.create(CONFIG_MAPS, config_map("b", labels={"x": "y"}))
+        await w.client.create(CONFIG_MAPS, config_map("a", namespace="other"))
+        target = f"{path}{'&' if '?' in path else '?'}timeoutSeconds=1"
+        found: set[tuple[str, str]] = set()
+        async with asyncio.TaskGroup() as tasks, w.transport.stream("GET", target) as answer:
+            tasks.create_task(w.clock.advance(2))
+            async for chunk in answer.chunks():
+                for line in chunk.splitlines():
+                    metadata = orjson.loads(line)["object"]["metadata"]
+                    found.add((metadata.get("namespace", ""), metadata["name"]))
+        assert found == seen
 
     run(scenario)

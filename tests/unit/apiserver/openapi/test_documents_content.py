@@ -105,3 +105,61 @@ def test_version_two_says_the_same_in_its_own_form() -> None:
         "schema": {"$ref": "#/definitions/io.k8s.api.core.v1.Pod"},
     }
     assert put["responses"]["200"]["schema"] == {"$ref": "#/definitions/io.k8s.api.core.v1.Pod"}
+
+
+def test_deprecated_watches_are_listed_as_upstream_names_them() -> None:
+    paths = _bare(_v3("apps", "v1")["paths"])
+    below = "/apis/apps/v1/watch/namespaces/{namespace}/deployments"
+    named = {
+        "/apis/apps/v1/watch/deployments": ("watchAppsV1DeploymentListForAllNamespaces", "watchlist"),
+        below: ("watchAppsV1NamespacedDeploymentList", "watchlist"),
+        f"{below}/{{name}}": ("watchAppsV1NamespacedDeployment", "watch"),
+    }
+    for path, (operation_id, action) in named.items():
+        get = paths[path]["get"]
+        assert (get["operationId"], get["x-kubernetes-action"]) == (operation_id, action)
+    assert {"name", "namespace", "labelSelector", "watch"} <= {item["name"] for item in paths[f"{below}/{{name}}"]["parameters"]}
+    core = _v3("", "v1")["paths"]
+    assert core["/api/v1/watch/nodes/{name}"]["get"]["operationId"] == "watchCoreV1Node"
+    assert not any("/watch/" in path for path in _v3("authorization.k8s.io", "v1")["paths"])
+
+
+def test_what_all_operations_of_a_path_take_is_said_once() -> None:
+    paths = _v3("", "v1")["paths"]
+    binding = paths["/api/v1/namespaces/{namespace}/pods/{name}/binding"]
+    assert [item["name"] for item in binding["parameters"]] == [
+        "dryRun", "fieldManager", "fieldValidation", "name", "namespace", "pretty",
+    ]  # fmt: skip
+    assert "parameters" not in binding["post"]
+    assert "fieldSelector" in {item["name"] for item in paths["/api/v1/pods"]["parameters"]}
+
+
+def test_a_proxy_takes_any_method_and_exec_two() -> None:
+    paths = _v3("", "v1")["paths"]
+    pod = "/api/v1/namespaces/{namespace}/pods/{name}"
+    proxy = {method: found["operationId"] for method, found in paths[f"{pod}/proxy/{{path}}"].items() if method != "parameters"}
+    methods = ("delete", "get", "head", "options", "patch", "post", "put")
+    assert proxy == {method: f"connectCoreV1{method.capitalize()}NamespacedPodProxyWithPath" for method in methods}
+    assert paths[f"{pod}/exec"].keys() == {"get", "post", "parameters"}
+
+
+def test_paths_that_are_no_resources_have_documents_too() -> None:
+    api = openapi.v3_root("api", "v1.36.0")
+    assert api["paths"]["/api/"]["get"]["operationId"] == "getCoreAPIVersions"
+    assert _references(api["paths"]) <= api["components"]["schemas"].keys()
+    group = openapi.v3_root("apis/rbac.authorization.k8s.io", "v1.36.0")
+    assert group["paths"]["/apis/rbac.authorization.k8s.io/"]["get"]["operationId"] == "getRbacAuthorizationAPIGroup"
+    assert _v3("apps", "v1")["paths"]["/apis/apps/v1/"]["get"]["operationId"] == "getAppsV1APIResources"
+    whole = openapi.v2(BUILTIN, "v1.36.0")["paths"]
+    assert {"/api/", "/api/v1/", "/apis/", "/apis/apps/", "/apis/apps/v1/", "/version/", "/openid/v1/jwks/"} <= whole.keys()
+
+
+def test_a_port_without_a_protocol_is_shown_to_be_tcp() -> None:
+    schemas = _v3("", "v1")["components"]["schemas"]
+    for name in ("ContainerPort", "ServicePort"):
+        assert schemas[f"io.k8s.api.core.v1.{name}"]["properties"]["protocol"]["default"] == "TCP"
+
+
+def test_a_group_of_reviews_describes_nothing_that_only_stored_kinds_need() -> None:
+    names = _v3("authorization.k8s.io", "v1")["components"]["schemas"].keys()
+    assert not {name.rpartition(".")[2] for name in names} & {"DeleteOptions", "Patch", "WatchEvent"}

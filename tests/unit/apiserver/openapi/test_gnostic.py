@@ -111,6 +111,9 @@ def _schema_3(data: bytes) -> Any:
             made[key] = [_schema_3(item) for item in values]
         elif key in ("items", "additionalProperties"):
             made[key] = _schema_3(_inner(value, 1))
+        elif key == "default":
+            ((_, (held,)),) = _read(value).items()
+            made[key] = _scalar(held)
         else:
             made[key] = [text.decode() for text in values] if key == "required" else _scalar(value)
     return made
