@@ -51,9 +51,13 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterat
     if request.param != "containerd":
         yield from _native(request.param, tmp_path, busybox)
         return
-    daemon: Containerd = request.getfixturevalue("containerd")
-    daemon.forget_network_calls()
-    yield from _on(Bench("runc", tmp_path, busybox, _cgroup(), daemon, counts_processes=False))
+    yield from _containerd(request.getfixturevalue("containerd"), tmp_path, busybox)
+
+
+@pytest.fixture
+def run_containerd(containerd: Containerd, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scenario], None]]:
+    """As `run`, for what only containerd says."""
+    yield from _containerd(containerd, tmp_path, busybox)
 
 
 @pytest.fixture(params=["crun", "runc"])
@@ -66,6 +70,11 @@ def _native(oci: str, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scena
     if os.geteuid() or not shutil.which(oci, path=f"{os.environ['PATH']}:/usr/sbin"):
         pytest.skip(f"needs root and {oci}")
     yield from _on(Bench(oci, tmp_path, busybox, _cgroup()))
+
+
+def _containerd(daemon: Containerd, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Scenario], None]]:
+    daemon.forget_network_calls()
+    yield from _on(Bench("runc", tmp_path, busybox, _cgroup(), daemon, counts_processes=False))
 
 
 def _on(bench: Bench) -> Iterator[Callable[[Scenario], None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from tests.contract.cri.bench import Bench, shell
-from tests.fakes.containerd import Containerd
 
 from steersman.cri.interface import ContainerConfig, Mount, Runtime, RuntimeFault
 from steersman.cri.native import build
@@ -139,19 +137,15 @@ def test_an_image_in_use_can_be_removed_and_its_layers_stay_until_the_container_
     run_native(scenario)
 
 
-def test_a_containerd_that_is_too_old_is_named(containerd: Containerd, tmp_path: Path, busybox: Path) -> None:
-    async def scenario() -> None:
-        bench = Bench("runc", tmp_path, busybox, f"steersman-test-{os.getpid()}-image", containerd)
-        try:
-            async with bench.runtime() as runtime:
-                pod = bench.pod()
-                sandbox = await runtime.run_pod_sandbox(pod)
-                with pytest.raises(
-                    RuntimeFault, match=r"ImageVolumeMountFailed: containerd \S+ does not support image volumes"
-                ) as caught:
-                    await runtime.create_container(sandbox, shell("true", mounts=(Mount("/v", "", image="busybox"),)), pod)
-                assert caught.value.reason == "CreateContainerError"
-        finally:
-            await bench.remove_everything()
+def test_a_containerd_that_is_too_old_is_named(run_containerd: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            pod = bench.pod()
+            sandbox = await runtime.run_pod_sandbox(pod)
+            with pytest.raises(
+                RuntimeFault, match=r"ImageVolumeMountFailed: containerd \S+ does not support image volumes"
+            ) as caught:
+                await runtime.create_container(sandbox, shell("true", mounts=(Mount("/v", "", image="busybox"),)), pod)
+            assert caught.value.reason == "CreateContainerError"
 
-    asyncio.run(scenario())
+    run_containerd(scenario)
