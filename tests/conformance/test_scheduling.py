@@ -17,8 +17,9 @@ PREDICATES = "[sig-scheduling] SchedulerPredicates [Serial]"
 def unschedulable(space: Space, name: str, why: str) -> None:
     """The pod stays pending, and its events say why."""
     eventually(lambda: any(why in it["message"] for it in space.list(EVENTS, field_selector=f"involvedObject.name={name}")))
-    found = space.get(PODS, name)
-    assert condition(found, "PodScheduled") == "False" and not found["spec"].get("nodeName")
+    # Event and condition are written independently of each other.
+    found = space.until(PODS, name, lambda it: condition(it, "PodScheduled") == "False")
+    assert not found["spec"].get("nodeName")
 
 
 @pytest.mark.conformance(f"{PREDICATES} validates resource limits of pods that are allowed to run [Conformance]")
