@@ -16,6 +16,8 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration import effective, loading, validation
 from steersman.kubelet.configuration.fields import with_defaults
 from steersman.kubelet.configuration.loading import BadConfiguration
+from steersman.kubelet.credentials.configuration import BadProviders, Provider
+from steersman.kubelet.credentials.configuration import load as load_providers
 from steersman.machinery.meta import Obj
 
 log = logging.getLogger(__name__)
@@ -85,11 +87,24 @@ def _flags(args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.cluster_dns:
         made["cluster_dns"] = tuple(args.cluster_dns.split(","))
+    if args.image_credential_provider_config or args.image_credential_provider_bin_dir:
+        made["image_credential_providers"] = _providers(
+            args.image_credential_provider_config, args.image_credential_provider_bin_dir
+        )
     if args.node_labels:
         made["node_labels"] = dict(_pair(item, "--node-labels") for item in args.node_labels.split(","))
     if args.register_with_taints:
         made["register_with_taints"] = tuple(_taint(item) for item in args.register_with_taints.split(","))
     return {key: value for key, value in made.items() if value is not None}
+
+
+def _providers(path: Path | None, programs: Path | None) -> tuple[Provider, ...]:
+    if path is None or programs is None:
+        raise SettingsError("--image-credential-provider-config and --image-credential-provider-bin-dir go together")
+    try:
+        return load_providers(path, programs)
+    except BadProviders as error:
+        raise SettingsError(str(error)) from None
 
 
 def _pair(item: str, flag: str) -> tuple[str, str]:

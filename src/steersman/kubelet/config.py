@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.kubelet.configuration.fields import with_defaults
+from steersman.kubelet.credentials.configuration import Provider
 from steersman.machinery.meta import Obj
 
 
@@ -65,6 +66,8 @@ class KubeletConfig:
     """False leaves cgroups alone: tests with a simulated runtime."""
     watch_resources: bool = True
     """False ends no pod when the machine runs short: nodes that are not the machine, tests."""
+    plugins: bool = True
+    """False takes no plugins, so no CSI volumes: nodes that are not the machine, tests."""
     secrets_in_memory: bool = True
     """False writes Secrets and tokens into plain folders: kubelets without root, tests."""
     capacity: Mapping[str, str] | None = None
@@ -91,6 +94,8 @@ class KubeletConfig:
     registry_pull_qps: float = 0.0
     """0: no limit."""
     registry_burst: int = 10
+    image_credential_providers: tuple[Provider, ...] = ()
+    """Plugins that know credentials for registries."""
     kube_reserved: Mapping[str, str] = field(default_factory=dict)
     system_reserved: Mapping[str, str] = field(default_factory=dict)
     eviction_hard_memory: str = "100Mi"

@@ -6,9 +6,7 @@ Source: upstream pkg/kubelet/images/image_manager.go.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +14,14 @@ from datetime import datetime
 
 from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
 from steersman.kubelet.backoff import Backoff
+from steersman.kubelet.credentials import keyring
+from steersman.kubelet.credentials.plugins import Plugins
 from steersman.kubelet.kit import Recorder, field_path
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, uid_of
 
 log = logging.getLogger(__name__)
-
-_DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
 def with_default_tag(image: str) -> str:
@@ -41,42 +39,9 @@ def pull_policy(chosen: str, image: str) -> str:
     return chosen if chosen else ("Always" if image.endswith(":latest") else "IfNotPresent")
 
 
-def _registry(image: str) -> str:
-    host, slash, _ = image.partition("/")
-    return host if slash and ("." in host or ":" in host or host == "localhost") else "docker.io"
-
-
-def _auth(entry: Obj) -> RegistryAuth:
-    user, password = entry.get("username") or "", entry.get("password") or ""
-    if entry.get("auth"):
-        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    return RegistryAuth(user, password, entry.get("identitytoken") or "", entry.get("registrytoken") or "")
-
-
 def credentials(image: str, secrets: Sequence[Obj]) -> list[RegistryAuth]:
-    """Those of the pull secrets that are for the image's registry, the longest matching path first."""
-    registry = _registry(image)
-    path = image if image.startswith(registry) else f"{registry}/{image}"
-    found: list[tuple[int, RegistryAuth]] = []
-    for secret in secrets:
-        data = secret.get("data") or {}
-        try:
-            if ".dockerconfigjson" in data:
-                auths = json.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
-            elif ".dockercfg" in data:
-                auths = json.loads(base64.b64decode(data[".dockercfg"]))
-            else:
-                continue
-            for key, entry in auths.items():
-                place = key.partition("://")[2] or key
-                place = place.removesuffix("/v1/").removesuffix("/v2/").rstrip("/")
-                host = place.partition("/")[0]
-                same = host == registry or (registry == "docker.io" and host in _DOCKER_HUB)
-                if same and (place == host or path.startswith(place)):
-                    found.append((len(place), _auth(entry)))
-        except (ValueError, AttributeError) as error:
-            log.warning("image pull secret is malformed error=%s", type(error).__name__)
-    return [auth for _, auth in sorted(found, key=lambda each: -each[0])]
+    """Those of the pull secrets that are for the image, of the most particular place first."""
+    return keyring.of_secrets(secrets).lookup(image)
 
 
 @dataclass(slots=True)
@@ -111,9 +76,16 @@ class Pace:
 class ImageManager:
     """`ensure` gives the image a container starts from."""
 
-    def __init__(self, images: ImageService, recorder: Recorder, clock: Clock, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        images: ImageService,
+        recorder: Recorder,
+        clock: Clock,
+        pace: Pace | None = None,
+        plugins: Plugins | None = None,
+    ) -> None:
         self._images, self._recorder, self._clock = images, recorder, clock
-        self._pace = pace or Pace(clock)
+        self._pace, self._plugins = pace or Pace(clock), plugins or Plugins()
         self._backoff = Backoff(10.0, 300.0)
         self._failures: dict[str, _Failure] = {}
         self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
@@ -144,7 +116,7 @@ class ImageManager:
             text = f'Container image "{reference}" is not present with pull policy of Never'
             self._recorder.event(pod, "Warning", "ErrImageNeverPull", text, field_path=where)
             raise RuntimeFault(text, reason="ErrImageNeverPull")
-        return await self._pull(pod, image, reference, credentials(image, secrets), where)
+        return await self._pull(pod, image, reference, secrets, where)
 
     def retry_in(self, pod: Obj, image: str) -> float:
         """Seconds until a failed pull may be tried again."""
@@ -160,7 +132,7 @@ class ImageManager:
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=where)
             raise RuntimeFault(text, reason=error.reason or "ImageInspectError") from None
 
-    async def _pull(self, pod: Obj, image: str, reference: str, auths: Sequence[RegistryAuth], where: str) -> Image:
+    async def _pull(self, pod: Obj, image: str, reference: str, secrets: Sequence[Obj], where: str) -> Image:
         """`image` is `reference` with a tag; events show the image as the pod names it."""
         key = f"{uid_of(pod)}_{image}"
         failure = self._failures.get(key)
@@ -171,6 +143,7 @@ class ImageManager:
         self._recorder.event(pod, "Normal", "Pulling", f'Pulling image "{reference}"', field_path=where)
         asked_s = self._clock.monotonic()
         try:
+            auths = [*credentials(image, secrets), *await self._plugins.lookup(image, pod)]
             pulled, took_s = await self._pull_with(image, auths)
         except RuntimeFault as error:
             self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{reference}": {error}', field_path=where)

@@ -18,9 +18,13 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.credentials.accounts import PodAccounts
+from steersman.kubelet.credentials.plugins import Plugin, Plugins
 from steersman.kubelet.eviction.manager import Evictions
 from steersman.kubelet.eviction.measuring import Meter
 from steersman.kubelet.eviction.signals import settings
+from steersman.kubelet.garbage.containers import ContainerCollector
+from steersman.kubelet.garbage.images import ImageCollector, policy
 from steersman.kubelet.httpcheck import NetworkReach, Reach
 from steersman.kubelet.images import ImageManager, Pace
 from steersman.kubelet.kit import NodeFacts
@@ -39,6 +43,7 @@ from steersman.kubelet.staticpods.mirrors import Mirrors
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
 from steersman.kubelet.view import CONTAINER_LABEL
+from steersman.kubelet.volumes.csi.parts import Csi
 from steersman.kubelet.volumes.manager import VolumeManager
 from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
@@ -122,13 +127,17 @@ def _assemble(
     objects, tokens = ObjectCache(client, clock), TokenCache(client, clock, rng)
     objects.follow(group, workers.refresh)
     pace = Pace(clock, config.max_parallel_image_pulls, config.registry_pull_qps, config.registry_burst)
-    image_manager = ImageManager(images, recorder, clock, pace)
+    accounts = PodAccounts(objects, tokens)
+    plugins = Plugins([Plugin(each, clock, accounts) for each in config.image_credential_providers])
+    image_manager = ImageManager(images, recorder, clock, pace, plugins)
     pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
     health = RuntimeHealth(runtime, facts, clock, lambda: pleg.idle_s)
 
     def all_services() -> Iterable[Obj] | None:
         return services if services.synced.is_set() else None
 
+    # Called later only: the agent needs the parts.
+    csi = Csi(config, client, clock, facts, lambda: agent.report_soon()) if config.plugins else None
     parts = Parts(
         config=config,
         runtime=runtime,
@@ -142,7 +151,9 @@ def _assemble(
         objects=objects,
         tokens=tokens,
         images=image_manager,
-        volumes=VolumeManager(config, objects, tokens, clock, lambda: facts.allocatable, lambda: facts.node),
+        volumes=VolumeManager(
+            config, objects, tokens, clock, lambda: facts.allocatable, lambda: facts.node, csi=csi.volumes if csi else None
+        ),  # fmt: skip
         probes=ProbeManager(runtime, reach, clock, recorder, group, workers.poke, rng),
         cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
         starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach),
@@ -165,7 +176,7 @@ def _assemble(
     )
     static.on_change(mirrors.wake)
     workers.static_changed = mirrors.wake
-    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group, static, mirrors, images)
+    return Kubelet(config, client, clock, parts, workers, services, agent, recorder, group, static, mirrors, images, csi)
 
 
 @dataclass(slots=True)
@@ -184,6 +195,7 @@ class Kubelet:
     static: StaticPods
     mirrors: Mirrors
     image_service: ImageService
+    csi: Csi | None
 
     def checks(self) -> Checks:
         """What /healthz looks at."""
@@ -216,8 +228,10 @@ class Kubelet:
         for informer in (nodes, self.services, pod_informer):
             group.create_task(informer.run())
         group.create_task(self.agent.run())
+        if self.csi is not None:
+            self.csi.start(group, self.workers.poke_all)
         if self.config.watch_resources:
-            group.create_task(self._evictions().run())
+            self._watch_resources()
         if self.config.shutdown:
             group.create_task(self._await_shutdown())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())
@@ -225,6 +239,8 @@ class Kubelet:
         pod_informer.add_handler(self._pod_changed)
         await pod_informer.synced.wait()
         self.workers.synced = True
+        # What runs without a pod, since one was deleted while nobody looked, is found now and not ten seconds later.
+        self.parts.pleg.relist_soon()
         group.create_task(self.workers.retry_resizes_forever())
         group.create_task(self.mirrors.run())
         if ready is not None:
@@ -238,13 +254,25 @@ class Kubelet:
         else:
             self.workers.handle(old, new)
 
-    def _evictions(self) -> Evictions:
-        config, parts = self.config, self.parts
+    def _watch_resources(self) -> None:
+        """Of the machine: what is left over is removed, and pods end when it runs short."""
+        config, parts, clock = self.config, self.parts, self.clock
+        collector = ImageCollector(
+            policy(config.configuration), parts.runtime, self.image_service, clock, self.recorder, parts.node,
+            lambda: (worker.pod for worker in self.workers),
+        )  # fmt: skip
+        self.group.create_task(collector.run())
+        dead = ContainerCollector(
+            parts.runtime, clock, lambda: self.workers.by_uid if self.workers.synced and self.static.complete else None,
+            config.pod_logs_dir, config.container_logs_dir,
+        )  # fmt: skip
+        self.group.create_task(dead.run())
         meter = Meter(config, parts.runtime, self.image_service, parts.cgroups)
-        return Evictions(
-            settings(config.configuration), meter, parts.runtime, self.image_service, self.clock, self.recorder,
+        evictions = Evictions(
+            settings(config.configuration), meter, parts.runtime, collector, clock, self.recorder,
             parts.node, lambda: self.workers, self.agent.report_soon,
         )  # fmt: skip
+        self.group.create_task(evictions.run())
 
     async def _await_shutdown(self) -> None:
         """Graceful shutdown of the node, where there is somebody to tell of it."""

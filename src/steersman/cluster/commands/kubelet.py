@@ -49,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cni-conf-dir", default="", metavar="DIR", help=help_)
     help_ = "static pods: a directory with manifests, or one (default: manifests in the state directory)"
     parser.add_argument("--pod-manifest-path", type=Path, metavar="PATH", help=help_)
+    help_ = "a CredentialProviderConfig, or a directory of such: plugins that know credentials for registries"
+    parser.add_argument("--image-credential-provider-config", type=Path, metavar="PATH", help=help_)
+    parser.add_argument("--image-credential-provider-bin-dir", type=Path, metavar="DIR", help="where those plugins are")
     parser.add_argument("--cluster-dns", help="(default: 10.96.0.10)")
     parser.add_argument("--cluster-domain", help="(default: cluster.local)")
     parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="range of pod addresses")

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from steersman.cri.interface import ImageService, Runtime
+from steersman.cri.interface import Runtime
 from steersman.kubelet import pods
 from steersman.kubelet.eviction import limits, wording
 from steersman.kubelet.eviction.measuring import Meter
@@ -25,6 +25,7 @@ from steersman.kubelet.eviction.signals import (
     Watch,
     is_passed,
 )  # fmt: skip
+from steersman.kubelet.garbage.images import ImageCollector
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.status import Ending
 from steersman.kubelet.worker import PodWorker, State
@@ -53,7 +54,7 @@ class Evictions:
         settings: Settings,
         meter: Meter,
         runtime: Runtime,
-        images: ImageService,
+        images: ImageCollector,
         clock: Clock,
         recorder: Recorder,
         facts: NodeFacts,
