@@ -2,8 +2,9 @@
 
     python -m bench [NAME ...]
 
-Parts: node (a whole cluster inside a network namespace of its own: start, 50 real pods, idle memory and CPU; needs root),
-store (commits against bare SQLite), scheduler (the pure core at 5,000 nodes), binding (the same through the API), convergence
+Parts: node (a whole cluster inside a network namespace of its own: start, 50 real pods, idle memory and CPU; needs root), full
+(100 real pods at once, 110 idle ones; root), heartbeats (5,000 simulated nodes; root), images (unpacking a layer; root), store
+(commits against bare SQLite), scheduler (the pure core at 5,000 nodes), binding (the same through the API), convergence
 (1,000 Deployments on simulated nodes; needs root), kubectl (start-up beside upstream's), api (start, GET, POST, LIST against an
 API server on loopback), scale (30,000 pods and 1,000 watchers). Only if named: soak (ten minutes, or SOAK_S seconds; memory).
 """
@@ -14,12 +15,15 @@ import argparse
 import sys
 import traceback
 
-from bench import api, binding, cluster, convergence, kubectl, scale, scheduling, soak, storage
+from bench import api, binding, cluster, convergence, kubectl, nodebeats, nodefull, nodeimages, scale, scheduling, soak, storage
 from bench.report import Report
 
 # The whole cluster first: what the others write keeps the disk busy for a while after them.
 PARTS = {
     "node": cluster.measure,
+    "full": nodefull.measure,
+    "heartbeats": nodebeats.measure,
+    "images": nodeimages.measure,
     "store": storage.measure,
     "scheduler": scheduling.measure,
     "binding": binding.measure,

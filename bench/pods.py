@@ -34,24 +34,24 @@ _PATIENCE_S = 120.0
 def main() -> int:
     state = Path(sys.argv[1])
     found = asyncio.run(_measure(state))
-    found["bare_s"] = _bare_container_s()
+    found["bare_s"] = bare_container_s()
     print(json.dumps(found))
     return 0
 
 
 async def _measure(state: Path) -> dict[str, Any]:
     async with client_for(state / "kubeconfig" / "admin.conf", "bench") as client:
-        await _created(client, ["warm"])
+        await created(client, ["warm"])
         found: dict[str, Any] = {"exec_s": await _execs(state, "warm"), "bare_exec_s": _bare_exec_s(state)}
-        await _deleted(client, ["warm"])
-        found["single_s"] = [await _created(client, [f"one-{number}"]) for number in range(_SINGLE)]
-        await _deleted(client, [f"one-{number}" for number in range(_SINGLE)])
+        await deleted(client, ["warm"])
+        found["single_s"] = [await created(client, [f"one-{number}"]) for number in range(_SINGLE)]
+        await deleted(client, [f"one-{number}" for number in range(_SINGLE)])
         names = [f"many-{number}" for number in range(_MANY)]
-        before = _parts_bytes(state)
-        found["many_up_s"] = await _created(client, names)
-        grown = max(0, _parts_bytes(state) - before)
-        found["pod_mb"] = (_helper_bytes(state) + grown) / _MANY / 1e6
-        found["many_down_s"] = await _deleted(client, names)
+        before = parts_bytes(state)
+        found["many_up_s"] = await created(client, names)
+        grown = max(0, parts_bytes(state) - before)
+        found["pod_mb"] = (helper_bytes(state) + grown) / _MANY / 1e6
+        found["many_down_s"] = await deleted(client, names)
     return found
 
 
@@ -66,7 +66,7 @@ def pod(name: str) -> Obj:
     return {"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}}
 
 
-async def _created(client: RestClient, names: list[str]) -> float:
+async def created(client: RestClient, names: list[str]) -> float:
     """Seconds from the first create until a watch has shown every one Running."""
 
     async def create() -> None:
@@ -74,19 +74,19 @@ async def _created(client: RestClient, names: list[str]) -> float:
             for name in names:
                 group.create_task(client.create(PODS, pod(name)))
 
-    return await _until(client, set(names), create, lambda type_, obj: obj["status"].get("phase") == "Running")
+    return await until(client, set(names), create, lambda type_, obj: obj["status"].get("phase") == "Running")
 
 
-async def _deleted(client: RestClient, names: list[str]) -> float:
+async def deleted(client: RestClient, names: list[str]) -> float:
     async def delete() -> None:
         async with asyncio.TaskGroup() as group:
             for name in names:
                 group.create_task(client.delete(PODS, name, "default"))
 
-    return await _until(client, set(names), delete, lambda type_, _obj: type_ == "DELETED")
+    return await until(client, set(names), delete, lambda type_, _obj: type_ == "DELETED")
 
 
-async def _until(
+async def until(
     client: RestClient, names: set[str], act: Callable[[], Awaitable[None]], reached: Callable[[str, Obj], bool]
 ) -> float:
     listed = await client.list(PODS, "default")
@@ -133,7 +133,7 @@ def _bare_exec_s(state: Path) -> float:
     return statistics.median(_ran_s("crun", f"--root={oci}", "exec", container, "true") for _ in range(_EXECS))
 
 
-def _bare_container_s() -> float:
+def bare_container_s() -> float:
     """Starting one container from a plain directory: no image, no network, no log."""
     busybox = shutil.which("busybox")
     if busybox is None:
@@ -156,12 +156,12 @@ def _ran_s(*command: str) -> float:
     return time.perf_counter() - begin
 
 
-def _parts_bytes(state: Path) -> int:
+def parts_bytes(state: Path) -> int:
     """PSS of the cluster's own processes."""
     return sum(pss(int(file.read_text() or 0)) for file in (state / "run").glob("*.pid"))
 
 
-def _helper_bytes(state: Path) -> int:
+def helper_bytes(state: Path) -> int:
     """PSS of what each pod needs besides its own processes: the programs that name the run directory, and the pauses."""
     mark = f"{state}/run/containers".encode()
     total = 0
