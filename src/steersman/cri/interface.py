@@ -74,6 +74,15 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class IdMapping:
+    """A range of user and group ids of a user namespace, and which of the node's they are."""
+
+    container_id: int
+    host_id: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
     """A pod as the runtime sees it. log_directory holds `<container>/<attempt>.log`. cgroup_parent is a cgroup path."""
 
@@ -98,6 +107,8 @@ class SandboxConfig:
     seccomp: str = "Unconfined"
     privileged: bool = False
     overhead: Resources | None = None
+    id_mappings: tuple[IdMapping, ...] = ()
+    """Of a user namespace of the pod's own, for users and groups alike, container id 0 among them; none: the node's."""
 
 
 class Propagation(StrEnum):
@@ -334,6 +345,9 @@ class Runtime(Protocol):
 
     async def status(self) -> tuple[str, str]:
         """(why the runtime is not ready or '', why the network is not ready or '')."""
+
+    def user_namespaces(self) -> bool:
+        """Whether pods can have one of their own; what `status` found last."""
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
         """The node's pod address range, once it is known."""

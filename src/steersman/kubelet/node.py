@@ -199,7 +199,7 @@ class NodeAgent:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
             "nodeInfo": self._system_info(),
             "images": await self._image_list(),
-            "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}],
+            "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": self._runtime.user_namespaces()}}],
             "features": {"supplementalGroupsPolicy": False},
         }
 

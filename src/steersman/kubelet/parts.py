@@ -19,6 +19,7 @@ from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
+from steersman.kubelet.usernamespaces import UserNamespaces
 from steersman.kubelet.volumes.manager import VolumeManager
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
@@ -46,5 +47,6 @@ class Parts:
     starter: ContainerStarter
     stopper: Stopper
     backoff: Backoff
+    user_namespaces: UserNamespaces
     active_pods: Callable[[str], Iterable[Obj]]
     retry_resizes: Callable[[], None]

@@ -42,6 +42,7 @@ from steersman.kubelet.staticpods.keeper import StaticPods
 from steersman.kubelet.staticpods.mirrors import Mirrors
 from steersman.kubelet.statuswriter import StatusWriter
 from steersman.kubelet.terminating import Stopper
+from steersman.kubelet.usernamespaces import UserNamespaces
 from steersman.kubelet.view import CONTAINER_LABEL
 from steersman.kubelet.volumes.csi.parts import Csi
 from steersman.kubelet.volumes.manager import VolumeManager
@@ -159,6 +160,7 @@ def _assemble(
         starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach),
         stopper=Stopper(runtime, recorder, clock, reach),
         backoff=Backoff(10.0, config.max_crash_loop_backoff_s),
+        user_namespaces=UserNamespaces(config),
         active_pods=workers.active,
         retry_resizes=workers.retry_resizes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steersman.cri.interface import DNSConfig, NamespaceMode, PortMapping, SandboxConfig
+from steersman.cri.interface import DNSConfig, IdMapping, NamespaceMode, PortMapping, SandboxConfig
 from steersman.kubelet import naming, pods, security
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import seccomp_dir
@@ -28,7 +28,9 @@ def port_mappings(pod: Obj) -> tuple[PortMapping, ...]:
     return tuple(found)
 
 
-def sandbox_config(pod: Obj, attempt: int, config: KubeletConfig, dns: DNSConfig | None) -> SandboxConfig:
+def sandbox_config(
+    pod: Obj, attempt: int, config: KubeletConfig, dns: DNSConfig | None, id_mappings: tuple[IdMapping, ...] = ()
+) -> SandboxConfig:
     """Raises ValueError when the host name can't be made."""
     context = dig(pod, "spec", "securityContext", default=None) or {}
     host_network = pods.is_host_network(pod)
@@ -55,4 +57,5 @@ def sandbox_config(pod: Obj, attempt: int, config: KubeletConfig, dns: DNSConfig
         supplemental_groups=security.supplemental_groups(pod),
         seccomp=security.seccomp(context.get("seccompProfile") or {"type": "RuntimeDefault"}, seccomp_dir(config)),
         privileged=privileged,
+        id_mappings=id_mappings,
     )

@@ -205,8 +205,9 @@ class PodSync:
         for reason, message in warnings:
             parts.recorder.event(pod, "Warning", reason, message)
         try:
-            return sandbox_config(pod, attempt, parts.config, dns)
-        except ValueError as error:
+            mappings = parts.user_namespaces.of(pod, supported=parts.runtime.user_namespaces())
+            return sandbox_config(pod, attempt, parts.config, dns, mappings)
+        except (ValueError, OSError) as error:
             parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             raise SyncFailed(str(error)) from None
 
@@ -272,6 +273,7 @@ class PodSync:
         parts = self._parts
         await parts.volumes.tear_down(self._uid)
         parts.cgroups.remove(resources.cgroup_parent(pod, parts.config.cgroup_root))
+        parts.user_namespaces.release(self._uid)
         parts.objects.release(self._uid)
         parts.tokens.release(self._uid)
         parts.images.forget(self._uid)

@@ -164,6 +164,7 @@ class PodWorkers:
                     await parts.volumes.tear_down(uid)
                     # Before the folder, which is the proof that the cgroup is ours.
                     parts.cgroups.remove_pod(uid)
+                    parts.user_namespaces.release(uid)
                     parts.volumes.remove_pod_dir(uid)
                 except OSError as error:
                     log.warning("orphaned pod folder not removed pod=%s error=%s", uid, error)

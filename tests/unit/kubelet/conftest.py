@@ -229,6 +229,9 @@ class FakeRuntime:
     exec_results: dict[str, int] = field(default_factory=dict)
     stop_s: float = 0.0
     pod_cidr: str = ""
+    maps_users: bool = True
+    pods: dict[str, SandboxConfig] = field(default_factory=dict)
+    """The configurations of sandboxes."""
     memory_usage: int = 0
     listeners: list[asyncio.Queue[RuntimeEvent]] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -268,6 +271,9 @@ class FakeRuntime:
     async def status(self) -> tuple[str, str]:
         return "", ("" if self.pod_cidr else "no pod range yet")
 
+    def user_namespaces(self) -> bool:
+        return self.maps_users
+
     async def update_runtime_config(self, pod_cidr: str) -> None:
         self.pod_cidr = pod_cidr
 
@@ -279,7 +285,7 @@ class FakeRuntime:
             state=SandboxState.READY, created_at=self.clock.now(), network=config.network,
             ips=(f"10.244.0.{number}",) if config.network == "POD" else (), labels=config.labels, annotations={},
         )  # fmt: skip
-        self.sandboxes[made.id] = made
+        self.sandboxes[made.id], self.pods[made.id] = made, config
         return made.id
 
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:

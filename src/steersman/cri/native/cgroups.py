@@ -46,8 +46,8 @@ class Cgroups:
             _write(f"{directory}/tasks", "0")
 
     def add(self, path: str, pid: int) -> None:
-        """Make the group and move a process into it. Version 2."""
-        for directory in self._dirs(path):
+        """Make the group and move a process into it."""
+        for directory in self._dirs(path, _PAUSE_CONTROLLERS):
             os.makedirs(directory, exist_ok=True)
             _write(f"{directory}/cgroup.procs", str(pid))
 

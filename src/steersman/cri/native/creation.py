@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import orjson
 
 from steersman.cri.interface import ContainerConfig, Mount, NamespaceMode, RuntimeFault, SandboxConfig
-from steersman.cri.native import linux, machine, seccomp
+from steersman.cri.native import idmapped, linux, machine, seccomp
 from steersman.cri.native.cgroups import Cgroups
 from steersman.cri.native.imageindex import ImageRecord
-from steersman.cri.native.layout import IMAGE_MOUNT, Layout
+from steersman.cri.native.layout import MAPPED, ROOTFS, VOLUME_MOUNT, Layout
 from steersman.cri.native.oci import signal_number
 from steersman.cri.native.records import ContainerRecord, SandboxRecord
-from steersman.cri.native.snapshots import Snapshots
+from steersman.cri.native.snapshots import Mapped, Snapshots
 from steersman.cri.native.spec import Surroundings, capabilities, container_spec
 from steersman.cri.native.threads import in_own_thread, off_loop
+from steersman.cri.native.usernamespaces import host_root
 from steersman.cri.native.users import Identity, read_inside, resolve_user
 from steersman.machinery.clock import Clock
 
@@ -52,7 +54,7 @@ class Maker:
         behind. `volumes`: the images of its mounts, by what these call them."""
         identity = secrets.token_hex(32)
         try:
-            await in_own_thread(lambda: self._mount(identity, config, image, volumes))
+            await in_own_thread(lambda: self._mount(identity, sandbox, config, image, volumes))
             user, spec = await off_loop(self._bundle, identity, sandbox, config, image, target_pid)
         except OSError as error:
             await off_loop(self.discard, identity)
@@ -77,43 +79,59 @@ class Maker:
             user=(user.uid, user.gid, user.groups),
         )
 
-    def _mount(self, identity: str, config: ContainerConfig, image: ImageRecord, volumes: Mapping[str, ImageRecord]) -> None:
+    def _mount(
+        self,
+        identity: str,
+        sandbox: SandboxRecord,
+        config: ContainerConfig,
+        image: ImageRecord,
+        volumes: Mapping[str, ImageRecord],
+    ) -> None:
         self.snapshots.prepare(identity, image.layer_dirs)
         if volumes:
             self.snapshots.borrow(identity, [layer for volume in volumes.values() for layer in volume.layer_dirs])
-        self.snapshots.mount(identity, self.layout.rootfs(identity))
-        for index, mount in enumerate(config.mounts):
-            if mount.image:
-                target = self.layout.image_mount(identity, index)
-                self.snapshots.mount_image(identity, volumes[mount.image].layer_dirs, target)
+        os.makedirs(self.layout.bundle(identity), exist_ok=True)
+        with _mapped_for(sandbox) as mapped:
+            place = self.layout.mounts(identity, mapped=mapped is not None)
+            if mapped is not None:
+                os.makedirs(MAPPED, mode=0o711, exist_ok=True)
+                os.makedirs(place, mode=0o711, exist_ok=True)
+                for name, source in self._own_files(sandbox).items():
+                    idmapped.bind(source, f"{place}/{VOLUME_MOUNT}{name}")
+            self.snapshots.mount(identity, f"{place}/{ROOTFS}", mapped)
+            for index, mount in enumerate(config.mounts):
+                target = f"{place}/{VOLUME_MOUNT}{index}"
+                if mount.image:
+                    self.snapshots.mount_image(identity, volumes[mount.image].layer_dirs, target, mapped)
+                    continue
+                if not os.path.exists(mount.host_path):
+                    os.makedirs(mount.host_path, exist_ok=True)
+                if mapped is not None:
+                    idmapped.bind(mount.host_path, target, mapped.namespace)
 
     def _bundle(
         self, identity: str, sandbox: SandboxRecord, config: ContainerConfig, image: ImageRecord, target_pid: int
     ) -> tuple[Identity, str]:
-        rootfs = self.layout.rootfs(identity)
+        mappings = sandbox.config.id_mappings
+        place = self.layout.mounts(identity, mapped=bool(mappings))
+        rootfs = f"{place}/{ROOTFS}"
         signal_number(config.stop_signal or image.defaults.stop_signal or "SIGTERM")
         user = resolve_user(config.security, image.defaults.user, lambda path: read_inside(rootfs, path))
         around = self._surroundings(identity, sandbox, config, target_pid)
-        mounts = tuple(self._on_host(identity, index, mount) for index, mount in enumerate(config.mounts))
-        for mount in mounts:
-            os.makedirs(mount.host_path, exist_ok=True) if not os.path.exists(mount.host_path) else None
+        mounts = tuple(
+            _on_host(f"{place}/{VOLUME_MOUNT}{index}", mount, bool(mappings)) for index, mount in enumerate(config.mounts)
+        )
         spec = container_spec(replace(config, mounts=mounts), image.defaults, user, around, rootfs=rootfs)
-        make_directory_inside(rootfs, spec["process"]["cwd"])
+        make_directory_inside(rootfs, spec["process"]["cwd"], host_root(mappings) if mappings else 0)
         with open(f"{self.layout.bundle(identity)}/config.json", "wb") as file:
             file.write(orjson.dumps(spec))
         return user, around.cgroup
 
-    def _on_host(self, identity: str, index: int, mount: Mount) -> Mount:
-        """An image's mount by where it is on the host; others as they are. Raises RuntimeFault."""
-        if not mount.image:
-            return mount
-        root = self.layout.image_mount(identity, index)
-        try:
-            path = path_inside(root, mount.image_sub_path) if mount.image_sub_path else root
-        except OSError as error:
-            text = f"{IMAGE_VOLUME_FAILED}: subpath {mount.image_sub_path!r} of image {mount.image!r}: {error.strerror}"
-            raise RuntimeFault(text) from error
-        return Mount(mount.container_path, path, readonly=True)
+    def _own_files(self, sandbox: SandboxRecord) -> dict[str, str]:
+        """What the sandbox gives its containers."""
+        directory = self.layout.sandbox(sandbox.id)
+        files = {name: f"{directory}/{name}" for name in ("hostname", "resolv.conf")}
+        return {**files, "shm": self.layout.shm(sandbox.id) if sandbox.config.ipc is not NamespaceMode.NODE else "/dev/shm"}
 
     def _surroundings(self, identity: str, sandbox: SandboxRecord, config: ContainerConfig, target_pid: int) -> Surroundings:
         pod, security = sandbox.config, config.security
@@ -127,16 +145,21 @@ class Maker:
         devices = machine.all_devices() if security.privileged else []
         for device in config.devices:
             devices += machine.device_node(device)
-        directory = self.layout.sandbox(sandbox.id)
+        files = self._own_files(sandbox)
+        if pod.id_mappings:
+            place = self.layout.mounts(identity, mapped=True)
+            files = {name: f"{place}/{VOLUME_MOUNT}{name}" for name in files}
         return Surroundings(
             network_ns=self.layout.netns(sandbox.id) if own_network else "",
             ipc_ns=f"/proc/{pause}/ns/ipc" if pod.ipc is not NamespaceMode.NODE else "",
             uts_ns=f"/proc/{pause}/ns/uts" if own_network else "",
             pid_ns=pid_ns.get(security.pid, "new"),
+            user_ns=f"/proc/{pause}/ns/user" if pod.id_mappings else "",
+            id_mappings=pod.id_mappings,
             hostname=pod.hostname or os.uname().nodename,
-            resolv_conf=f"{directory}/resolv.conf",
-            hostname_file=f"{directory}/hostname",
-            shm=self.layout.shm(sandbox.id) if pod.ipc is not NamespaceMode.NODE else "/dev/shm",
+            resolv_conf=files["resolv.conf"],
+            hostname_file=files["hostname"],
+            shm=files["shm"],
             cgroup=cgroup_path(pod, identity),
             cgroup_v2=self.cgroups.v2,
             capabilities=self.capabilities,
@@ -151,23 +174,42 @@ class Maker:
         self.snapshots.remove(identity)
 
     def release(self, identity: str) -> None:
-        """Unmount its root file system and image volumes, and remove its bundle. Idempotent."""
-        bundle = self.layout.bundle(identity)
-        while linux.umount(self.layout.rootfs(identity)):
-            pass
-        if os.path.isdir(bundle):
-            for name in os.listdir(bundle):
-                while name.startswith(IMAGE_MOUNT) and linux.umount(f"{bundle}/{name}"):
-                    pass
-            for name in os.listdir(bundle):
-                path = f"{bundle}/{name}"
-                # Never recursively: whatever still were mounted here must not be deleted through.
-                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-            os.rmdir(bundle)
+        """Unmount its root file system and the volumes mounted for it, and remove its bundle. Idempotent."""
+        for mapped in (False, True):
+            _clear(self.layout.mounts(identity, mapped=mapped))
         try:
             os.unlink(self.layout.exit_file(identity))
         except FileNotFoundError:
             pass
+
+
+def _on_host(root: str, mount: Mount, mapped: bool) -> Mount:
+    """An image's mount by where it is on the host, `root`, likewise one whose ids are mapped; others as they are. Raises
+    RuntimeFault."""
+    if not mount.image:
+        return replace(mount, host_path=root) if mapped else mount
+    try:
+        path = path_inside(root, mount.image_sub_path) if mount.image_sub_path else root
+    except OSError as error:
+        text = f"{IMAGE_VOLUME_FAILED}: subpath {mount.image_sub_path!r} of image {mount.image!r}: {error.strerror}"
+        raise RuntimeFault(text) from error
+    return Mount(mount.container_path, path, readonly=True)
+
+
+def _clear(folder: str) -> None:
+    """Unmount what a container has in it, and remove it."""
+    while linux.umount(f"{folder}/{ROOTFS}"):
+        pass
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        while name.startswith(VOLUME_MOUNT) and linux.umount(f"{folder}/{name}"):
+            pass
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
+        # Never recursively: whatever still were mounted here must not be deleted through.
+        os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+    os.rmdir(folder)
 
 
 def cgroup_path(pod: SandboxConfig, identity: str) -> str:
@@ -188,8 +230,22 @@ def path_inside(root: str, path: str) -> str:
         os.close(found)
 
 
-def make_directory_inside(rootfs: str, path: str) -> None:
-    """mkdir -p of a path in the container's root file system, every symbolic link resolved inside it."""
+@contextmanager
+def _mapped_for(sandbox: SandboxRecord) -> Iterator[Mapped | None]:
+    """Whose owners the container's files need; None: the node's own. Raises OSError."""
+    if not sandbox.config.id_mappings or sandbox.pause is None:
+        yield None
+        return
+    namespace = idmapped.open_namespace(sandbox.pause.pid)
+    try:
+        yield Mapped(namespace, sandbox.config.id_mappings)
+    finally:
+        os.close(namespace)
+
+
+def make_directory_inside(rootfs: str, path: str, owner: int = 0) -> None:
+    """mkdir -p of a path in the container's root file system, every symbolic link resolved inside it. `owner`: user and group of
+    what is made."""
     resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
     flags = os.O_PATH | os.O_DIRECTORY
     root = os.open(rootfs, flags | os.O_CLOEXEC)
@@ -203,6 +259,8 @@ def make_directory_inside(rootfs: str, path: str) -> None:
                     os.close(linux.openat2(root, done, flags, resolve))
                 except FileNotFoundError:
                     os.mkdir(part, 0o755, dir_fd=parent)
+                    if owner:
+                        os.chown(part, owner, owner, dir_fd=parent, follow_symlinks=False)
             finally:
                 os.close(parent)
     finally:

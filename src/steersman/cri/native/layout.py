@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-IMAGE_MOUNT = "image-"
-"""How the names of a bundle's mounted images begin."""
+ROOTFS, VOLUME_MOUNT = "rootfs", "volume-"
+"""Names in a container's `mounts`; those of what is mounted for its volumes begin with the latter."""
+MAPPED = "/run/steersman-mapped"
+"""Machine-wide; names in it are ids of containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,10 @@ class Layout:
     def bundle(self, container_id: str) -> str:
         return f"{self.bundles}/{container_id}"
 
-    def rootfs(self, container_id: str) -> str:
-        return f"{self.bundle(container_id)}/rootfs"
-
-    def image_mount(self, container_id: str, index: int) -> str:
-        """Where the image of the container's mount of that number is mounted."""
-        return f"{self.bundle(container_id)}/{IMAGE_MOUNT}{index}"
+    def mounts(self, container_id: str, *, mapped: bool) -> str:
+        """The folder with what is mounted for the container: its bundle, or, with a user namespace of its own, where every user
+        gets to; ours may be closed to them, and the runtime mounts from inside."""
+        return f"{MAPPED}/{container_id}" if mapped else self.bundle(container_id)
 
     def exit_file(self, container_id: str) -> str:
         return f"{self.exits}/{container_id}"

@@ -12,13 +12,14 @@ import os
 import platform
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_RDONLY, MS_REMOUNT = 1, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
-CLONE_FS, CLONE_NEWNS = 0x200, 0x20000
+CLONE_FS, CLONE_NEWNS, CLONE_NEWUSER = 0x200, 0x20000, 0x10000000
 CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x04000000, 0x08000000, 0x20000000, 0x40000000
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
 PR_SET_NO_NEW_PRIVS = 38
+_OPEN_TREE_CLONE, _AT_RECURSIVE, _AT_EMPTY_PATH, _MOVE_MOUNT_F_EMPTY_PATH = 0x1, 0x8000, 0x1000, 0x4
+_MOUNT_ATTR_IDMAP = 0x00100000
 
 _SYSCALLS = {
     # name: (x86_64, aarch64)
@@ -27,6 +28,9 @@ _SYSCALLS = {
     "setresuid": (117, 147),
     "setresgid": (119, 149),
     "openat2": (437, 437),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "mount_setattr": (442, 442),
 }
 _COLUMN = 1 if platform.machine() == "aarch64" else 0
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,6 +38,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class _OpenHow(ctypes.Structure):
     _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
 
 
 def _check(result: int, subject: str) -> int:
@@ -94,3 +102,25 @@ def openat2(directory: int, path: str | bytes, flags: int, resolve: int, mode: i
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     return _check(_syscall("openat2", directory, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))), os.fsdecode(path))
+
+
+def open_tree(path: str) -> int:
+    """open_tree(2): a copy, not attached anywhere, of what is mounted at the path and below it, as an fd."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    return _check(_syscall("open_tree", ctypes.c_int(-100), os.fsencode(path), ctypes.c_uint(flags)), path)
+
+
+def map_ids(tree: int, user_namespace: int, subject: str) -> None:
+    """mount_setattr(2): the ids of a user namespace (an fd) for the ids on disk, in a tree that is not attached; in what is
+    mounted below its top they stay. OSError EINVAL: the file system can't."""
+    attributes = _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    done = _syscall("mount_setattr", ctypes.c_int(tree), b"", ctypes.c_uint(_AT_EMPTY_PATH), ctypes.byref(attributes), size)
+    _check(done, subject)
+
+
+def move_mount(tree: int, target: str) -> None:
+    """move_mount(2): attach what open_tree gave."""
+    flags = ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
+    done = _syscall("move_mount", ctypes.c_int(tree), b"", ctypes.c_int(-100), os.fsencode(target), flags)
+    _check(done, target)

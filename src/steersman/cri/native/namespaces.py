@@ -7,17 +7,17 @@ root and spawns the pause program, which inherits all of that. Then the thread e
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from steersman.cri.interface import IdMapping
 from steersman.cri.native import linux
 from steersman.cri.native.cgroups import Cgroups
+from steersman.cri.native.entering import NOBODY, OPEN_NETWORK, enter_empty_root, loopback_up
 from steersman.cri.native.procs import ProcessId, identify
 from steersman.cri.native.threads import in_own_thread
 from steersman.machinery.programs import spawn
@@ -25,10 +25,6 @@ from steersman.machinery.programs import spawn
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
-_NOBODY = 65535
-_OPEN_NETWORK = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-"""What containerd 2 also gives every pod with its own network: low ports and ping need no capability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +40,18 @@ class Wanted:
     cgroup: str
     uid: int | None
     gid: int | None
+    id_mappings: tuple[IdMapping, ...] = ()
+    """A user namespace of its own; none: the host's."""
 
 
-async def start_pause(wanted: Wanted, pause_root: str, cgroups: Cgroups) -> ProcessId:
+async def start_pause(wanted: Wanted, pause_root: str, cgroups: Cgroups, make_mapped: Callable[[Wanted, str], int]) -> ProcessId:
     """Make the namespaces; the pause process that holds them. Raises OSError; what was pinned by then is unpinned by
-    `release_netns`."""
+    `release_netns`. make_mapped: how that is done with a user namespace (usernamespaces.make)."""
+    if wanted.id_mappings:
+        pid = await in_own_thread(lambda: make_mapped(wanted, pause_root))
+        # Not before: the program that makes it is larger than what some pods may use.
+        cgroups.add(wanted.cgroup, pid)
+        return _begun(wanted, pid)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         pid = await in_own_thread(lambda: _make(wanted, pause_root, cgroups, null))
@@ -56,6 +59,10 @@ async def start_pause(wanted: Wanted, pause_root: str, cgroups: Cgroups) -> Proc
         os.close(null)
     if cgroups.v2:
         cgroups.add(wanted.cgroup, pid)
+    return _begun(wanted, pid)
+
+
+def _begun(wanted: Wanted, pid: int) -> ProcessId:
     process = identify(pid)
     if process is None:
         raise OSError(0, "the pause process ended at once", wanted.cgroup)
@@ -76,36 +83,16 @@ def _make(wanted: Wanted, pause_root: str, cgroups: Cgroups, null: int) -> int:
     linux.unshare(flags)
     sysctls = dict(wanted.sysctls)
     if wanted.netns:
-        os.close(os.open(wanted.netns, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
-        linux.mount("/proc/thread-self/ns/net", wanted.netns, flags=linux.MS_BIND)
+        pin_netns("/proc/thread-self/ns/net", wanted.netns)
         socket.sethostname(wanted.hostname)
-        _loopback_up()
-        sysctls = {**_OPEN_NETWORK, **sysctls}
+        loopback_up()
+        sysctls = {**OPEN_NETWORK, **sysctls}
     for name, value in sysctls.items():
         with open(f"/proc/sys/{name.replace('.', '/')}", "w") as file:
             file.write(value)
-    _enter_empty_root(pause_root)
-    linux.drop_to(_NOBODY if wanted.uid is None else wanted.uid, _NOBODY if wanted.gid is None else wanted.gid)
+    enter_empty_root(pause_root)
+    linux.drop_to(NOBODY if wanted.uid is None else wanted.uid, NOBODY if wanted.gid is None else wanted.gid)
     return spawn(["/pause"], stdin=null, stdout=null, stderr=null)
-
-
-def _enter_empty_root(pause_root: str) -> None:
-    """A mount namespace with nothing but the pause program: whoever shares the PID namespace cannot reach the host through
-    /proc/1/root."""
-    linux.unshare(linux.CLONE_NEWNS)
-    linux.mount("", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount(pause_root, pause_root, flags=linux.MS_BIND)
-    linux.mount("", pause_root, flags=linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
-    os.chdir(pause_root)
-    linux.pivot_root(".", ".")
-    linux.umount(".")
-
-
-def _loopback_up() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
 
 
 def _protect(pid: int) -> None:
@@ -115,6 +102,12 @@ def _protect(pid: int) -> None:
             file.write("-998")
     except OSError as error:
         log.debug("oom_score_adj stays pid=%d error=%s", pid, error)
+
+
+def pin_netns(source: str, path: str) -> None:
+    """Keep a network namespace, given by its file in /proc, under a path of ours. Raises OSError."""
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    linux.mount(source, path, flags=linux.MS_BIND)
 
 
 def release_netns(path: str) -> None:

@@ -31,7 +31,7 @@ from steersman.cri.interface import (
     Tunnel,
     Usage,
 )
-from steersman.cri.native import attach, execs, machine, procs, stats
+from steersman.cri.native import attach, execs, machine, procs, stats, usernamespaces
 from steersman.cri.native.cgroups import Cgroups, settle_hybrid
 from steersman.cri.native.containers import Containers
 from steersman.cri.native.creation import IMAGE_VOLUME_FAILED, Maker
@@ -154,6 +154,9 @@ class NativeRuntime:
 
     async def status(self) -> tuple[str, str]:
         return self._oci.missing(), await self._network.ready()
+
+    def user_namespaces(self) -> bool:
+        return not usernamespaces.missing()
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
         await self._network.set_pod_cidr(pod_cidr)

@@ -26,7 +26,7 @@ from steersman.cri.interface import (
     SandboxNetwork,
     SandboxState,
 )
-from steersman.cri.native import linux, procs
+from steersman.cri.native import linux, procs, usernamespaces
 from steersman.cri.native.cgroups import Cgroups
 from steersman.cri.native.creation import cgroup_path
 from steersman.cri.native.layout import Layout
@@ -102,16 +102,18 @@ class Sandboxes:
         config = record.config
         if config.log_directory:
             os.makedirs(config.log_directory, mode=0o755, exist_ok=True)
+        owner = usernamespaces.host_root(config.id_mappings) if config.id_mappings else 0
         files = {"hostname": (config.hostname or os.uname().nodename) + "\n", "resolv.conf": resolv_conf(config)}
         for name, text in files.items():
             with open(f"{directory}/{name}", "w") as file:
                 os.fchmod(file.fileno(), 0o644)
+                os.fchown(file.fileno(), owner, owner)
                 file.write(text)
         if config.ipc is not NamespaceMode.NODE:
             shm = self.layout.shm(record.id)
             os.makedirs(shm, exist_ok=True)
             flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
-            linux.mount("shm", shm, "tmpfs", flags, f"mode=1777,size={_SHM_BYTES}")
+            linux.mount("shm", shm, "tmpfs", flags, f"mode=1777,size={_SHM_BYTES},uid={owner},gid={owner}")
 
     async def _pause(self, record: SandboxRecord) -> procs.ProcessId:
         config = record.config
@@ -125,8 +127,9 @@ class Sandboxes:
             cgroup=cgroup_path(config, record.id),
             uid=config.run_as_user,
             gid=config.run_as_group,
+            id_mappings=config.id_mappings,
         )
-        return await start_pause(wanted, self.layout.pause_root, self.cgroups)
+        return await start_pause(wanted, self.layout.pause_root, self.cgroups, usernamespaces.make)
 
     def watch(self, record: SandboxRecord) -> None:
         """Notice the end of the pause process."""

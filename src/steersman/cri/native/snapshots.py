@@ -8,14 +8,28 @@ as options. Each snapshot notes its layers, so that image removal never pulls a 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from steersman.cri.native import linux
+from steersman.cri.interface import IdMapping
+from steersman.cri.native import idmapped, linux
 from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
 
+log = logging.getLogger(__name__)
+
 _BORROWED = "image-layers.json"
+_VIEW = "layers"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The user namespace (an fd) for whom a snapshot is mounted, and what it maps."""
+
+    namespace: int
+    mappings: Sequence[IdMapping]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +51,77 @@ class Snapshots:
             os.makedirs(f"{self.path(identity)}/{part}", mode=0o755, exist_ok=True)
         write_atomic(f"{self.path(identity)}/layers.json", json.dumps(list(layers)).encode())
 
-    def mount(self, identity: str, target: str) -> None:
-        """Mount it: call in a thread of its own, whose working directory changes. Raises OSError."""
+    def mount(self, identity: str, target: str, mapped: Mapped | None = None) -> None:
+        """Mount it: call in a thread of its own, whose working directory changes. Raises OSError.
+
+        mapped: for whom the files' owners are; where the kernel can't map them, every file is changed."""
         layers = json.loads(read_or_none(f"{self.path(identity)}/layers.json") or b"[]")
         os.makedirs(target, exist_ok=True)
         upper = f"{self.path(identity)}/upper"
+        options = f"upperdir={upper},workdir={self.path(identity)}/work"
+        if mapped is None or not layers:
+            self._mount_plain(layers, upper, target, options)
+            if mapped is not None:
+                idmapped.give(target, mapped.mappings)
+            return
+        with self._layers_of(identity, mapped) as ready:
+            if ready:
+                for part in ("upper", "work"):
+                    idmapped.give(f"{self.path(identity)}/{part}", mapped.mappings)
+                _mount_overlay(layers, target, 0, options)
+                return
+        log.info("file owners are changed, the kernel cannot map them snapshot=%s", identity)
+        self._mount_plain(layers, upper, target, options)
+        idmapped.give(target, mapped.mappings)
+
+    def _mount_plain(self, layers: Sequence[str], upper: str, target: str, options: str) -> None:
         if not layers:
             linux.mount(upper, target, flags=linux.MS_BIND)
             return
         linux.unshare(linux.CLONE_FS)
         os.chdir(self.layers)
-        lower = ":".join(reversed(layers))
-        linux.mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={self.path(identity)}/work")
+        _mount_overlay(layers, target, 0, options)
+
+    @contextmanager
+    def _layers_of(self, identity: str, mapped: Mapped) -> Iterator[bool]:
+        """Be where the layers are, with their owners mapped; False: nowhere, as the kernel can't. An overlay keeps what it
+        needs of that mount, which has gone afterwards."""
+        if not idmapped.possible(self.layers, mapped.namespace):
+            yield False
+            return
+        view = f"{self.path(identity)}/{_VIEW}"
+        idmapped.bind(self.layers, view, mapped.namespace)
+        try:
+            linux.unshare(linux.CLONE_FS)
+            os.chdir(view)
+            yield True
+        finally:
+            os.chdir("/")
+            linux.umount(view)
+            os.rmdir(view)
 
     def borrow(self, identity: str, layers: Sequence[str]) -> None:
         """Note the layers of image volumes, on which the container stands as well. After `prepare`, before they are mounted."""
         os.makedirs(f"{self.path(identity)}/empty", mode=0o755, exist_ok=True)
         write_atomic(f"{self.path(identity)}/{_BORROWED}", json.dumps(sorted(set(layers))).encode())
 
-    def mount_image(self, identity: str, layers: Sequence[str], target: str) -> None:
+    def mount_image(self, identity: str, layers: Sequence[str], target: str, mapped: Mapped | None = None) -> None:
         """Mount borrowed layers, read-only: call in a thread of its own, as `mount`. Raises OSError."""
         os.makedirs(target, exist_ok=True)
         if not layers:
             linux.mount(f"{self.path(identity)}/empty", target, flags=linux.MS_BIND)
             linux.mount("", target, flags=linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY)
             return
+        # Without an upper directory an overlay wants two lower ones; and only in an overlay are whiteouts not seen.
+        every = [f"{self.path(identity)}/empty", *layers]
+        if mapped is not None:
+            with self._layers_of(identity, mapped) as ready:
+                if ready:
+                    _mount_overlay(every, target, linux.MS_RDONLY)
+                    return
         linux.unshare(linux.CLONE_FS)
         os.chdir(self.layers)
-        # Without an upper directory an overlay wants two lower ones; and only in an overlay are whiteouts not seen.
-        lower = ":".join([*reversed(layers), f"../snapshots/{identity}/empty"])
-        linux.mount("overlay", target, "overlay", linux.MS_RDONLY, f"lowerdir={lower}")
+        _mount_overlay(every, target, linux.MS_RDONLY)
 
     def remove(self, identity: str) -> None:
         """Remove its writable layer; it must not be mounted. Idempotent."""
@@ -92,3 +147,9 @@ class Snapshots:
                 except FileNotFoundError:
                     continue
         return size, inodes
+
+
+def _mount_overlay(layers: Sequence[str], target: str, flags: int, options: str = "") -> None:
+    """`layers`, bottom first, relative to where we are."""
+    lower = f"lowerdir={':'.join(reversed(layers))}"
+    linux.mount("overlay", target, "overlay", flags, f"{lower},{options}" if options else lower)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from steersman.cri.interface import ContainerConfig, Mount, Propagation, Resources, RuntimeFault, Security
+from steersman.cri.interface import ContainerConfig, IdMapping, Mount, Propagation, Resources, RuntimeFault, Security
 from steersman.cri.native.users import Identity
 from steersman.machinery.meta import Obj
 
@@ -54,6 +54,10 @@ class Surroundings:
     capabilities: frozenset[str]
     """Every capability we may hand out, without CAP_."""
     lowest_oom_score_adj: int
+    user_ns: str = ""
+    """Path to join, "" for the host's."""
+    id_mappings: Sequence[IdMapping] = ()
+    """Of the user namespace."""
     host_devices: Sequence[Obj] = ()
     """For privileged containers."""
     seccomp: Obj | None = None
@@ -149,7 +153,7 @@ def _mounts(config: ContainerConfig, around: Surroundings) -> list[Obj]:
 
 def _namespaces(around: Surroundings) -> list[Obj]:
     spaces: list[Obj] = [{"type": "mount"}]
-    joined = {"network": around.network_ns, "ipc": around.ipc_ns, "uts": around.uts_ns}
+    joined = {"user": around.user_ns, "network": around.network_ns, "ipc": around.ipc_ns, "uts": around.uts_ns}
     spaces += [{"type": kind, "path": path} for kind, path in joined.items() if path]
     if around.pid_ns == "new":
         spaces.append({"type": "pid"})
@@ -165,6 +169,11 @@ def _rootfs_propagation(mounts: Sequence[Mount]) -> Mapping[str, str]:
     if Propagation.BIDIRECTIONAL in kinds:
         return {"rootfsPropagation": "rshared"}
     return {"rootfsPropagation": "rslave"} if Propagation.HOST_TO_CONTAINER in kinds else {}
+
+
+def _mappings(mappings: Sequence[IdMapping]) -> Obj:
+    listed = [{"containerID": each.container_id, "hostID": each.host_id, "size": each.length} for each in mappings]
+    return {"uidMappings": listed, "gidMappings": listed} if listed else {}
 
 
 def process_spec(
@@ -213,5 +222,6 @@ def container_spec(
             "readonlyPaths": [] if security.privileged else list(security.readonly_paths),
             **({"seccomp": around.seccomp} if around.seccomp else {}),
             **_rootfs_propagation(config.mounts),
+            **_mappings(around.id_mappings),
         },
     }

@@ -34,7 +34,10 @@ _PROTOCOLS = {"TCP": cri.TCP, "UDP": cri.UDP, "SCTP": cri.SCTP}
 def sandbox(config: SandboxConfig) -> cri.PodSandboxConfig:
     security = cri.LinuxSandboxSecurityContext(
         namespace_options=cri.NamespaceOption(
-            network=_NAMESPACES[config.network], pid=_NAMESPACES[config.pid], ipc=_NAMESPACES[config.ipc]
+            network=_NAMESPACES[config.network],
+            pid=_NAMESPACES[config.pid],
+            ipc=_NAMESPACES[config.ipc],
+            userns_options=_user_namespace(config),
         ),
         run_as_user=_int(config.run_as_user),
         run_as_group=_int(config.run_as_group),
@@ -78,7 +81,7 @@ def container(config: ContainerConfig, pod: SandboxConfig) -> cri.ContainerConfi
         args=config.args,
         working_dir=config.working_dir,
         envs=[cri.KeyValue(key=key, value=value) for key, value in config.envs],
-        mounts=[_mount(mount) for mount in config.mounts],
+        mounts=[_mount(mount, pod) for mount in config.mounts],
         devices=[
             cri.Device(container_path=each.container_path, host_path=each.host_path, permissions=each.permissions)
             for each in config.devices
@@ -134,7 +137,19 @@ def stop_signal(name: str) -> cri.Signal.ValueType:
     return cri.Signal.Value(known) if known in cri.Signal.DESCRIPTOR.values_by_name else cri.RUNTIME_DEFAULT
 
 
-def _mount(mount: Mount) -> cri.Mount:
+def _user_namespace(pod: SandboxConfig) -> cri.UserNamespace:
+    if not pod.id_mappings:
+        return cri.UserNamespace(mode=cri.NODE)
+    return cri.UserNamespace(mode=cri.POD, uids=_mappings(pod), gids=_mappings(pod))
+
+
+def _mappings(pod: SandboxConfig) -> list[cri.IDMapping]:
+    return [
+        cri.IDMapping(host_id=each.host_id, container_id=each.container_id, length=each.length) for each in pod.id_mappings
+    ]
+
+
+def _mount(mount: Mount, pod: SandboxConfig) -> cri.Mount:
     return cri.Mount(
         container_path=mount.container_path,
         host_path=mount.host_path,
@@ -143,6 +158,8 @@ def _mount(mount: Mount) -> cri.Mount:
         recursive_read_only=mount.recursive_read_only,
         image=cri.ImageSpec(image=mount.image) if mount.image else None,
         image_sub_path=mount.image_sub_path,
+        uidMappings=_mappings(pod),
+        gidMappings=_mappings(pod),
     )
 
 
@@ -152,6 +169,7 @@ def _security(wanted: Security, pod: SandboxConfig) -> cri.LinuxContainerSecurit
         pid=_NAMESPACES[wanted.pid],
         ipc=_NAMESPACES[pod.ipc],
         target_id=wanted.target_id,
+        userns_options=_user_namespace(pod),
     )
     return cri.LinuxContainerSecurityContext(
         capabilities=cri.Capability(add_capabilities=wanted.add_capabilities, drop_capabilities=wanted.drop_capabilities),

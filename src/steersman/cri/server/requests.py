@@ -8,12 +8,14 @@ from steersman.cri.interface import (
     ContainerConfig,
     Device,
     DNSConfig,
+    IdMapping,
     Mount,
     NamespaceMode,
     PortMapping,
     Propagation,
     RegistryAuth,
     Resources,
+    RuntimeFault,
     SandboxConfig,
     Security,
 )
@@ -55,7 +57,16 @@ def sandbox(config: cri.PodSandboxConfig) -> SandboxConfig:
         seccomp=_profile(security.seccomp) if security.HasField("seccomp") else "Unconfined",
         privileged=security.privileged,
         overhead=resources(linux.overhead) if linux.HasField("overhead") else None,
+        id_mappings=_mappings(spaces.userns_options),
     )
+
+
+def _mappings(wanted: cri.UserNamespace) -> tuple[IdMapping, ...]:
+    if wanted.mode != cri.POD or not wanted.uids:
+        return ()
+    if list(wanted.uids) != list(wanted.gids):
+        raise RuntimeFault("user and group ids must be mapped alike")
+    return tuple(IdMapping(each.container_id, each.host_id, each.length) for each in wanted.uids)
 
 
 def container(config: cri.ContainerConfig) -> ContainerConfig:

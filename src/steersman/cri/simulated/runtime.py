@@ -82,6 +82,9 @@ class SimulatedRuntime:
     async def status(self) -> tuple[str, str]:
         return "", "" if self._addresses.range else "the node has no range of pod addresses yet"
 
+    def user_namespaces(self) -> bool:
+        return True
+
     async def update_runtime_config(self, pod_cidr: str) -> None:
         self._addresses.use(pod_cidr)
 

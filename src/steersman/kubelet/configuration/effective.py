@@ -77,6 +77,7 @@ _ELSEWHERE = frozenset((
     "authentication", "authorization", "failSwapOn", "rotateCertificates", "serverTLSBootstrap", "cgroupRoot", "podLogsDir",
     "evictionHard", "serializeImagePulls", "maxParallelImagePulls", "crashLoopBackOff", "shutdownGracePeriod",
     "shutdownGracePeriodCriticalPods", "shutdownGracePeriodByPodPriority", "containerRuntimeEndpoint", "featureGates",
+    "userNamespaces",
 ))  # fmt: skip
 """Honoured, but not one to one."""
 _EVICTION = frozenset((

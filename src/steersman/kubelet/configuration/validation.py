@@ -27,7 +27,7 @@ _CHANGE_DETECTION = ("Get", "Watch", "Cache")
 def problems(body: Obj) -> list[str]:
     """Every reason why it can't be used; empty if there is none."""
     found = []
-    for part in (_numbers, _ports, _choices, _images, _shutdown, _node_allocatable, _evictions, _amounts):
+    for part in (_numbers, _user_namespaces, _ports, _choices, _images, _shutdown, _node_allocatable, _evictions, _amounts):
         found += [f"invalid configuration: {text}" for text in part(body)]
     return found
 
@@ -56,6 +56,14 @@ def _numbers(body: Obj) -> Iterator[str]:
     longest = dig(body, "crashLoopBackOff", "maxContainerRestartPeriod", default=None)
     if longest is not None and not 1 <= duration.parse_go(longest) <= 300:
         yield f"CrashLoopBackOff.maxContainerRestartPeriod (got: {longest}) must be set between 1s and 300s"
+
+
+def _user_namespaces(body: Obj) -> Iterator[str]:
+    ids = dig(body, "userNamespaces", "idsPerPod")
+    if ids <= 0 or ids % 65536:
+        yield f"userNamespaces.idsPerPod {ids} must be a positive multiple of 65536"
+    elif ids > 2**32 - 1:
+        yield f"userNamespaces.idsPerPod {ids} must not be greater than {2**32 - 1}"
 
 
 def _ports(body: Obj) -> Iterator[str]:
