@@ -54,5 +54,6 @@ SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessre
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", False, "CustomResourceDefinition"
 )
+API_SERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", False, "APIService")
 NODE_METRICS = Resource("metrics.k8s.io", "v1beta1", "nodes", False, "NodeMetrics")
 POD_METRICS = Resource("metrics.k8s.io", "v1beta1", "pods", kind="PodMetrics")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from steersman.api.groups import (
     admissionregistration_v1,
     apiextensions_v1,
+    apiregistration_v1,
     apps_v1,
     autoscaling,
     batch_v1,
@@ -35,6 +36,7 @@ _KINDS: tuple[KindSpec, ...] = (
     *core_v1.KINDS,
     *admissionregistration_v1.KINDS,
     *apiextensions_v1.KINDS,
+    *apiregistration_v1.KINDS,
     *apps_v1.KINDS,
     *autoscaling.KINDS,
     *batch_v1.KINDS,
