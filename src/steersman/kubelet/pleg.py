@@ -15,6 +15,7 @@ from pathlib import Path
 from steersman.cri.interface import Container, ContainerState, Runtime, RuntimeFault
 from steersman.kubelet.view import MESSAGE_FILE_ANNOTATION, MESSAGE_POLICY_ANNOTATION, UID_LABEL, PodView
 from steersman.machinery.clock import Clock
+from steersman.machinery.waiting import Nudge
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Pleg:
         self._prints: dict[str, _Print] = {}
         self._messages: dict[str, str] = {}
         self._streaming = False
+        self._wake = Nudge()
         self._relisted_s: float | None = None
         self._complaints: set[str] = set()
         self.views: dict[str, PodView] = {}
@@ -72,7 +74,12 @@ class Pleg:
                     pause_s *= RELISTS_SKIPPED_WITH_EVENTS
             except RuntimeFault as error:
                 self._complain("relist failed", error)
-            await self._clock.sleep(pause_s)
+            await self._wake.wait_within(self._clock, pause_s)
+            self._wake.clear()
+
+    def relist_soon(self) -> None:
+        """Without waiting for the next time."""
+        self._wake.set()
 
     def _complain(self, what: str, error: RuntimeFault) -> None:
         """Once, until it goes well again: a runtime may be away for long."""

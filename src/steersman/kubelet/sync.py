@@ -180,6 +180,7 @@ class PodSync:
         config = self._sandbox_config(pod, attempt if attempt is not None else view.sandboxes[0].attempt)
         if attempt is not None:
             try:
+                await parts.stopper.stop_sandboxes(view)
                 await self._collect(view)
             except RuntimeFault as error:
                 # What failed attempts left may be as hard to remove; that must not keep the next one from coming.
@@ -291,13 +292,16 @@ class PodSync:
         for container in view.containers:
             parts.probes.results.forget(container.id)
         parts.probes.forget(self._uid)
-        parts.volumes.remove_pod_dir(self._uid)
+        # Again: `release` leaves what a half-made sandbox was still in, and of a pod the API no longer has it knows no QoS class.
+        parts.cgroups.remove_pod(self._uid)
         logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid)
         shutil.rmtree(logs, ignore_errors=True)
         if parts.config.container_logs_dir is not None:
             for item in view.containers:
                 stem = f"{name_of(pod)}_{namespace_of(pod)}_{item.name}-{item.id}"[: 255 - len(".log")]
                 _remove_file(str(parts.config.container_logs_dir / f"{stem}.log"))
+        # Last: after a kill it is what says that the rest is to be swept.
+        parts.volumes.remove_pod_dir(self._uid)
 
 
 def _remove_file(path: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from steersman.cri.interface import Container, ContainerState, NotThere, Runtime, SandboxState
+from steersman.cri.interface import Container, ContainerState, NotThere, Runtime
 from steersman.kubelet import pods
 from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path
@@ -101,9 +101,18 @@ class Stopper:
         async with asyncio.TaskGroup() as group:
             for item in alive:
                 group.create_task(stop(item))
+        await self.stop_sandboxes(view)
+
+    async def stop_sandboxes(self, view: PodView) -> None:
+        """All of them: one that is not ready, half made or without its first process, may still hold a network and an address.
+
+        Raises RuntimeFault.
+        """
         for sandbox in view.sandboxes:
-            if sandbox.state is SandboxState.READY:
+            try:
                 await self.runtime.stop_pod_sandbox(sandbox.id)
+            except NotThere:
+                continue
 
     async def _wait_all(self, events: list[asyncio.Event], deadline_s: float) -> None:
         async def all_set() -> None:

@@ -261,7 +261,7 @@ class PodWorker:
         view = self.view = await parts.pleg.view(self.uid)
         self.publish(view)
         parts.probes.stop(self.uid, ("livenessProbe", "startupProbe"))
-        if view.may_run:
+        if view.may_run or view.sandboxes:
             await parts.stopper.stop_pod(self.pod, view, float(self._grace_s or 1))
             view = self.view = await parts.pleg.view(self.uid)
         parts.probes.stop(self.uid, KINDS)

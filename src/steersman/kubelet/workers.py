@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 
 from steersman.kubelet import pods
+from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, PodView
 from steersman.kubelet.worker import PodWorker, State
@@ -165,9 +167,20 @@ class PodWorkers:
                     # Before the folder, which is the proof that the cgroup is ours.
                     parts.cgroups.remove_pod(uid)
                     parts.user_namespaces.release(uid)
+                    _remove_logs(parts.config, uid)
                     parts.volumes.remove_pod_dir(uid)
                 except OSError as error:
                     log.warning("orphaned pod folder not removed pod=%s error=%s", uid, error)
+
+
+def _remove_logs(config: KubeletConfig, uid: str) -> None:
+    """The logs of a pod of which no more is known than its UID."""
+    for folder in config.pod_logs_dir.glob(f"*_{uid}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        links = config.container_logs_dir.iterdir() if config.container_logs_dir is not None else ()
+        for link in links:
+            if link.is_symlink() and link.readlink().is_relative_to(folder):
+                link.unlink(missing_ok=True)
 
 
 def _resize_order(worker: PodWorker) -> tuple[bool, int, bool, str]:
