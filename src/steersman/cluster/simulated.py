@@ -63,6 +63,7 @@ def node_config(name: str, paths: Paths, settings: ClusterSettings, machine: Obj
         client_ca_file=paths.pki / "ca.crt",
         enforce_cgroups=False,
         watch_resources=False,
+        plugins=False,
         secrets_in_memory=False,
         capacity=CAPACITY,
         node_info={**machine, "machineID": identity.hex, "systemUUID": str(identity)},

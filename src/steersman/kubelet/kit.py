@@ -32,6 +32,8 @@ class NodeFacts:
     """The machine is about to: nothing new is begun here."""
     pressures: tuple[str, ...] = ()
     """Conditions of the Node that say what it runs short of."""
+    volumes_in_use: tuple[str, ...] = ()
+    """Attachable volumes that pods here have or want, as Node.status.volumesInUse names them."""
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
 

@@ -173,7 +173,7 @@ class NodeAgent:
 
     async def _status(self, old: Obj) -> Obj:
         config, now = self._config, self._clock.now()
-        capacity = self._capacity()
+        capacity, in_use = self._capacity(), self._facts.volumes_in_use
         addresses = [{"type": "InternalIP", "address": ip} for ip in self._facts.host_ips]
         addresses.append({"type": "Hostname", "address": config.node_name})
         conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
@@ -201,6 +201,8 @@ class NodeAgent:
             "images": await self._image_list(),
             "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": self._runtime.user_namespaces()}}],
             "features": {"supplementalGroupsPolicy": False},
+            # Nobody has to be told that nothing is in use, unless something was.
+            **({"volumesInUse": list(in_use)} if in_use or old.get("volumesInUse") else {}),
         }
 
     async def _image_list(self) -> list[Obj]:
@@ -376,5 +378,5 @@ def _ours(status: Obj, made: Obj) -> Obj:
     amounts = {
         key: {name: (status.get(key) or {}).get(name) for name in made.get(key) or ()} for key in ("capacity", "allocatable")
     }
-    known = ("addresses", "daemonEndpoints", "nodeInfo", "images")
+    known = ("addresses", "daemonEndpoints", "nodeInfo", "images", "volumesInUse")
     return {"conditions": conditions, **amounts, **{key: status.get(key) for key in known}}

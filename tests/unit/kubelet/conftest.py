@@ -408,7 +408,7 @@ class World:
         self.images = FakeImages()
         self.config = KubeletConfig(
             node_name="n1", root_dir=root / "kubelet", pod_logs_dir=root / "logs", container_logs_dir=root / "links",
-            node_ip="192.168.0.5", enforce_cgroups=False, watch_resources=False, secrets_in_memory=False,
+            node_ip="192.168.0.5", enforce_cgroups=False, watch_resources=False, plugins=False, secrets_in_memory=False,
             cluster_dns=("10.96.0.10",), resolv_conf=root / "resolv.conf",
         )  # fmt: skip
         (root / "resolv.conf").write_text("nameserver 1.1.1.1\n")

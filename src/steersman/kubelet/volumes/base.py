@@ -27,6 +27,10 @@ class Unprocessed(VolumeFault):
     """It is not even clear yet what there is to set up."""
 
 
+class Unattached(VolumeFault):
+    """It is not attached to this node yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One volume of one pod to be set up at `directory` (the plugin makes it)."""
@@ -41,6 +45,8 @@ class Request:
     secrets_in_memory: bool = False
     node: Obj | None = None
     local_paths: Path | None = None
+    persistent: Mapping[str, PersistentPlugin] = field(default_factory=dict)
+    """What sets up persistent volumes of types that need more than this request, by their source."""
 
     def about(self, source: Obj) -> Request:
         """The same for another source, which the volume led to."""
@@ -54,6 +60,13 @@ class Request:
     @property
     def pod_uid(self) -> str:
         return uid_of(self.pod)
+
+
+class PersistentPlugin(Protocol):
+    """The part of a volume type that persistent volumes need; undone by its VolumePlugin."""
+
+    async def set_up_volume(self, request: Request, volume: Obj) -> Path:
+        """As VolumePlugin.set_up, for the PersistentVolume; its folder is named for that. Raises VolumeFault."""
 
 
 class VolumePlugin(Protocol):

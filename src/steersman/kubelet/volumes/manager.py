@@ -6,19 +6,31 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.volumes import mounts
-from steersman.kubelet.volumes.base import Request, Unprocessed, VolumeFault, VolumePlugin
+from steersman.kubelet.volumes.base import (
+    PersistentPlugin,
+    Request,
+    Unattached,
+    Unprocessed,
+    VolumeFault,
+    VolumePlugin,
+)
 from steersman.kubelet.volumes.emptydir import EmptyDirVolume
 from steersman.kubelet.volumes.files import ConfigMapVolume, DownwardAPIVolume, ProjectedVolume, SecretVolume
 from steersman.kubelet.volumes.hostpath import HostPathVolume
 from steersman.kubelet.volumes.image import ImageVolume
+from steersman.kubelet.volumes.nfs import NfsVolume
 from steersman.kubelet.volumes.persistentclaim import ClaimVolume, EphemeralVolume
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, uid_of
+
+if TYPE_CHECKING:
+    from steersman.kubelet.volumes.csi.mounting import CsiVolumes
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +65,13 @@ class VolumeManager:
         allocatable: Callable[[], Mapping[str, int]],
         node: Callable[[], Obj | None] = lambda: None,
         plugins: tuple[VolumePlugin, ...] = PLUGINS,
+        csi: CsiVolumes | None = None,
     ) -> None:
         self._config, self._objects, self._tokens, self._clock = config, objects, tokens, clock
         self._allocatable, self._node = allocatable, node
+        self._csi, nfs = csi, NfsVolume()
+        self._persistent: dict[str, PersistentPlugin] = {"nfs": nfs} if csi is None else {"nfs": nfs, "csi": csi}
+        plugins = (*plugins, nfs) if csi is None else (*plugins, nfs, csi)
         self._plugins = {plugin.source: plugin for plugin in plugins}
         self._by_name = {plugin.name: plugin for plugin in plugins}
         self._paths: dict[str, dict[str, Path]] = {}
@@ -68,7 +84,7 @@ class VolumeManager:
         for volume in dig(pod, "spec", "volumes", default=None) or ():
             plugin = next((self._plugins[key] for key in volume if key in self._plugins), None)
             name = volume["name"]
-            if plugin is not None and name in ready and not plugin.refreshes:
+            if plugin is not None and name in ready and not (plugin.refreshes or self._republishes(pod, name)):
                 continue
             try:
                 if plugin is None:
@@ -76,6 +92,9 @@ class VolumeManager:
                 ready[name] = await plugin.set_up(self._request(pod, volume, plugin))
             except Unprocessed as fault:
                 unprocessed[name] = str(fault)
+            except Unattached as fault:
+                text = f"unmounted volumes=[{name}], unattached volumes=[{name}], failed to process volumes=[]: {fault}"
+                failures.append(f"Unable to attach or mount volumes: {text}")
             except VolumeFault as fault:
                 failures.append(f'{fault.step} for volume "{fault.volume or name}" : {fault}')
             except (StatusError, ConnectionError, OSError) as error:
@@ -102,7 +121,11 @@ class VolumeManager:
             memory,
             self._node(),
             self._config.local_path_dir,
+            self._persistent,
         )
+
+    def _republishes(self, pod: Obj, name: str) -> bool:
+        return self._csi is not None and self._csi.republishes(uid_of(pod), name)
 
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""

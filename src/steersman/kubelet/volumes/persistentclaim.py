@@ -1,8 +1,8 @@
 """Volumes by claim: persistentVolumeClaim and generic ephemeral volumes. A claim leads to a volume, a volume to a folder here.
 
-Kinds of volumes: local and hostPath. A pod waits until its claim is bound and the volume is the claim's. The folder of a
-volume that the local-path provisioner made is made here (loop/localpath.py). Not here: attaching, network storage, CSI, block
-devices. Source: upstream pkg/kubelet/volumemanager (populator), pkg/volume/local.
+Kinds of volumes: local and hostPath, and those that `Request.persistent` has (csi, nfs). A pod waits until its claim is bound
+and the volume is the claim's. The folder of a volume that the local-path provisioner made is made here (loop/localpath.py). Not
+here: block devices. Source: upstream pkg/kubelet/volumemanager (populator), pkg/volume/local.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ class ClaimVolume:
         _check_node(request, volume)
         if dig(volume, "spec", "hostPath") is not None:
             return await HostPathVolume().set_up(request.about(volume["spec"]))
+        for source, plugin in request.persistent.items():
+            if dig(volume, "spec", source) is not None:
+                return await plugin.set_up_volume(request, volume)
         if dig(volume, "spec", "local") is None:
             raise Unprocessed(f"no volume plugin matched name: {_kind(volume)}")
         path = _local(request, volume)

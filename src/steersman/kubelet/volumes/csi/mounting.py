@@ -1,0 +1,251 @@
+"""Setting CSI volumes up and tearing them down: stage once per node, publish once per pod, undo both in turn.
+
+The order is upstream's: the driver is registered, the volume attached, staged, published, given to the pod's group; back the same
+way. One thing at a time happens to a volume. What exists is read from the folders (layout.py), so that a kubelet that was started
+anew undoes what an earlier one did. Not here: block devices. Source: upstream pkg/volume/csi (csi_mounter.go, csi_attacher.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from steersman.api.resources import CSI_DRIVERS
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.grpcstatus import CallFailed
+from steersman.kubelet.volumes import ownership
+from steersman.kubelet.volumes.base import Request, VolumeFault
+from steersman.kubelet.volumes.csi import layout, messages
+from steersman.kubelet.volumes.csi.attachment import Attachments
+from steersman.kubelet.volumes.csi.driver import Driver
+from steersman.kubelet.volumes.csi.layout import Note
+from steersman.kubelet.volumes.csi.registration import Drivers
+from steersman.kubelet.volumes.csi.secrets import secret_values, service_account_tokens
+from steersman.kubelet.volumes.csi.wanted import (
+    Wanted,
+    attach_required,
+    gives_group,
+    inline,
+    lifecycle_refusal,
+    persistent,
+    pod_info,
+)
+from steersman.machinery.errors import NotFound
+from steersman.machinery.meta import Obj, dig
+
+log = logging.getLogger(__name__)
+
+DEVICE, SET_UP = "MountVolume.MountDevice failed", "MountVolume.SetUp failed"
+_PREFIX = "kubernetes.io/csi: "
+
+
+class CsiVolumes:
+    """The volume plugin for `csi`, in pods and behind claims."""
+
+    source, name = "csi", layout.FOLDER
+    refreshes = False
+
+    def __init__(self, config: KubeletConfig, drivers: Drivers, attachments: Attachments) -> None:
+        self._root, self._node_name = config.root_dir, config.node_name
+        self._drivers, self._attachments = drivers, attachments
+        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._republish: set[tuple[str, str]] = set()
+
+    # --- base.VolumePlugin, base.PersistentPlugin -------------------------------------------------------------------
+
+    async def set_up(self, request: Request) -> Path:
+        return await self._set_up(request, inline(request))
+
+    async def set_up_volume(self, request: Request, volume: Obj) -> Path:
+        return await self._set_up(request, persistent(request, volume))
+
+    def republishes(self, pod_uid: str, name: str) -> bool:
+        """Whether the driver wants to be asked again and again for this volume of the pod."""
+        return (pod_uid, name) in self._republish
+
+    async def tear_down(self, directory: Path) -> None:
+        """Unpublish; unstage after the last pod. Raises OSError."""
+        self._republish = {each for each in self._republish if each[0] != directory.parent.parent.parent.name}
+        note = layout.read(directory)
+        if note is None:
+            # Nothing was begun, or all is undone but the folder.
+            layout.forget(directory)
+            return
+        async with self._alone(note.driver, note.handle):
+            driver = self._drivers.get(note.driver)
+            if driver is None:
+                raise OSError(
+                    errno.EAGAIN, f"UnmountVolume.TearDown failed for volume {note.spec_name!r} : {_missing(note.driver)}"
+                )
+            try:
+                await driver.unpublish(note.handle, directory / "mount")
+                _check_gone(directory / "mount")
+                layout.forget(directory)
+                if note.lifecycle != layout.EPHEMERAL:
+                    await self._unstage(driver, note.handle)
+            except CallFailed as error:
+                text = f"UnmountVolume.TearDown failed for volume {note.spec_name!r} : {error}"
+                raise OSError(errno.EIO, text) from None
+
+    # --- up ----------------------------------------------------------------------------------------------------------
+
+    async def _set_up(self, request: Request, wanted: Wanted) -> Path:
+        directory = request.directory.parent.parent / layout.FOLDER / wanted.spec_name
+        driver = self._drivers.get(wanted.driver)
+        if driver is None:
+            step = DEVICE if wanted.persistent else SET_UP
+            what = "attacher.MountDevice failed to create newCsiDriverClient" if wanted.persistent else (
+                "mounter.SetUpAt failed to get CSI client"
+            )  # fmt: skip
+            raise VolumeFault(f"{_PREFIX}{what}: {_missing(wanted.driver)}", step, wanted.spec_name)
+        csi_driver = await _csi_driver(request, wanted.driver)
+        if why := lifecycle_refusal(wanted, csi_driver):
+            raise VolumeFault(f"{_PREFIX}mounter.SetupAt failed to check volume lifecycle mode: {why}", SET_UP, wanted.spec_name)
+        attachment, publish_context = "", dict[str, str]()
+        if wanted.persistent and attach_required(csi_driver):
+            attachment = layout.attachment_name(wanted.handle, wanted.driver, self._node_name)
+            publish_context = await self._attached(wanted, attachment)
+        async with self._alone(wanted.driver, wanted.handle):
+            step = DEVICE if wanted.persistent else SET_UP
+            try:
+                directory.mkdir(0o750, parents=True, exist_ok=True)
+                # First, so that whatever comes of the rest is undone with the pod.
+                Note(
+                    wanted.driver, wanted.handle, wanted.spec_name, wanted.lifecycle, self._node_name, attachment
+                ).write(directory)  # fmt: skip
+                capability = await self._capability(request, driver, wanted)
+                staging = ""
+                if wanted.persistent:
+                    staging = await self._stage(request, driver, wanted, capability, publish_context)
+                step = SET_UP
+                await self._publish(request, driver, wanted, csi_driver, capability, publish_context, staging, directory)
+            except (CallFailed, OSError) as error:
+                raise VolumeFault(str(error), step, wanted.spec_name) from None
+        if dig(csi_driver or {}, "spec", "requiresRepublish", default=False):
+            self._republish.add((request.pod_uid, request.volume["name"]))
+        return directory / "mount"
+
+    async def _attached(self, wanted: Wanted, name: str) -> dict[str, str]:
+        try:
+            return await self._attachments.wait(wanted, name)
+        except BaseException:
+            # Also when the pod goes: nothing here hinders the volume's way to another node.
+            if not layout.used(self._root, wanted.driver, wanted.handle):
+                self._attachments.let_go(wanted.driver, wanted.handle)
+            raise
+
+    async def _capability(self, request: Request, driver: Driver, wanted: Wanted) -> messages.Capability:
+        mode = wanted.access_mode(await driver.can(messages.SINGLE_NODE_MULTI_WRITER))
+        group = ""
+        if request.fs_group is not None and await driver.can(messages.MOUNT_GROUP):
+            group = str(request.fs_group)
+        return messages.Capability(mode, wanted.fs_type, wanted.mount_options, group)
+
+    async def _stage(
+        self, request: Request, driver: Driver, wanted: Wanted, capability: messages.Capability, context: Mapping[str, str]
+    ) -> str:
+        """Where it is staged, '' if the driver does without. Asked for again by every pod: the driver knows what it has."""
+        if not await driver.can(messages.STAGE_UNSTAGE):
+            return ""
+        staging = layout.staging(self._root, wanted.driver, wanted.handle)
+        secrets = await secret_values(request, wanted.stage_secret, "NodeStageSecretRef")
+        staging.mkdir(0o750, parents=True, exist_ok=True)
+        Note(wanted.driver, wanted.handle, wanted.spec_name).write(staging.parent)
+        asked = messages.stage(wanted.handle, context, str(staging), capability, secrets, wanted.attributes)
+        await driver.stage(asked)
+        return str(staging)
+
+    async def _publish(
+        self,
+        request: Request,
+        driver: Driver,
+        wanted: Wanted,
+        csi_driver: Obj | None,
+        capability: messages.Capability,
+        context: Mapping[str, str],
+        staging: str,
+        directory: Path,
+    ) -> None:
+        said = dig(csi_driver or {}, "spec", default={})
+        attributes = dict(wanted.attributes)
+        if said.get("podInfoOnMount"):
+            attributes.update(pod_info(request.pod, wanted.lifecycle))
+        secrets = await secret_values(request, wanted.publish_secret, "NodePublishSecretRef")
+        tokens = await service_account_tokens(request, said.get("tokenRequests") or ())
+        (secrets if said.get("serviceAccountTokenInSecrets") else attributes).update(tokens)
+        target = directory / "mount"
+        again = os.path.ismount(target)
+        await driver.publish(
+            messages.publish(
+                wanted.handle, context, staging, str(target), capability, wanted.read_only, secrets, attributes
+            )  # fmt: skip
+        )
+        if not target.exists():
+            raise OSError(f"{_PREFIX}the driver published the volume, but {target} does not exist")
+        if request.fs_group is None or capability.group or again or wanted.read_only:
+            return
+        if gives_group(wanted, csi_driver):
+            policy = dig(request.pod, "spec", "securityContext", "fsGroupChangePolicy", default="Always")
+            root_only = policy == "OnRootMismatch"
+            await asyncio.to_thread(ownership.set_ownership, target, request.fs_group, on_root_mismatch=root_only)
+
+    # --- down --------------------------------------------------------------------------------------------------------
+
+    async def _unstage(self, driver: Driver, handle: str) -> None:
+        """If no pod has it any more. The volume's lock is held. Raises CallFailed, OSError."""
+        staging = layout.staging(self._root, driver.name, handle)
+        if layout.used(self._root, driver.name, handle):
+            return
+        if staging.exists():
+            if await driver.can(messages.STAGE_UNSTAGE):
+                await driver.unstage(handle, staging)
+            _check_gone(staging)
+            layout.forget(staging.parent)
+        self._attachments.let_go(driver.name, handle)
+
+    async def unstage_unused(self, name: str) -> None:
+        """What an earlier life of this kubelet staged and no pod has any more: it ended between the two."""
+        for folder in layout.staging(self._root, name, "").parent.parent.glob("*"):
+            note, driver = layout.read(folder), self._drivers.get(name)
+            if note is None or driver is None or note.driver != name:
+                continue
+            try:
+                async with self._alone(name, note.handle):
+                    await self._unstage(driver, note.handle)
+            except (CallFailed, OSError) as error:
+                log.warning("volume not unstaged driver=%s volume=%s error=%s", name, note.spec_name, error)
+
+    @asynccontextmanager
+    async def _alone(self, driver: str, handle: str) -> AsyncIterator[None]:
+        """Nothing else happens to the volume meanwhile."""
+        key = (driver, handle)
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = lock, users - 1
+
+
+async def _csi_driver(request: Request, name: str) -> Obj | None:
+    try:
+        return await request.objects.read(CSI_DRIVERS, "", name)
+    except NotFound:
+        return None
+
+
+def _missing(name: str) -> str:
+    return f"driver name {name} not found in the list of registered CSI drivers"
+
+
+def _check_gone(mount: Path) -> None:
+    if os.path.ismount(mount):
+        raise OSError(errno.EBUSY, f"the driver says that it is done, but {mount} is still mounted")

@@ -1,0 +1,376 @@
+"""CSI volumes against a driver of our own over real gRPC: registration, stage and publish in order, what is undone and when."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tests.fakes.client import FakeClient
+from tests.fakes.csidriver import NAME, FolderDriver
+
+from steersman.api.resources import (
+    CSI_DRIVERS,
+    CSI_NODES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    VOLUME_ATTACHMENTS,
+)
+from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.kit import NodeFacts
+from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.volumes.csi import layout
+from steersman.kubelet.volumes.csi.parts import Csi
+from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
+from steersman.machinery.clock import RealClock
+from steersman.machinery.gvk import Resource
+from steersman.machinery.meta import Obj, annotations_of, labels_of
+
+HANDLE, VOLUME = "vol-1", "pv-1"
+
+
+class Api(FakeClient):
+    """Gives out tokens that say only when they end."""
+
+    async def create(self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = "") -> Obj:
+        if subresource != "token":
+            return await super().create(resource, obj, namespace, name=name, subresource=subresource)
+        token = ".".join(("e30", base64.urlsafe_b64encode(b'{"exp":1893456000}').decode().rstrip("="), "x"))
+        return {"status": {"token": token, "expirationTimestamp": "2030-01-01T00:00:00Z"}}
+
+
+@dataclass
+class Node:
+    """A node with CSI, in a folder."""
+
+    root: Path
+    api: FakeClient = field(default_factory=Api)
+    facts: NodeFacts = field(default_factory=NodeFacts)
+    clock: RealClock = field(default_factory=RealClock)
+
+    def __post_init__(self) -> None:
+        self.facts.node = self.api.put(NODES, {"metadata": {"name": "n1", "uid": "nu", "labels": {"zone": "a"}}})
+        self.api.put(CSI_DRIVERS, {"metadata": {"name": NAME}, "spec": {"attachRequired": False}})
+        claim = {"metadata": {"name": "data", "namespace": "default", "uid": "c1"}, "spec": {"volumeName": VOLUME}}
+        self.api.put(PERSISTENT_VOLUME_CLAIMS, {**claim, "status": {"phase": "Bound"}})
+        self.volume()
+
+    def volume(self, spec: Obj | None = None, **csi: Any) -> None:
+        source = {"driver": NAME, "volumeHandle": HANDLE, "volumeAttributes": {"a": "b"}, **csi}
+        ref = {"namespace": "default", "name": "data", "uid": "c1"}
+        made = {"csi": source, "claimRef": ref, "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}}
+        self.api.put(PERSISTENT_VOLUMES, {"metadata": {"name": VOLUME}, "spec": {**made, **(spec or {})}})
+
+    def driver_says(self, **spec: Any) -> None:
+        self.api.put(CSI_DRIVERS, {"metadata": {"name": NAME}, "spec": {"attachRequired": False, **spec}})
+
+    @property
+    def driver(self) -> FolderDriver:
+        return FolderDriver(self.root / "driver", self.root / "plugins_registry")
+
+    @asynccontextmanager
+    async def kubelet(self) -> AsyncIterator[VolumeManager]:
+        """The volumes' part of a kubelet; started anew each time."""
+        config = KubeletConfig(node_name="n1", root_dir=self.root, secrets_in_memory=False)
+        csi = Csi(config, self.api, self.clock, self.facts, lambda: None)
+        objects, tokens = ObjectCache(self.api, self.clock), TokenCache(self.api, self.clock, random.Random(1))
+        manager = VolumeManager(config, objects, tokens, self.clock, dict, csi=csi.volumes)
+        async with asyncio.TaskGroup() as group:
+            stop = group.create_task(_serve(csi))
+            try:
+                yield manager
+            finally:
+                stop.cancel()
+
+    async def until(self, seen: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not seen():
+                await self.clock.sleep(0.01)
+
+    def staging(self) -> Path:
+        return layout.staging(self.root, NAME, HANDLE)
+
+    def published(self, uid: str = "u1", name: str = VOLUME) -> Path:
+        return self.root / "pods" / uid / "volumes" / "kubernetes.io~csi" / name / "mount"
+
+
+async def _serve(csi: Csi) -> None:
+    async with asyncio.TaskGroup() as group:
+        csi.start(group, lambda: None)
+        await asyncio.Event().wait()
+
+
+def pod(uid: str = "u1", **spec: Any) -> Obj:
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+    metadata = {"name": f"web-{uid}", "namespace": "default", "uid": uid}
+    return {"metadata": metadata, "spec": {"containers": [], "volumes": volumes, "serviceAccountName": "sa", **spec}}
+
+
+def inline(**csi: Any) -> Obj:
+    return pod(volumes=[{"name": "d", "csi": {"driver": NAME, "volumeAttributes": {"a": "b"}, **csi}}])
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+async def why(manager: VolumeManager, asked: Obj) -> str:
+    with pytest.raises(MountFailed) as failure:
+        await manager.set_up(asked)
+    return "; ".join(failure.value.messages)
+
+
+def drivers_shown(node: Node) -> list[Obj] | None:
+    table = node.api.tables.get((CSI_NODES.group, CSI_NODES.plural))
+    found = table.objects.get(("", "n1")) if table is not None else None
+    return None if found is None else list(found["spec"]["drivers"])
+
+
+def test_a_driver_that_registers_is_shown_to_the_cluster_until_its_socket_goes(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.topology, driver.max_volumes = {"topology.example/rack": "r1"}, 7
+        async with node.kubelet():
+            await node.until(lambda: drivers_shown(node) == [])
+            driver.start()
+            await node.until(lambda: driver.told)
+            assert driver.told == [(True, "")]
+            entry = {"name": NAME, "nodeID": "node-id-1", "topologyKeys": ["topology.example/rack"], "allocatable": {"count": 7}}
+            assert drivers_shown(node) == [entry]
+            shown = await node.api.get(NODES, "n1")
+            assert labels_of(shown) == {"zone": "a", "topology.example/rack": "r1"}
+            assert json.loads(annotations_of(shown)["csi.volume.kubernetes.io/nodeid"]) == {NAME: "node-id-1"}
+            owner = (await node.api.get(CSI_NODES, "n1"))["metadata"]["ownerReferences"]
+            assert [(each["kind"], each["uid"]) for each in owner] == [("Node", "nu")]
+            driver.stop()
+            await node.until(lambda: drivers_shown(node) == [])
+            driver.node_id = "node-id-2"
+            driver.start()
+            await node.until(lambda: len(driver.told) == 2)
+            assert [each["nodeID"] for each in drivers_shown(node) or ()] == ["node-id-2"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"versions": ("0.3.0", "2.0")}, "None of the CSI versions reported by this driver are supported"),
+        ({"topology": {"zone": "b"}}, 'driver reported "zone":"b" but existing label is "zone":"a"'),
+        ({"node_id": ""}, "node info has no node ID"),
+    ],
+    ids=["version", "topology", "no node ID"],
+)
+def test_a_driver_that_cannot_be_used_is_told_why(node: Node, change: dict[str, Any], text: str) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        for key, value in change.items():
+            setattr(driver, key, value)
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            assert driver.told[0][0] is False and text in driver.told[0][1]
+            assert drivers_shown(node) == []
+            assert "not found in the list of registered CSI drivers" in await why(manager, pod())
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_volume_is_staged_once_and_published_for_every_pod_and_undone_the_same_way(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        node.api.put(SECRETS, {"metadata": {"name": "s", "namespace": "ns"}, "data": {"key": "dmFsdWU="}})
+        ref = {"name": "s", "namespace": "ns"}
+        node.volume({"mountOptions": ["noatime"]}, fsType="xfs", nodeStageSecretRef=ref, nodePublishSecretRef=ref)
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            assert await manager.set_up(pod("u1")) == {"d": node.published("u1")}
+            assert await manager.set_up(pod("u2")) == {"d": node.published("u2")}
+            assert driver.methods == ["NodeStageVolume", "NodePublishVolume"] * 2
+            stage, publish = driver.last("NodeStageVolume"), driver.last("NodePublishVolume")
+            assert (stage.text(1), stage.text(3)) == (HANDLE, str(node.staging()))
+            assert (stage.map(5), stage.map(6)) == ({"key": "value"}, {"a": "b"})
+            assert b"xfs" in stage.request and b"noatime" in stage.request
+            assert (publish.text(3), publish.text(4)) == (str(node.staging()), str(node.published("u2")))
+            assert (publish.map(7), publish.map(8), publish.number(6)) == ({"key": "value"}, {"a": "b"}, 0)
+            note = json.loads((node.published("u1").parent / "vol_data.json").read_text())
+            expected = {"driverName": NAME, "nodeName": "n1", "specVolID": VOLUME, "volumeHandle": HANDLE}
+            assert note == {**expected, "volumeLifecycleMode": "Persistent"}
+            await manager.tear_down("u1")
+            assert driver.methods[4:] == ["NodeUnpublishVolume"] and not node.published("u1").parent.exists()
+            await manager.tear_down("u2")
+            assert driver.methods[5:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]
+            assert not node.staging().parent.exists()
+            await manager.tear_down("u2")
+            assert len(driver.methods) == 7, "what is undone is not undone again"
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_kubelet_that_was_started_anew_undoes_what_an_earlier_one_did(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+        async with node.kubelet() as manager:
+            await node.until(lambda: len(driver.told) == 2)
+            await manager.tear_down("u1")
+            assert driver.methods[2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]
+            await manager.set_up(pod())
+            await manager.tear_down("u1")
+            # As if the kubelet had ended between the two.
+            node.staging().mkdir(parents=True)
+            layout.Note(NAME, HANDLE, VOLUME).write(node.staging().parent)
+            await manager.tear_down("u1")
+        async with node.kubelet():
+            await node.until(lambda: not node.staging().exists())
+            assert driver.methods.count("NodeUnstageVolume") == 3
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_driver_without_staging_is_only_asked_to_publish(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = ()
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+            await manager.tear_down("u1")
+            assert driver.methods == ["NodePublishVolume", "NodeUnpublishVolume"]
+            assert driver.last("NodePublishVolume").text(3) == ""
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_inline_volume_needs_a_driver_that_takes_them_and_is_told_of_the_pod(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            refusal = f"volume mode \"Ephemeral\" not supported by driver {NAME} (only supports ['Persistent'])"
+            assert refusal in await why(manager, inline())
+            node.driver_says(volumeLifecycleModes=["Ephemeral"], podInfoOnMount=True)
+            assert await manager.set_up(inline(readOnly=True)) == {"d": node.published(name="d")}
+            publish = driver.last("NodePublishVolume")
+            lead = "csi.storage.k8s.io"
+            expected = {"a": "b", f"{lead}/pod.name": "web-u1", f"{lead}/pod.namespace": "default", f"{lead}/pod.uid": "u1"}
+            assert publish.map(8) == {**expected, f"{lead}/serviceAccount.name": "sa", f"{lead}/ephemeral": "true"}
+            assert publish.text(1) == layout.ephemeral_handle("u1", "d") and publish.number(6) == 1
+            await manager.tear_down("u1")
+            assert driver.methods == ["NodePublishVolume", "NodeUnpublishVolume"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        ("NodeStageVolume", f'MountVolume.MountDevice failed for volume "{VOLUME}" : rpc error: code = Internal desc = no disk'),
+        ("NodePublishVolume", f'MountVolume.SetUp failed for volume "{VOLUME}" : rpc error: code = Internal desc = no disk'),
+    ],
+)
+def test_what_the_driver_says_against_it_is_in_the_event_and_it_is_undone_all_the_same(
+    node: Node, method: str, text: str
+) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        driver.fail[method] = grpc.StatusCode.INTERNAL, "no disk"
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            assert await why(manager, pod()) == text
+            await manager.tear_down("u1")
+            assert driver.methods[-2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_does_not_end_before_its_volume_is_unpublished(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+            driver.fail["NodeUnpublishVolume"] = grpc.StatusCode.INTERNAL, "busy"
+            with pytest.raises(OSError, match="UnmountVolume.TearDown failed .* busy"):
+                await manager.tear_down("u1")
+            assert node.published().parent.exists() and "NodeUnstageVolume" not in driver.methods
+            driver.fail.clear()
+            await manager.tear_down("u1")
+            assert driver.methods[-2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_attachable_volume_waits_for_its_attachment_and_is_in_use_until_it_is_unstaged(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        node.driver_says(attachRequired=True)
+        name = layout.attachment_name(HANDLE, NAME, "n1")
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            async with asyncio.TaskGroup() as group:
+                mounting = group.create_task(manager.set_up(pod()))
+                await node.until(lambda: node.facts.volumes_in_use)
+                assert node.facts.volumes_in_use == (f"kubernetes.io/csi/{NAME}^{HANDLE}",)
+                status = {"attached": True, "attachmentMetadata": {"device": "sdb"}}
+                node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": name}, "status": status})
+                await mounting
+            assert driver.last("NodeStageVolume").map(2) == driver.last("NodePublishVolume").map(2) == {"device": "sdb"}
+            node.facts.volumes_in_use = ()
+        async with node.kubelet() as manager:
+            assert node.facts.volumes_in_use, "a kubelet that was started anew knows"
+            await node.until(lambda: len(driver.told) == 2)
+            await manager.tear_down("u1")
+            assert node.facts.volumes_in_use == ()
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_driver_that_wants_it_publishes_again_with_fresh_tokens(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        tokens = [{"audience": "vault", "expirationSeconds": 600}]
+        node.driver_says(requiresRepublish=True, tokenRequests=tokens)
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+            await manager.set_up(pod())
+            assert driver.methods.count("NodePublishVolume") == 2
+            given = json.loads(driver.last("NodePublishVolume").map(8)["csi.storage.k8s.io/serviceAccount.tokens"])
+            assert list(given) == ["vault"] and given["vault"]["token"].startswith("e30.")
+            assert given["vault"]["expirationTimestamp"] == "2030-01-01T00:00:00Z"
+            node.driver_says()
+            await manager.tear_down("u1")
+        driver.stop()
+
+    asyncio.run(scenario())
