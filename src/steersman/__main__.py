@@ -28,6 +28,7 @@ COMMANDS = {
     "token": Command("steersman.cluster.commands.token", "create, list and delete tokens that let nodes join"),
     "remove": Command("steersman.cluster.commands.remove", "take a node out of the cluster"),
     "image": Command("steersman.cluster.commands.image", "load, pull, list and remove images"),
+    "crictl": Command("steersman.cluster.commands.crictl", "look inside the node's container runtime"),
     "apiserver": Command("steersman.cluster.commands.apiserver", "run an API server alone"),
     "scheduler": Command("steersman.cluster.commands.scheduler", "run a scheduler alone"),
     "controller-manager": Command("steersman.cluster.commands.controller_manager", "run the controllers alone"),

@@ -94,6 +94,34 @@ def test_exec_with_pipes(run: Run) -> None:
     run(scenario)
 
 
+def test_a_terminal_shows_the_commands_output_and_nothing_else(run: Run) -> None:
+    """crun now and then complained of nothing, in red, when a command was over at once."""
+
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            _, container = await bench.started(runtime, shell("sleep 100"))
+            for _ in range(20):
+                terminal = await runtime.exec(container, ["echo", "out"], tty=True, stdin=False)
+                # runc may not have told its terminal yet that it is not the one to make two characters of a line's end.
+                assert (await read_all(terminal.read_stdout)).replace(b"\r\r", b"\r") == b"out\r\n"
+                assert await terminal.wait() == 0
+                await terminal.close()
+
+    run(scenario)
+
+
+def test_a_terminal_shows_why_a_command_could_not_be_started(run_native: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            _, container = await bench.started(runtime, shell("sleep 100"))
+            terminal = await runtime.exec(container, ["/no/such"], tty=True, stdin=False)
+            assert b"/no/such" in await read_all(terminal.read_stdout)
+            assert await terminal.wait() != 0
+            await terminal.close()
+
+    run_native(scenario)
+
+
 def test_exec_with_a_terminal(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import secrets
 import signal
 import struct
@@ -26,6 +27,8 @@ from steersman.machinery import programs
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
 
+_NOTHING_SAID = re.compile(rb"(?:\x1b\[[\d;]*m)?\S+Z:\s*(?:\x1b\[0m)?")
+"""crun's prefix, alone."""
 _SYNC_LIMIT = 16 << 20
 """What exec_sync returns of each stream at most, as in containerd."""
 _KILL_ROUNDS, _KILL_ROUND_S = 20, 0.05
@@ -105,20 +108,32 @@ class ExecTerminal:
     ) -> None:
         self._child = child
         self._clock = clock
+        self._complaints: ByteReader | None = None
+        """With a terminal: what the OCI runtime itself has to say."""
         self._spec = spec
         """The command's spec file: removed with the session."""
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
         self._terminal = -1
 
     @classmethod
-    def with_terminal(cls, child: programs.Child, clock: Clock, spec: str, master: int) -> ExecTerminal:
+    def with_terminal(cls, child: programs.Child, clock: Clock, spec: str, master: int, complaints: int) -> ExecTerminal:
         """A session whose three streams are one pseudo-terminal."""
         session = cls(child, clock, spec, ByteWriter(os.dup(master)), ByteReader(os.dup(master)), None)
         session._terminal = master
+        session._complaints = ByteReader(complaints)
         return session
 
     async def read_stdout(self) -> bytes | None:
-        return await self._stdout.read()
+        data = await self._stdout.read()
+        if data is None and self._complaints is not None:
+            # After the command's own output, that there was no command for one.
+            said = bytearray()
+            while (piece := await self._complaints.read()) is not None:
+                said += piece
+            self._complaints.close()
+            self._complaints = None
+            return _worth_telling(bytes(said)) or None
+        return data
 
     async def read_stderr(self) -> bytes | None:
         return await self._stderr.read() if self._stderr else None
@@ -144,7 +159,7 @@ class ExecTerminal:
     async def close(self) -> None:
         """Kill the command if it still runs, and let go of everything."""
         await self._kill()
-        for stream in (self._stdin, self._stdout, self._stderr):
+        for stream in (self._stdin, self._stdout, self._stderr, self._complaints):
             if stream:
                 stream.close()
         if self._terminal >= 0:
@@ -217,14 +232,24 @@ def _with_pipes(argv: Sequence[str], clock: Clock, spec: str, *, stdin: bool) ->
 def _with_pty(argv: Sequence[str], clock: Clock, spec: str) -> ExecTerminal:
     master, slave = os.openpty()
     terminals.setraw(slave)  # ours only passes bytes on: echo and line editing are the inner terminal's, which the runtime makes
+    # Not the terminal: crun complains of nothing in between, when a command is over before it has looked.
+    said, complain = os.pipe2(os.O_CLOEXEC)
     try:
-        child = programs.Child(programs.spawn(argv, stdin=slave, stdout=slave, stderr=slave))
+        child = programs.Child(programs.spawn(argv, stdin=slave, stdout=slave, stderr=complain))
     except OSError:
         os.close(master)
+        os.close(said)
         raise
     finally:
         os.close(slave)
-    return ExecTerminal.with_terminal(child, clock, spec, master)
+        os.close(complain)
+    return ExecTerminal.with_terminal(child, clock, spec, master, said)
+
+
+def _worth_telling(said: bytes) -> bytes:
+    """What a runtime complained of, without lines that consist of a time; for a terminal, which wants its lines ended by both."""
+    lines = [line for line in said.splitlines() if line.strip() and not _NOTHING_SAID.fullmatch(line)]
+    return b"".join(line + b"\r\n" for line in lines)
 
 
 async def exec_to_end(session: ExecTerminal, clock: Clock, timeout_s: float) -> ExecResult:
