@@ -151,9 +151,7 @@ class Containers:
             self.spawn_task(record.id)
 
     async def _failed(self, record: ContainerRecord, message: str) -> None:
-        conmon = self.oci.conmon_of(record.id)
-        await self.oci.delete(record.id)
-        procs.send(conmon, signal.SIGKILL)
+        await self.oci.end(record.id)
         await self._finish(record, _START_FAILED, "StartError", message, self.clock.now())
         await self._release(self.get(record.id))
 
@@ -201,9 +199,7 @@ class Containers:
         """Recovery: a container whose start or end was missed is ended now."""
         # Killing it makes its monitor write the exit file, which brings `ended` here too: one of them does the releasing.
         async with self._locks[record.id]:
-            conmon = self.oci.conmon_of(record.id)
-            await self.oci.delete(record.id)
-            procs.send(conmon, signal.SIGKILL)
+            await self.oci.end(record.id)
             if record.state is not ContainerState.EXITED:
                 await self._finish(record, _UNKNOWN_EXIT, "Unknown", message, self.clock.now())
             await self._release(self.get(record.id))

@@ -15,6 +15,7 @@ import signal
 from dataclasses import dataclass
 
 from steersman.cri.interface import RuntimeFault
+from steersman.cri.native import strays
 from steersman.cri.native.layout import Layout
 from steersman.cri.native.procs import ProcessId, alive, identify
 from steersman.machinery.programs import Child, Outcome, readable, run, spawn
@@ -128,6 +129,11 @@ class OciRuntime:
     async def start(self, container_id: str) -> None:
         """Let a created container run its program. Raises RuntimeFault."""
         self._check(await run(self.command("start", container_id)))
+
+    async def end(self, container_id: str) -> None:
+        """Whatever was made of it, or is still being made: nobody may be left who goes on with that. Idempotent."""
+        await strays.end(container_id, self.program)
+        await self.delete(container_id)
 
     async def delete(self, container_id: str) -> None:
         """Remove what the runtime keeps of a container (its state, its cgroups), killing it if it lives. Idempotent."""

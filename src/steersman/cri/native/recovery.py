@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from dataclasses import replace
 
 from steersman.cri.interface import ContainerState, SandboxState
@@ -66,9 +65,7 @@ async def _sweep(sandboxes: Sandboxes, containers: Containers) -> None:
     strays = {name for place in places for name in os.listdir(place) if name not in known}
     for identity in strays:
         log.info("removing what is left of a container id=%s", identity)
-        conmon = containers.oci.conmon_of(identity)
-        await containers.oci.delete(identity)
-        procs.send(conmon, signal.SIGKILL)
+        await containers.oci.end(identity)
         await off_loop(maker.discard, identity)
     for identity in os.listdir(layout.netns_dir):
         if identity not in sandboxes.records.known:
