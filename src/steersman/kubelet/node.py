@@ -236,7 +236,7 @@ class NodeAgent:
         if status["addresses"] != old.get("addresses"):
             patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
         patch["conditions"] = [item for item in status["conditions"] if item["type"] in _OWN]
-        patch = {key: value for key, value in patch.items() if key == "conditions" or value != old.get(key)}
+        patch = {key: value for key, value in patch.items() if key == "conditions" or (value or None) != (old.get(key) or None)}
         name = self._config.node_name
         answer = await self._client.patch(NODES, name, {"status": patch}, kind="strategic", subresource="status")
         self._reported_s = now_s
@@ -368,7 +368,8 @@ def _condition(old: Obj, kind: str, status: str, reason: str, message: str, now:
 def _ours(status: Obj, made: Obj) -> Obj:
     """The part of a status that the kubelet makes, without heartbeats; of capacities those that are in `made`.
 
-    Others add resources to a Node (device plugins, administrators): they are no reason to write.
+    Others add resources to a Node (device plugins, administrators): they are no reason to write. Nor is an empty list (of
+    images), which the API shows as none.
     """
     conditions = [
         {key: value for key, value in item.items() if key != "lastHeartbeatTime"}
@@ -379,4 +380,4 @@ def _ours(status: Obj, made: Obj) -> Obj:
         key: {name: (status.get(key) or {}).get(name) for name in made.get(key) or ()} for key in ("capacity", "allocatable")
     }
     known = ("addresses", "daemonEndpoints", "nodeInfo", "images", "volumesInUse")
-    return {"conditions": conditions, **amounts, **{key: status.get(key) for key in known}}
+    return {"conditions": conditions, **amounts, **{key: status.get(key) or None for key in known}}

@@ -89,3 +89,17 @@ def test_the_pods_of_a_node_that_dies_move_and_it_takes_part_again_when_it_is_ba
         await w.until("the node's return, and the end of what was left there", back)
 
     play(tmp_path, 3, scenario)
+
+
+def test_a_node_without_an_image_whose_state_does_not_change_writes_its_status_no_more_than_every_few_minutes(
+    tmp_path: Path,
+) -> None:
+    async def scenario(w: World) -> None:
+        await w.here.clock.advance(30, settle_turns=60)
+        before = {name_of(node): node["metadata"]["resourceVersion"] for node in await w.objects(NODES)}
+        assert len(before) == 3
+        # Three updates of the status; reports are due after 150 s at the earliest.
+        await w.here.clock.advance(35, settle_turns=60)
+        assert {name_of(node): node["metadata"]["resourceVersion"] for node in await w.objects(NODES)} == before
+
+    play(tmp_path, 3, scenario)
