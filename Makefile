@@ -11,7 +11,7 @@ export OPENBLAS_NUM_THREADS := 1
 NODE_PACKAGES := python3-venv crun conmon nftables busybox-static iproute2 ca-certificates curl
 TEST_PACKAGES := runc docker-registry nginx-light skopeo procps wrk etcd-server containerd containernetworking-plugins dbus-daemon
 
-.PHONY: up down test check bench setup fmt clean
+.PHONY: up down test check bench crash setup fmt clean
 
 up: $(STAMP)/node $(STAMP)/venv
 	@$(VENV)/bin/steersman up
@@ -37,6 +37,13 @@ fuzz: EXAMPLES ?= 300
 fuzz: setup
 	@echo "make fuzz SEED=$(SEED) EXAMPLES=$(EXAMPLES)"
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest tests/robustness/api --hypothesis-seed=$(SEED)
+
+# kill -9 of a node, its monitors, its containers and its containerd, round after round: the same rounds for the same SEED.
+crash: SEED ?= 1
+crash: ROUNDS ?= 200
+crash: RUNTIME ?= native
+crash: setup
+	$(PY) -m tests.robustness.node --rounds $(ROUNDS) --seed $(SEED) --runtime $(RUNTIME)
 
 bench: setup
 	$(PY) -m bench

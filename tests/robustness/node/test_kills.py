@@ -1,0 +1,27 @@
+"""kill -9 of the node, of what runs a container, of containers, mid-start and mid-stop: nothing leaks, nothing starts twice.
+
+A dozen rounds of a fixed seed; two hundred and more are `make crash`, or `python -m tests.robustness.node`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from tests.fakes import containerd
+from tests.robustness.node.breakable import cluster
+from tests.robustness.node.rounds import Rounds
+
+pytestmark = pytest.mark.root
+
+_SEEDS = {"native": range(1, 13), "containerd": range(1, 5)}
+
+
+@pytest.mark.parametrize("runtime", ["native", "containerd"])
+def test_whoever_is_killed_nothing_leaks_and_nothing_is_started_twice(runtime: str) -> None:
+    if runtime == "containerd" and containerd.lacking():
+        pytest.skip(f"needs {containerd.lacking()}")
+    with cluster(f"stm-kill-{os.getpid()}", runtime) as (made, api):
+        rounds = Rounds(made, api)
+        kills = [kill for seed in _SEEDS[runtime] for kill in rounds.run(seed)]
+    assert sum(bool(kill.done) for kill in kills) > len(_SEEDS[runtime]) / 3
