@@ -170,14 +170,18 @@ class FolderDriver:
         folder.mkdir(parents=True, exist_ok=True)
         if not self.bind:
             (target / "volume").write_text(handle)
-        elif not os.path.ismount(target):
+        elif not _is_mount(target):
             subprocess.run(["mount", "--bind", str(folder), str(target)], check=True)
 
     def _hide(self, target: Path) -> None:
         if not self.bind:
             (target / "volume").unlink(missing_ok=True)
-        elif os.path.ismount(target):
+        elif _is_mount(target):
             subprocess.run(["umount", str(target)], check=True)
+
+
+def _is_mount(path: Path) -> bool:
+    return any(line.split()[4] == str(path) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 class _Handler(grpc.GenericRpcHandler):

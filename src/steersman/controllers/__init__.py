@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from steersman.controllers import (
+    attachdetach,
     bootstraptokens,
     certificates,
     clusterroleaggregation,
@@ -81,6 +82,7 @@ def build(
     `tokens` Secrets get no tokens of service accounts.
     """
     made = (
+        attachdetach.spec(),
         daemonset.spec(),
         rootca.spec(ca_pem),
         garbagecollector.spec(),

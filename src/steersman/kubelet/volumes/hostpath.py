@@ -31,10 +31,14 @@ class HostPathVolume:
             return path
         if kind not in _CHECKS:
             raise VolumeFault(f"hostPath type check failed: {kind} is an invalid volume type")
-        if not path.exists():
-            self._make(path, kind)
         is_right, words = _CHECKS[kind]
-        if not path.exists() or not is_right(os.stat(path).st_mode):
+        try:
+            if not path.exists():
+                self._make(path, kind)
+            right = path.exists() and is_right(os.stat(path).st_mode)
+        except OSError as error:
+            raise VolumeFault(f"stat {path}: {(error.strerror or str(error)).lower()}") from None
+        if not right:
             raise VolumeFault(f"hostPath type check failed: {path} is not {words}")
         return path
 
@@ -48,7 +52,8 @@ class HostPathVolume:
                 path.touch()
                 os.chmod(path, 0o644)
         except OSError as error:
-            raise VolumeFault(str(error)) from None
+            verb = "mkdir" if kind == "DirectoryOrCreate" else "open"
+            raise VolumeFault(f"{verb} {path}: {(error.strerror or str(error)).lower()}") from None
 
     async def tear_down(self, directory: Path) -> None:
         """The node's own: nothing to undo."""

@@ -56,6 +56,13 @@ def mounts_below(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
+def is_mount(path: Path) -> bool:
+    """Whether something is mounted there, as the kernel says: os.path.ismount misses bind mounts within a file system, and would
+    wait for a file server that is gone.
+    """
+    return path in mounts_below(path)
+
+
 def unmount_below(root: Path) -> None:
     """Detach all mounts at or below a folder."""
     for path in mounts_below(root):

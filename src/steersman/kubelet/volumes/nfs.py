@@ -41,7 +41,7 @@ class NfsVolume:
         return await self._mount({**source, "readOnly": source.get("readOnly") or claimed}, directory, options, name_of(volume))
 
     async def _mount(self, source: Obj, directory: Path, options: Sequence[str], volume: str) -> Path:
-        if os.path.ismount(directory):
+        if mounts.is_mount(directory):
             return directory
         directory.mkdir(0o750, parents=True, exist_ok=True)
         server = f"[{source['server']}]" if ":" in source["server"] else source["server"]
@@ -63,6 +63,6 @@ class NfsVolume:
 
     async def tear_down(self, directory: Path) -> None:
         """Detach it, on a thread: a server that is gone makes the kernel think about it. Raises OSError."""
-        await asyncio.to_thread(mounts.unmount, directory)
+        await asyncio.to_thread(mounts.unmount_below, directory)
         # Only empty: what is below a mount is not the pod's.
         os.rmdir(directory)

@@ -32,6 +32,7 @@ from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.volumes.csi import layout
 from steersman.kubelet.volumes.csi.parts import Csi
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
+from steersman.loop.attachments import attachment_name
 from steersman.machinery.clock import RealClock
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, labels_of
@@ -333,7 +334,7 @@ def test_an_attachable_volume_waits_for_its_attachment_and_is_in_use_until_it_is
         driver = node.driver
         driver.start()
         node.driver_says(attachRequired=True)
-        name = layout.attachment_name(HANDLE, NAME, "n1")
+        name = attachment_name(HANDLE, NAME, "n1")
         async with node.kubelet() as manager:
             await node.until(lambda: driver.told)
             async with asyncio.TaskGroup() as group:

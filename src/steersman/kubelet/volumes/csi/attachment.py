@@ -15,6 +15,7 @@ from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.volumes.base import Unattached, VolumeFault
 from steersman.kubelet.volumes.csi import layout
 from steersman.kubelet.volumes.csi.wanted import Wanted
+from steersman.loop.attachments import unique_name
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, dig
@@ -28,11 +29,11 @@ class Attachments:
         """`root`: the kubelet's folder. `changed`: what is in use has changed."""
         self._client, self._clock, self._facts, self._changed = client, clock, facts, changed
         notes = [note for _, note in layout.of_pods(root) if note.attachment]
-        facts.volumes_in_use = tuple(sorted({layout.unique_name(note.driver, note.handle) for note in notes}))
+        facts.volumes_in_use = tuple(sorted({unique_name(note.driver, note.handle) for note in notes}))
 
     async def wait(self, wanted: Wanted, name: str) -> dict[str, str]:
         """Until the volume is attached: what the attacher tells the node of it. Raises VolumeFault."""
-        unique = layout.unique_name(wanted.driver, wanted.handle)
+        unique = unique_name(wanted.driver, wanted.handle)
         self._use(unique)
         deadline_s = self._clock.monotonic() + WAIT_S
         pause_s = _FIRST_S
@@ -52,7 +53,7 @@ class Attachments:
 
     def let_go(self, driver: str, handle: str) -> None:
         """Nothing here has the volume any more."""
-        name = layout.unique_name(driver, handle)
+        name = unique_name(driver, handle)
         if name in self._facts.volumes_in_use:
             self._facts.volumes_in_use = tuple(each for each in self._facts.volumes_in_use if each != name)
             self._changed()

@@ -90,15 +90,5 @@ def used(root: Path, driver: str, handle: str) -> bool:
     return any((note.driver, note.handle) == (driver, handle) for _, note in of_pods(root))
 
 
-def attachment_name(handle: str, driver: str, node: str) -> str:
-    """The VolumeAttachment's."""
-    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
-
-
 def ephemeral_handle(pod_uid: str, name: str) -> str:
     return f"csi-{hashlib.sha256(f'{pod_uid}{name}'.encode()).hexdigest()}"
-
-
-def unique_name(driver: str, handle: str) -> str:
-    """How a Node's status calls an attachable volume."""
-    return f"kubernetes.io/csi/{driver}^{handle}"

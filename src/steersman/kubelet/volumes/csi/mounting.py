@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from steersman.api.resources import CSI_DRIVERS
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.grpcstatus import CallFailed
-from steersman.kubelet.volumes import ownership
+from steersman.kubelet.volumes import mounts, ownership
 from steersman.kubelet.volumes.base import Request, VolumeFault
 from steersman.kubelet.volumes.csi import layout, messages
 from steersman.kubelet.volumes.csi.attachment import Attachments
@@ -35,6 +34,7 @@ from steersman.kubelet.volumes.csi.wanted import (
     persistent,
     pod_info,
 )
+from steersman.loop.attachments import attachment_name
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, dig
 
@@ -108,7 +108,7 @@ class CsiVolumes:
             raise VolumeFault(f"{_PREFIX}mounter.SetupAt failed to check volume lifecycle mode: {why}", SET_UP, wanted.spec_name)
         attachment, publish_context = "", dict[str, str]()
         if wanted.persistent and attach_required(csi_driver):
-            attachment = layout.attachment_name(wanted.handle, wanted.driver, self._node_name)
+            attachment = attachment_name(wanted.handle, wanted.driver, self._node_name)
             publish_context = await self._attached(wanted, attachment)
         async with self._alone(wanted.driver, wanted.handle):
             step = DEVICE if wanted.persistent else SET_UP
@@ -179,7 +179,7 @@ class CsiVolumes:
         tokens = await service_account_tokens(request, said.get("tokenRequests") or ())
         (secrets if said.get("serviceAccountTokenInSecrets") else attributes).update(tokens)
         target = directory / "mount"
-        again = os.path.ismount(target)
+        again = mounts.is_mount(target)
         await driver.publish(
             messages.publish(
                 wanted.handle, context, staging, str(target), capability, wanted.read_only, secrets, attributes
@@ -247,5 +247,5 @@ def _missing(name: str) -> str:
 
 
 def _check_gone(mount: Path) -> None:
-    if os.path.ismount(mount):
+    if mounts.is_mount(mount):
         raise OSError(errno.EBUSY, f"the driver says that it is done, but {mount} is still mounted")
