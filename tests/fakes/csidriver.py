@@ -22,7 +22,7 @@ import grpc
 from steersman.kubelet.volumes.csi.messages import NODE, REGISTRATION, fields, message
 
 NAME = "folders.csi.steersman.dev"
-_CAPABILITIES = (1, 2, 3, 5)
+_CAPABILITIES = (1, 5)
 
 
 @dataclass
@@ -157,13 +157,6 @@ class FolderDriver:
             self._hide(target)
             target.rmdir()
         return b""
-
-    def on_NodeExpandVolume(self, call: Call) -> bytes:
-        return message((1, fields(fields(call.request)[1][3][0])[0][1]))
-
-    def on_NodeGetVolumeStats(self, call: Call) -> bytes:
-        usage = ((1, message((1, 60), (2, 100), (3, 40), (4, 1))), (1, message((1, 7), (2, 10), (3, 3), (4, 2))))
-        return message(*usage)
 
     def _show(self, handle: str, target: Path) -> None:
         folder = self.root / "data" / handle

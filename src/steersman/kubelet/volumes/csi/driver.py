@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from steersman.api.protobuf.wire import Malformed
-from steersman.kubelet.grpcstatus import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, UNIMPLEMENTED, CallFailed
+from steersman.kubelet.grpcstatus import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, CallFailed
 from steersman.kubelet.volumes.csi import messages
 from steersman.machinery.clock import Clock
 from steersman.machinery.waiting import within
@@ -101,22 +101,6 @@ class Driver:
 
     async def unpublish(self, volume: str, target: Path) -> None:
         await self._ask("NodeUnpublishVolume", messages.unpublish(volume, str(target)))
-
-    async def expand(self, request: bytes) -> int:
-        """The size now, in bytes. Raises CallFailed."""
-        return _read(messages.expanded, await self._ask("NodeExpandVolume", request))
-
-    async def usage(self, volume: str, path: Path, staging: Path | None) -> messages.Usage | None:
-        """None if the driver can't tell. Raises CallFailed."""
-        if not await self.can(messages.GET_VOLUME_STATS):
-            return None
-        try:
-            request = messages.stats(volume, str(path), str(staging or ""))
-            return _read(messages.usage, await self._ask("NodeGetVolumeStats", request))
-        except CallFailed as error:
-            if error.code == UNIMPLEMENTED:
-                return None
-            raise
 
     async def _ask(self, method: str, request: bytes) -> bytes:
         return await call(self.clock, self.endpoint, messages.NODE + method, request)

@@ -14,9 +14,8 @@ from steersman.api.protobuf.wire import BYTES, VARINT, Malformed, int64, put_byt
 NODE = "/csi.v1.Node/"
 REGISTRATION = "/pluginregistration.Registration/"
 
-STAGE_UNSTAGE, GET_VOLUME_STATS, EXPAND, VOLUME_CONDITION, SINGLE_NODE_MULTI_WRITER, MOUNT_GROUP = range(1, 7)
+STAGE_UNSTAGE, SINGLE_NODE_MULTI_WRITER, MOUNT_GROUP = 1, 5, 6
 """What a node service can (NodeServiceCapability.RPC.Type)."""
-_BYTES_UNIT, _INODES_UNIT = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +45,6 @@ class NodeInfo:
     node_id: str
     max_volumes: int
     topology: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Bytes and inodes of a volume, None where the driver says nothing."""
-
-    available: int | None = None
-    total: int | None = None
-    used: int | None = None
-    inodes_free: int | None = None
-    inodes: int | None = None
-    inodes_used: int | None = None
-    abnormal: bool | None = None
 
 
 class Present(tuple[int, bytes]):
@@ -105,17 +91,6 @@ def unpublish(volume: str, target: str) -> bytes:
     return message((1, volume), (2, target))
 
 
-def expand(
-    volume: str, path: str, required_bytes: int, staging: str, capability: Capability, secrets: Mapping[str, str]
-) -> bytes:  # fmt: skip
-    wanted = message((1, required_bytes))
-    return message((1, volume), (2, path), (3, wanted), (4, staging), (5, capability.encoded()), *_map(6, secrets))
-
-
-def stats(volume: str, path: str, staging: str) -> bytes:
-    return message((1, volume), (2, path), (3, staging))
-
-
 def registered(ok: bool, error: str = "") -> bytes:
     return message((1, ok), (2, error))
 
@@ -144,26 +119,6 @@ def capabilities(data: bytes) -> frozenset[int]:
         for rpc in fields(each)[1].get(1, ()):
             found.add(fields(rpc)[0].get(1, 0))
     return frozenset(found)
-
-
-def expanded(data: bytes) -> int:
-    """The size now, in bytes; 0 if the driver doesn't say. Raises Malformed."""
-    return fields(data)[0].get(1, 0)
-
-
-def usage(data: bytes) -> Usage:
-    """Raises Malformed."""
-    _, parts = fields(data)
-    known: dict[str, int | None] = {}
-    for part in parts.get(1, ()):
-        numbers = fields(part)[0]
-        available, total, used = numbers.get(1, 0), numbers.get(2, 0), numbers.get(3, 0)
-        if numbers.get(4) == _BYTES_UNIT:
-            known.update(available=available, total=total, used=used)
-        elif numbers.get(4) == _INODES_UNIT:
-            known.update(inodes_free=available, inodes=total, inodes_used=used)
-    abnormal = bool(fields(parts[2][0])[0].get(1)) if 2 in parts else None
-    return Usage(**known, abnormal=abnormal)
 
 
 def message(*parts: tuple[int, int | str | bytes]) -> bytes:

@@ -30,8 +30,6 @@ class Wanted:
     mount_options: tuple[str, ...] = ()
     stage_secret: tuple[str, str] | None = None
     publish_secret: tuple[str, str] | None = None
-    expand_secret: tuple[str, str] | None = None
-    capacity: str = ""
 
     @property
     def persistent(self) -> bool:
@@ -75,8 +73,6 @@ def persistent(request: Request, volume: Obj) -> Wanted:
         mount_options=tuple(spec.get("mountOptions") or ()),
         stage_secret=_ref(source, "nodeStageSecretRef"),
         publish_secret=_ref(source, "nodePublishSecretRef"),
-        expand_secret=_ref(source, "nodeExpandSecretRef"),
-        capacity=dig(spec, "capacity", "storage", default=""),
     )
 
 
