@@ -24,6 +24,7 @@ from steersman.cri.interface import (
 )  # fmt: skip
 from steersman.kubelet import env, naming, pods, resources, security
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.cpumanager.manager import CPUManager
 from steersman.kubelet.decide import Start
 from steersman.kubelet.expansion import expand
 from steersman.kubelet.httpcheck import Reach
@@ -81,6 +82,7 @@ class ContainerStarter:
     node: NodeFacts
     services: ServiceLister
     reach: Reach
+    cpus: CPUManager
 
     async def start(self, place: Place, start: Start) -> None:
         """Make and start one container. Raises RuntimeFault whose reason is the container's waiting reason."""
@@ -167,7 +169,11 @@ class ContainerStarter:
             stdin=bool(spec.get("stdin")),
             stdin_once=bool(spec.get("stdinOnce")),
             tty=bool(spec.get("tty")),
-            resources=resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
+            resources=self.cpus.confine(
+                pod,
+                spec["name"],
+                resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
+            ),
             security=security.container_security(
                 pod, spec, seccomp_dir(self.config), target_id, default_seccomp=self.config.seccomp_default
             ),

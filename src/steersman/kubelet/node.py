@@ -199,11 +199,14 @@ class NodeAgent:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
             "nodeInfo": self._system_info(),
             "images": await self._image_list(),
-            "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": self._runtime.user_namespaces()}}],
+            "runtimeHandlers": [{"name": "", "features": self._features()}],
             "features": {"supplementalGroupsPolicy": False},
             # Nobody has to be told that nothing is in use, unless something was.
             **({"volumesInUse": list(in_use)} if in_use or old.get("volumesInUse") else {}),
         }
+
+    def _features(self) -> Obj:
+        return {"recursiveReadOnlyMounts": True, "userNamespaces": self._runtime.user_namespaces()}
 
     async def _image_list(self) -> list[Obj]:
         """As last known, while the runtime does not answer: the status must not wait for it."""

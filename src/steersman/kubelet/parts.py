@@ -11,6 +11,7 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.cpumanager.manager import CPUManager
 from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.objects import ObjectCache, TokenCache
@@ -48,5 +49,6 @@ class Parts:
     stopper: Stopper
     backoff: Backoff
     user_namespaces: UserNamespaces
+    cpus: CPUManager
     active_pods: Callable[[str], Iterable[Obj]]
     retry_resizes: Callable[[], None]

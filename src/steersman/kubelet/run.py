@@ -18,6 +18,7 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.containers import ContainerStarter
+from steersman.kubelet.cpumanager import manager as cpumanager
 from steersman.kubelet.credentials.accounts import PodAccounts
 from steersman.kubelet.credentials.plugins import Plugin, Plugins
 from steersman.kubelet.eviction.manager import Evictions
@@ -77,8 +78,9 @@ async def run(
     rng = rng or random.Random()
     recorder = EventRecorder(client, "kubelet", config.node_name, clock)
     facts = NodeFacts()
+    cpus = cpumanager.start(config)
     async with asyncio.TaskGroup() as group:
-        kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), group)
+        kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), cpus, group)
         if config.healthz_port > 0:
             from steersman.kubelet.server import healthz
 
@@ -121,6 +123,7 @@ def _assemble(
     recorder: EventRecorder,
     facts: NodeFacts,
     reach: Reach,
+    cpus: cpumanager.CPUManager,
     group: asyncio.TaskGroup,
 ) -> Kubelet:
     workers = PodWorkers(group)
@@ -157,10 +160,11 @@ def _assemble(
         ),  # fmt: skip
         probes=ProbeManager(runtime, reach, clock, recorder, group, workers.poke, rng),
         cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
-        starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach),
+        starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach, cpus),
         stopper=Stopper(runtime, recorder, clock, reach),
         backoff=Backoff(10.0, config.max_crash_loop_backoff_s),
         user_namespaces=UserNamespaces(config),
+        cpus=cpus,
         active_pods=workers.active,
         retry_resizes=workers.retry_resizes,
     )
@@ -234,6 +238,8 @@ class Kubelet:
             self.csi.start(group, self.workers.poke_all)
         if self.config.watch_resources:
             self._watch_resources()
+        if parts.cpus.active:
+            group.create_task(parts.cpus.run(parts.runtime, self.clock, self.workers.running, self.workers.living))
         if self.config.shutdown:
             group.create_task(self._await_shutdown())
         group.create_task(LogRotation(self.config, parts.runtime, self.clock, self.workers).run())

@@ -275,6 +275,7 @@ class PodSync:
         await parts.volumes.tear_down(self._uid)
         parts.cgroups.remove(resources.cgroup_parent(pod, parts.config.cgroup_root))
         parts.user_namespaces.release(self._uid)
+        parts.cpus.release(self._uid)
         parts.objects.release(self._uid)
         parts.tokens.release(self._uid)
         parts.images.forget(self._uid)

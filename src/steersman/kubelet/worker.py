@@ -219,6 +219,7 @@ class PodWorker:
         """Once, unless the pod was here before this kubelet started."""
         if self.admitted or view.sandboxes or self.status.get("startTime"):
             if not self.admitted:
+                self._parts.cpus.adopt(self.pod)
                 self.resize.begin(self.pod, fresh=False)
                 self.resize.resume(self.pod, view)
                 self.admitted = True
@@ -240,7 +241,8 @@ class PodWorker:
         if node.pressures and under_pressure(self.pod, node.pressures):
             return Rejection(EVICTED, refused(node.pressures))
         others = self._parts.active_pods(self.uid)
-        return admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
+        why = admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
+        return why or self._parts.cpus.admit(self.pod)
 
     def try_resize(self) -> None:
         """It asks for other resources: they are allocated to it if the node has them. Raises OSError."""

@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 
+from steersman.cri.interface import Container
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.parts import Parts
@@ -104,6 +105,16 @@ class PodWorkers:
             holds = worker.admitted and worker.state is not State.TERMINATED
             if worker.uid != without and holds and not pods.is_terminal_phase(worker.status.get("phase") or ""):
                 yield worker.allocated
+
+    def running(self) -> Iterator[tuple[str, Container]]:
+        """(pod uid, container) of what runs, as seen last."""
+        for worker in self:
+            for container in worker.view.running:
+                yield worker.uid, container
+
+    def living(self) -> set[str] | None:
+        """Pods that have not ended; None while not all are known."""
+        return {worker.uid for worker in self if worker.state is not State.TERMINATED} if self.synced else None
 
     def retry_resizes(self) -> None:
         """Let pods that ask for other resources have them, as far as there is room: who wants no more first, then by priority."""

@@ -11,6 +11,7 @@ from steersman.cluster.commands import standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
 from steersman.cluster.components import client_for
 from steersman.cluster.settings import SettingsError
+from steersman.kubelet.cpumanager.checkpoint import BadState
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from steersman.kubelet.certificates import Rotation
     from steersman.kubelet.config import KubeletConfig
 
-PROBLEMS = (KubeconfigError, SettingsError, StatusError, OSError)
+PROBLEMS = (KubeconfigError, SettingsError, StatusError, BadState, OSError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

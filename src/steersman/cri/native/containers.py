@@ -13,7 +13,7 @@ import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -257,7 +257,10 @@ class Containers:
                 with open(path, "wb") as file:
                     file.write(orjson.dumps(linux_resources(resources, v2=self.maker.cgroups.v2)))
                 await self.oci.update(container_id, path)
-            self.records.save(replace(record, config=replace(record.config, resources=resources)))
+            # What is not given stays as it is.
+            given = {field.name: value for field in fields(resources) if (value := getattr(resources, field.name))}
+            merged = replace(record.config.resources, **given)
+            self.records.save(replace(record, config=replace(record.config, resources=merged)))
 
     def _event(self, kind: EventKind, record: ContainerRecord) -> None:
         self.emit(RuntimeEvent(kind, record.id, record.pod_uid))

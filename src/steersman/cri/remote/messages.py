@@ -144,9 +144,7 @@ def _user_namespace(pod: SandboxConfig) -> cri.UserNamespace:
 
 
 def _mappings(pod: SandboxConfig) -> list[cri.IDMapping]:
-    return [
-        cri.IDMapping(host_id=each.host_id, container_id=each.container_id, length=each.length) for each in pod.id_mappings
-    ]
+    return [cri.IDMapping(host_id=each.host_id, container_id=each.container_id, length=each.length) for each in pod.id_mappings]
 
 
 def _mount(mount: Mount, pod: SandboxConfig) -> cri.Mount:

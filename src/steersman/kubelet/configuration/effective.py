@@ -13,6 +13,7 @@ from typing import Any
 
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration.fields import FIELDS, with_defaults
+from steersman.kubelet.cpumanager.cpusets import parse
 from steersman.kubelet.pods import CRITICAL_PRIORITY
 from steersman.machinery import duration, quantity
 from steersman.machinery.meta import Obj, dig
@@ -77,7 +78,7 @@ _ELSEWHERE = frozenset((
     "authentication", "authorization", "failSwapOn", "rotateCertificates", "serverTLSBootstrap", "cgroupRoot", "podLogsDir",
     "evictionHard", "serializeImagePulls", "maxParallelImagePulls", "crashLoopBackOff", "shutdownGracePeriod",
     "shutdownGracePeriodCriticalPods", "shutdownGracePeriodByPodPriority", "containerRuntimeEndpoint", "featureGates",
-    "userNamespaces",
+    "userNamespaces", "cpuManagerPolicy", "cpuManagerPolicyOptions", "cpuManagerReconcilePeriod", "reservedSystemCPUs",
 ))  # fmt: skip
 """Honoured, but not one to one."""
 _EVICTION = frozenset((
@@ -114,6 +115,11 @@ def apply(config: KubeletConfig, given: Obj) -> KubeletConfig:
         changes["pod_logs_dir"] = Path(given["podLogsDir"])
     if longest := dig(body, "crashLoopBackOff", "maxContainerRestartPeriod", default=""):
         changes["max_crash_loop_backoff_s"] = duration.parse_go(longest)
+    if count := len(parse(body.get("reservedSystemCPUs") or "")):
+        # They are all that is reserved of the CPUs, whatever else is said.
+        changes["system_reserved"] = {**(body.get("systemReserved") or {}), "cpu": str(count)}
+        others = {key: value for key, value in (body.get("kubeReserved") or {}).items() if key != "cpu"}
+        changes["kube_reserved"] = others
     if not given.get("clusterDNS"):
         changes["cluster_dns"] = ()
     return dataclasses.replace(config, **changes)

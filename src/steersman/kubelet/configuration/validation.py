@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from steersman.kubelet.cpumanager.cpusets import parse
 from steersman.machinery import duration, quantity
 from steersman.machinery.meta import Obj, dig
 
@@ -20,6 +21,7 @@ _CHOICES = (
     ("topologyManagerPolicy", "--topology-manager-policy", ("none", "restricted", "best-effort", "single-numa-node")),
     ("topologyManagerScope", "--topology-manager-scope", ("container", "pod")),
 )
+CPU_OPTIONS = ("full-pcpus-only", "strict-cpu-reservation")
 _PORTS = (("healthzPort", "--healthz-port"), ("readOnlyPort", "--read-only-port"))
 _CHANGE_DETECTION = ("Get", "Watch", "Cache")
 
@@ -27,7 +29,7 @@ _CHANGE_DETECTION = ("Get", "Watch", "Cache")
 def problems(body: Obj) -> list[str]:
     """Every reason why it can't be used; empty if there is none."""
     found = []
-    for part in (_numbers, _user_namespaces, _ports, _choices, _images, _shutdown, _node_allocatable, _evictions, _amounts):
+    for part in _PARTS:
         found += [f"invalid configuration: {text}" for text in part(body)]
     return found
 
@@ -64,6 +66,32 @@ def _user_namespaces(body: Obj) -> Iterator[str]:
         yield f"userNamespaces.idsPerPod {ids} must be a positive multiple of 65536"
     elif ids > 2**32 - 1:
         yield f"userNamespaces.idsPerPod {ids} must not be greater than {2**32 - 1}"
+
+
+def _managers(body: Obj) -> Iterator[str]:
+    """Of CPUs, memory and topology: what is not built is refused, as pods would count on it."""
+    policy, options = body["cpuManagerPolicy"], body.get("cpuManagerPolicyOptions") or {}
+    if policy not in ("none", "static"):
+        yield f'unknown policy: "{policy}"'
+    for name, value in options.items():
+        if policy == "none":
+            yield f"None policy: received unsupported options={options}"
+            break
+        if name not in CPU_OPTIONS:
+            yield f"cpuManagerPolicyOptions: option {name} is not supported, only {' and '.join(CPU_OPTIONS)} are"
+        elif value not in ("true", "false"):
+            yield f'bad value for option "{name}": "{value}" must be true or false'
+    if body["memoryManagerPolicy"] != "None":
+        yield f'memoryManagerPolicy "{body["memoryManagerPolicy"]}" is not supported, only "None" is'
+    if body["topologyManagerPolicy"] in ("restricted", "best-effort", "single-numa-node"):
+        yield f'topologyManagerPolicy "{body["topologyManagerPolicy"]}" is not supported, only "none" is'
+    try:
+        parse(body.get("reservedSystemCPUs") or "")
+    except ValueError as error:
+        yield f"unable to parse reservedSystemCPUs (--reserved-cpus) {body['reservedSystemCPUs']}, error: {error}"
+    if body.get("reservedSystemCPUs") and (body.get("systemReservedCgroup") or body.get("kubeReservedCgroup")):
+        lead = "can't use reservedSystemCPUs (--reserved-cpus) with systemReservedCgroup (--system-reserved-cgroup)"
+        yield f"{lead} or kubeReservedCgroup (--kube-reserved-cgroup)"
 
 
 def _ports(body: Obj) -> Iterator[str]:
@@ -188,3 +216,8 @@ def _amounts(body: Obj) -> Iterator[str]:
         quantity.parse(body["containerLogMaxSize"])
     except ValueError as error:
         yield f"containerLogMaxSize: {error}"
+
+
+_PARTS = (
+    _numbers, _user_namespaces, _managers, _ports, _choices, _images, _shutdown, _node_allocatable, _evictions, _amounts,
+)  # fmt: skip
