@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.contract.cri.bench import Bench, shell
@@ -237,5 +238,23 @@ def test_a_pod_that_cannot_have_a_network_is_refused_and_leaves_nothing(run: Run
             assert [each.state for each in await runtime.list_pod_sandboxes() if each.state is SandboxState.READY] == []
             _, container = await bench.started(runtime, shell("exit 3"))
             await bench.ended(runtime, container)
+
+    run(scenario)
+
+
+def test_the_oci_runtime_that_was_asked_for_makes_the_containers(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            _, container = await bench.started(runtime, shell("sleep 100"))
+            if bench.containerd is not None:
+                (told,) = bench.containerd.root.glob(f"state/**/{container}/runtime")
+                assert Path(told.read_text()).name == bench.oci == "runc"
+                return
+            conmon = int((bench.root / "run" / "bundles" / container / "conmon.pid").read_text())
+            words = Path(f"/proc/{conmon}/cmdline").read_bytes().decode().split("\0")
+            assert Path(words[words.index("-r") + 1]).name == bench.oci
+            # What each remembers of a running container, under names of its own.
+            kept = {path.name for path in (bench.root / "run" / "oci" / container).iterdir()}
+            assert ("status" in kept, "state.json" in kept) == (bench.oci == "crun", bench.oci == "runc")
 
     run(scenario)
