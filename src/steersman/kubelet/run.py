@@ -14,6 +14,7 @@ from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.cri.interface import ContainerState, ImageService, Runtime, RuntimeFault
+from steersman.kubelet import systemoom
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
@@ -281,6 +282,7 @@ class Kubelet:
             parts.node, lambda: self.workers, self.agent.report_soon,
         )  # fmt: skip
         self.group.create_task(evictions.run())
+        self.group.create_task(systemoom.watch(self.recorder, lambda: parts.node.node))
 
     async def _await_shutdown(self) -> None:
         """Graceful shutdown of the node, where there is somebody to tell of it."""

@@ -41,9 +41,7 @@ class RuntimeService:
             cri.RuntimeCondition(type=kind, status=not fault, reason=f"{kind[:-5]}NotReady" if fault else "", message=fault)
             for kind, fault in faults
         ]
-        features = cri.RuntimeHandlerFeatures(
-            recursive_read_only_mounts=True, user_namespaces=self._runtime.user_namespaces()
-        )
+        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True, user_namespaces=self._runtime.user_namespaces())
         return cri.StatusResponse(
             status=cri.RuntimeStatus(conditions=conditions), runtime_handlers=[cri.RuntimeHandler(features=features)]
         )
