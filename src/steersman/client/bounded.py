@@ -13,12 +13,14 @@ from steersman.client.interface import Answer, StreamAnswer, Transport
 
 
 class BoundedTransport:
-    """Around another transport."""
+    """Around another transport. `past`: requests whose target begins so do not count, as they may not wait for others."""
 
-    def __init__(self, transport: Transport, limit: int) -> None:
-        self._transport, self._places = transport, asyncio.Semaphore(limit)
+    def __init__(self, transport: Transport, limit: int, *, past: str = "") -> None:
+        self._transport, self._places, self._past = transport, asyncio.Semaphore(limit), past
 
     async def request(self, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
+        if self._past and target.startswith(self._past):
+            return await self._transport.request(method, target, headers=headers, body=body)
         async with self._places:
             return await self._transport.request(method, target, headers=headers, body=body)
 

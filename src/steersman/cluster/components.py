@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steersman.client import kubeconfig
+from steersman.client.bounded import BoundedTransport
 from steersman.client.http import HttpTransport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 SCHEDULER, CONTROLLERS = "kube-scheduler", "kube-controller-manager"
 """Names of their leases."""
+_LEASES = "/apis/coordination.k8s.io/"
+KUBELET_REQUESTS = 8
+"""At once. Fifty pods that start would open a connection for each of theirs, and a handshake costs more than ten requests."""
 
 
 def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
@@ -64,13 +68,15 @@ def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
 
 @contextlib.asynccontextmanager
 async def client_for(
-    path: Path, component: str, clock: Clock | None = None, observed: Observed | None = None
+    path: Path, component: str, clock: Clock | None = None, observed: Observed | None = None, *, at_once: int = 0
 ) -> AsyncIterator[RestClient]:
-    """A client with the credentials of a kubeconfig, closed at the end."""
+    """A client with the credentials of a kubeconfig, closed at the end. at_once: so many requests at most (0: as they come), but
+    leases: what keeps a node alive does not wait behind what somebody's webhook keeps waiting."""
     connections = kubeconfig.load(path)
     if observed is not None:
         connections.counts = observed.requests
-    transport = PatientTransport(connections, clock or RealClock())
+    limited = BoundedTransport(connections, at_once, past=_LEASES) if at_once else connections
+    transport = PatientTransport(limited, clock or RealClock())
     client = RestClient(transport, user_agent=f"steersman-{component}", field_manager=component)
     try:
         yield client
@@ -286,7 +292,7 @@ async def kubelet(paths: Paths, settings: ClusterSettings, clock: Clock) -> None
 
     config = node.kubelet_config(paths, settings)
     async with (
-        client_for(paths.kubeconfigs / "kubelet.conf", "kubelet", clock) as client,
+        client_for(paths.kubeconfigs / "kubelet.conf", "kubelet", clock, at_once=KUBELET_REQUESTS) as client,
         node.runtime(paths, settings, clock) as parts,
     ):
         await kubelet_run.run(config, client, parts.runtime, parts.images, clock)
