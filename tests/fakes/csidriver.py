@@ -51,6 +51,7 @@ class FolderDriver:
     root: Path
     registry: Path
     name: str = NAME
+    type: str = "CSIPlugin"
     node_id: str = "node-id-1"
     bind: bool = False
     capabilities: tuple[int, ...] = _CAPABILITIES
@@ -122,7 +123,7 @@ class FolderDriver:
     # --- registration ------------------------------------------------------------------------------------------------
 
     def on_GetInfo(self, call: Call) -> bytes:
-        return message((1, "CSIPlugin"), (2, self.name), (3, str(self.socket)), *((4, each) for each in self.versions))
+        return message((1, self.type), (2, self.name), (3, str(self.socket)), *((4, each) for each in self.versions))
 
     def on_NotifyRegistrationStatus(self, call: Call) -> bytes:
         self.told.append((bool(call.number(1)), call.text(2)))

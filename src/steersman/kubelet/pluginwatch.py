@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from steersman.api.protobuf.wire import Malformed
 from steersman.kubelet.grpcstatus import CallFailed
 from steersman.kubelet.volumes.csi import messages
 from steersman.kubelet.volumes.csi.driver import REGISTRATION_S, call
@@ -122,7 +121,8 @@ class PluginWatch:
                 del self._plugins[path]
             elif not plugin.name:
                 await self._register(path, plugin)
-        except (Refused, CallFailed, Malformed, StatusError, ConnectionError) as error:
+        except (Refused, CallFailed, ValueError, StatusError, ConnectionError) as error:
+            # ValueError: what it says is no such message, or no text.
             log.warning("plugin not registered socket=%s error=%s", path, error)
             plugin.due_s = self._clock.monotonic() + plugin.backoff.next()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import random
+import shutil
+import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,9 +35,11 @@ from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.volumes.csi import layout
 from steersman.kubelet.volumes.csi.parts import Csi
+from steersman.kubelet.volumes.csi.wanted import Wanted, gives_group
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
 from steersman.loop.attachments import attachment_name
 from steersman.machinery.clock import RealClock
+from steersman.machinery.errors import Forbidden
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, labels_of
 
@@ -375,3 +381,114 @@ def test_a_driver_that_wants_it_publishes_again_with_fresh_tokens(node: Node) ->
         driver.stop()
 
     asyncio.run(scenario())
+
+
+def test_a_volume_is_waited_for_before_its_attachment_may_be_asked_for(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        node.driver_says(attachRequired=True)
+        name = attachment_name(HANDLE, NAME, "n1")
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": name}, "status": {"attached": True}})
+            # Claim, volume, CSIDriver; then the attachment.
+            node.api.fail_next("get", None, None, None, Forbidden("no relationship found between node 'n1' and this object"))
+            assert await manager.set_up(pod()) == {"d": node.published()}
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_plugin_that_does_not_answer_or_is_of_no_known_type_keeps_nobody_else_from_registering(node: Node) -> None:
+    async def scenario() -> None:
+        stale = node.root / "plugins_registry" / "a.sock"
+        driver, other = node.driver, FolderDriver(node.root / "other", node.root / "plugins_registry", name="b", type="Toaster")
+        driver.start()
+        other.start()
+        shutil.copy2("/dev/null", stale.parent / "file.sock")
+        with socket.socket(socket.AF_UNIX) as bound, tempfile.TemporaryDirectory() as short:
+            bound.bind(f"{short}/a.sock")
+            os.replace(f"{short}/a.sock", stale)
+            async with node.kubelet():
+                await node.until(lambda: driver.told and other.told)
+                assert driver.told == [(True, "")]
+                assert "no handler registered for plugin type: Toaster" in other.told[0][1]
+                assert [each["name"] for each in drivers_shown(node) or ()] == [NAME]
+        driver.stop()
+        other.stop()
+
+    asyncio.run(scenario())
+
+
+def test_secrets_may_be_larger_than_what_the_driver_takes_at_once(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        value = "x" * 700_000
+        node.api.put(
+            SECRETS, {"metadata": {"name": "s", "namespace": "ns"}, "data": {"k": base64.b64encode(value.encode()).decode()}}
+        )
+        node.volume(nodePublishSecretRef={"name": "s", "namespace": "ns"})
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+            assert driver.last("NodePublishVolume").map(7) == {"k": value}
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_without_its_driver_a_volume_is_not_given_up(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            await manager.set_up(pod())
+            driver.stop()
+            await node.until(lambda: drivers_shown(node) == [])
+            with pytest.raises(OSError, match=f"driver name {NAME} not found in the list of registered CSI drivers"):
+                await manager.tear_down("u1")
+            driver.start()
+            await node.until(lambda: len(driver.told) == 2)
+            await manager.tear_down("u1")
+            assert driver.methods[-2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("modes", "multi_writer", "number"),
+    [
+        (["ReadWriteOnce"], False, 1),
+        (["ReadWriteOnce", "ReadWriteMany"], True, 7),
+        (["ReadOnlyMany"], True, 3),
+        (["ReadWriteMany"], False, 5),
+        (["ReadWriteOncePod"], True, 6),
+        (["ReadWriteOncePod"], False, 1),
+        ([], False, 1),
+    ],
+)
+def test_the_first_access_mode_is_the_protocols(modes: list[str], multi_writer: bool, number: int) -> None:
+    wanted = Wanted(NAME, HANDLE, VOLUME, layout.PERSISTENT, "", {}, False, tuple(modes))
+    assert wanted.access_mode(multi_writer) == number
+
+
+@pytest.mark.parametrize(
+    ("policy", "fs_type", "modes", "given"),
+    [
+        (None, "ext4", ["ReadWriteOnce"], True),
+        (None, "", ["ReadWriteOnce"], False),
+        (None, "ext4", ["ReadWriteMany"], False),
+        ("File", "", ["ReadWriteMany"], True),
+        ("None", "ext4", ["ReadWriteOnce"], False),
+    ],
+)
+def test_the_driver_says_whether_files_are_given_to_the_pods_group(
+    policy: str | None, fs_type: str, modes: list[str], given: bool
+) -> None:
+    csi_driver = {"spec": {"fsGroupPolicy": policy}} if policy else None
+    wanted = Wanted(NAME, HANDLE, VOLUME, layout.PERSISTENT, fs_type, {}, False, tuple(modes))
+    assert gives_group(wanted, csi_driver) is given

@@ -17,7 +17,7 @@ from steersman.kubelet.volumes.csi import layout
 from steersman.kubelet.volumes.csi.wanted import Wanted
 from steersman.loop.attachments import unique_name
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import NotFound
+from steersman.machinery.errors import Forbidden, NotFound
 from steersman.machinery.meta import Obj, dig
 
 WAIT_S = 120.0
@@ -66,5 +66,6 @@ class Attachments:
     async def _read(self, name: str) -> Obj | None:
         try:
             return await self._client.get(VOLUME_ATTACHMENTS, name)
-        except NotFound:
+        except (NotFound, Forbidden):
+            # A node may not ask for one that is not there.
             return None

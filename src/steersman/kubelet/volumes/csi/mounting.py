@@ -8,7 +8,6 @@ anew undoes what an earlier one did. Not here: block devices. Source: upstream p
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -79,9 +78,7 @@ class CsiVolumes:
         async with self._alone(note.driver, note.handle):
             driver = self._drivers.get(note.driver)
             if driver is None:
-                raise OSError(
-                    errno.EAGAIN, f"UnmountVolume.TearDown failed for volume {note.spec_name!r} : {_missing(note.driver)}"
-                )
+                raise OSError(f"UnmountVolume.TearDown failed for volume {note.spec_name!r} : {_missing(note.driver)}")
             try:
                 await driver.unpublish(note.handle, directory / "mount")
                 _check_gone(directory / "mount")
@@ -90,7 +87,7 @@ class CsiVolumes:
                     await self._unstage(driver, note.handle)
             except CallFailed as error:
                 text = f"UnmountVolume.TearDown failed for volume {note.spec_name!r} : {error}"
-                raise OSError(errno.EIO, text) from None
+                raise OSError(text) from None
 
     # --- up ----------------------------------------------------------------------------------------------------------
 
@@ -248,4 +245,4 @@ def _missing(name: str) -> str:
 
 def _check_gone(mount: Path) -> None:
     if mounts.is_mount(mount):
-        raise OSError(errno.EBUSY, f"the driver says that it is done, but {mount} is still mounted")
+        raise OSError(f"the driver says that it is done, but {mount} is still mounted")
