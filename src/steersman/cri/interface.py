@@ -71,6 +71,8 @@ class Resources:
     pids_limit: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
+    unified: tuple[tuple[str, str], ...] = ()
+    """Files of cgroup version 2 and what to write into them."""
 
 
 @dataclass(frozen=True, slots=True)

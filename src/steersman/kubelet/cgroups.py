@@ -19,13 +19,18 @@ _V1 = ("cpu", "memory", "pids")
 _V2 = ("cpuset", "cpu", "memory", "pids", "hugetlb")
 
 
+def is_unified(mount: Path) -> bool:
+    """Whether it is version 2 alone that is mounted there."""
+    return (mount / "cgroup.controllers").exists()
+
+
 class Cgroups:
     """`root`: the node's cgroup, like `/kubepods`. `active` False: does nothing."""
 
     def __init__(self, mount: Path, root: str, *, active: bool = True) -> None:
         self._mount, self._root = mount, root.strip("/")
         self._active = active and mount.is_dir()
-        self._unified = (mount / "cgroup.controllers").exists()
+        self._unified = is_unified(mount)
 
     def set_up(self) -> None:
         """Make the node's and the QoS classes' cgroups."""

@@ -9,7 +9,7 @@ import logging
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steersman.api.resources import CONFIG_MAPS, SECRETS
@@ -23,6 +23,7 @@ from steersman.cri.interface import (
     SandboxConfig,
 )  # fmt: skip
 from steersman.kubelet import env, naming, pods, resources, security
+from steersman.kubelet.cgroups import is_unified
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.cpumanager.manager import CPUManager
 from steersman.kubelet.decide import Start
@@ -172,13 +173,22 @@ class ContainerStarter:
             resources=self.cpus.confine(
                 pod,
                 spec["name"],
-                resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
+                replace(
+                    resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
+                    unified=self._unified(),
+                ),
             ),
             security=security.container_security(
                 pod, spec, seccomp_dir(self.config), target_id, default_seccomp=self.config.seccomp_default
             ),
             stop_signal=dig(spec, "lifecycle", "stopSignal", default=""),
         )
+
+    def _unified(self) -> tuple[tuple[str, str], ...]:
+        """On cgroup version 2 the kernel kills all of a container, when it must, unless the node is told otherwise."""
+        if self.config.configuration.get("singleProcessOOMKill") or not is_unified(self.config.cgroup_mount):
+            return ()
+        return (("memory.oom.group", "1"),)
 
     async def _environment(self, place: Place, spec: Obj) -> dict[str, str]:
         """Read what the environment refers to, then compute it."""

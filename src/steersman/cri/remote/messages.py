@@ -107,6 +107,7 @@ def resources(wanted: Resources) -> cri.LinuxContainerResources:
         oom_score_adj=wanted.oom_score_adj,
         cpuset_cpus=wanted.cpuset_cpus,
         cpuset_mems=wanted.cpuset_mems,
+        unified=dict(wanted.unified),
     )
 
 

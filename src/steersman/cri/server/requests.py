@@ -101,6 +101,7 @@ def resources(wanted: cri.LinuxContainerResources) -> Resources:
         memory_limit=wanted.memory_limit_in_bytes,
         oom_score_adj=wanted.oom_score_adj,
         cpuset_cpus=wanted.cpuset_cpus,
+        unified=tuple(sorted(wanted.unified.items())),
         cpuset_mems=wanted.cpuset_mems,
     )
 
