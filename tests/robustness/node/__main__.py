@@ -29,8 +29,7 @@ def main() -> int:
             except Broken as fault:
                 print(fault, made.condition(), sep="\n", flush=True)
                 return 1
-            told = "; ".join(f"{each.phase} {each.victim} {each.point or f'{each.later_s:.2f} s'} {each.done}" for each in kills)
-            print(f"seed {seed}: {watch.seconds:.1f} s: {told}", flush=True)
+            print(f"seed {seed}: {watch.seconds:.1f} s: {'; '.join(map(str, kills))}", flush=True)
     print(f"{args.rounds} rounds, nothing leaked, nothing started twice")
     return 0
 

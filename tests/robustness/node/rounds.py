@@ -33,6 +33,7 @@ _LATEST_S = {"start": 0.5, "stop": 0.15}
 """The longest time after a request at which somebody is killed: starting pods takes them longer than ending."""
 _TO_COME_S = 0.5
 """How long a victim that is not there yet is waited for, and a failpoint that these pods may never come to."""
+_AGAIN, _LATEST_AGAIN_S = 0.3, 1.0
 _VICTIMS = ("node", "node", "node", "conmon", "container", "pause")
 _CONTAINERD_VICTIMS = ("node", "node", "daemon", "daemon", "shim", "container", "pause")
 
@@ -50,6 +51,12 @@ class Kill:
     point: str
     later_s: float
     done: str = ""
+    again_s: float = 0.0
+    """How long after its return the node was killed once more, as it was taking up what it found; 0: it was not."""
+
+    def __str__(self) -> str:
+        again = f", again after {self.again_s:.2f} s" if self.again_s else ""
+        return f"{self.phase} {self.victim} {self.point or f'{self.later_s:.2f} s'} {self.done}{again}"
 
 
 @dataclass(slots=True)
@@ -83,7 +90,8 @@ class Rounds:
                 raise Broken(f"started again after their deletion: {begun} became {self._ledger(pods)}")
             self._check_gone()
         except AssertionError as fault:
-            raise Broken(f"seed {seed}: {fault}\nkilled: {self.kills}") from fault
+            killed = "; ".join(map(str, self.kills))
+            raise Broken(f"seed {seed}: {fault}\nkilled: {killed}") from fault
         return self.kills
 
     # --- the two halves ---
@@ -133,6 +141,11 @@ class Rounds:
             _pause(kill.later_s)
             self._kill_outside(rng, kill)
         self._see_back(kill, before)
+        if victim == "node" and kill.done and rng.random() < _AGAIN:
+            before, kill.again_s = self.cluster.pid("node"), rng.uniform(0.1, _LATEST_AGAIN_S)
+            _pause(kill.again_s)
+            os.kill(before, signal.SIGKILL)
+            self._watch(lambda: self.cluster.pid("node") not in (0, before), 5.0)
 
     def _points(self, phase: str) -> list[str]:
         remote, starting = self.place.daemon is not None, phase == "start"

@@ -14,7 +14,8 @@ from tests.robustness.node.rounds import Rounds
 
 pytestmark = pytest.mark.root
 
-_SEEDS = {"native": range(1, 13), "containerd": range(1, 5)}
+_SEEDS = {"native": tuple(range(1, 13)), "containerd": (8, 10)}
+"""Of the few over containerd, the first is how a leak was found, the second kills containerd itself."""
 
 
 @pytest.mark.parametrize("runtime", ["native", "containerd"])

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self
 
 from cri_api.v1 import api_pb2 as cri
+from google.protobuf.message import Message
 
 from steersman.cri.interface import (
     Container,
@@ -31,10 +32,11 @@ from steersman.cri.interface import (
 )
 from steersman.cri.remote import changes, messages, spdyclient, streams, views
 from steersman.cri.remote.abilities import no_image_volumes
-from steersman.cri.remote.calls import RUNTIME, SLOW_S, Endpoint, OutOfTime
+from steersman.cri.remote.calls import RUNTIME, SLOW_S, A, Endpoint, OutOfTime
 from steersman.cri.remote.listing import Listing
 from steersman.cri.remote.spdyclient import Session
 from steersman.cri.remote.streams import RemoteTerminal, RemoteTunnel
+from steersman.cri.remote.whole import whole
 from steersman.machinery.clock import Clock
 
 _EXEC_MARGIN_S = 15.0
@@ -81,6 +83,9 @@ class RemoteRuntime:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    async def _make(self, method: str, request: Message, answer: type[A], timeout_s: float) -> A:
+        return await whole(self._tasks, self._clock, self._endpoint.call(RUNTIME + method, request, answer, timeout_s))
+
     # The runtime itself
 
     async def version(self) -> tuple[str, str]:
@@ -119,7 +124,7 @@ class RemoteRuntime:
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
         request = cri.RunPodSandboxRequest(config=messages.sandbox(config))
         try:
-            answer = await self._endpoint.call(RUNTIME + "RunPodSandbox", request, cri.RunPodSandboxResponse, 2 * SLOW_S)
+            answer = await self._make("RunPodSandbox", request, cri.RunPodSandboxResponse, 2 * SLOW_S)
         except RuntimeFault as error:
             for each in await self._listing.sandboxes(config.uid):
                 if each.attempt == config.attempt and each.state is SandboxState.READY:
@@ -163,7 +168,7 @@ class RemoteRuntime:
             pod_sandbox_id=sandbox_id, config=messages.container(config, sandbox), sandbox_config=messages.sandbox(sandbox)
         )
         try:
-            answer = await self._endpoint.call(RUNTIME + "CreateContainer", request, cri.CreateContainerResponse, SLOW_S)
+            answer = await self._make("CreateContainer", request, cri.CreateContainerResponse, SLOW_S)
         except RuntimeFault:
             for each in await self._listing.containers(sandbox_id=sandbox_id):
                 if (each.name, each.attempt) == (config.name, config.attempt):
@@ -178,7 +183,7 @@ class RemoteRuntime:
     async def start_container(self, container_id: str) -> None:
         request = cri.StartContainerRequest(container_id=container_id)
         try:
-            await self._endpoint.call(RUNTIME + "StartContainer", request, cri.StartContainerResponse, SLOW_S)
+            await self._make("StartContainer", request, cri.StartContainerResponse, SLOW_S)
         except NotThere:
             raise
         except RuntimeFault as error:
