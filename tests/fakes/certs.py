@@ -52,14 +52,14 @@ def authority(path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
     return made, _KEY
 
 
-def signed(stem: Path, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
-    """Certificate and key files for both sides of a connection to 127.0.0.1."""
+def signed(stem: Path, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, *hosts: str) -> tuple[Path, Path]:
+    """Certificate and key files for both sides of a connection to 127.0.0.1, or to one of `hosts`."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = RealClock().now()
     builder = x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
     builder = builder.issuer_name(ca.subject).public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1")), *map(x509.DNSName, hosts)])
     made = builder.add_extension(address, critical=False).sign(ca_key, hashes.SHA256())
     cert_file, key_file = stem.with_suffix(".crt"), stem.with_suffix(".key")
     cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))

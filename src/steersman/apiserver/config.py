@@ -41,6 +41,9 @@ class ServerConfig:
     kubelet_client_cert: Path | None = None
     kubelet_client_key: Path | None = None
     kubelet_ca: Path | None = None
+    proxy_client_cert: Path | None = None
+    """Shown to the servers of other group-versions, which by it believe whom this one says that it asks for."""
+    proxy_client_key: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
     authentication: AuthenticationSettings = AuthenticationSettings()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from steersman.api.kinds import KindSpec, Subresource
@@ -17,28 +18,58 @@ from steersman.machinery.meta import Obj
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-# Upstream's order of priority; groups of custom resources follow by name.
-_GROUP_ORDER = {
-    group: rank
-    for rank, group in enumerate(
-        (
-            "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io",
-            "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
-            "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io",
-            "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io",
-            "internal.apiserver.k8s.io", "storagemigration.k8s.io",
-        )
-    )
+# groupPriorityMinimum of upstream's own groups; that of custom resources is lower.
+_PRIORITIES = {
+    "": 18000, "apiregistration.k8s.io": 20000, "apps": 17800, "events.k8s.io": 17750, "authentication.k8s.io": 17700,
+    "authorization.k8s.io": 17600, "autoscaling": 17500, "batch": 17400, "certificates.k8s.io": 17300,
+    "networking.k8s.io": 17200, "policy": 17100, "rbac.authorization.k8s.io": 17000, "storage.k8s.io": 16800,
+    "admissionregistration.k8s.io": 16700, "apiextensions.k8s.io": 16700, "scheduling.k8s.io": 16600,
+    "coordination.k8s.io": 16500, "node.k8s.io": 16300, "discovery.k8s.io": 16200, "resource.k8s.io": 16200,
+    "flowcontrol.apiserver.k8s.io": 16100, "internal.apiserver.k8s.io": 16000, "storagemigration.k8s.io": 15900,
+    "metrics.k8s.io": 100,
 }  # fmt: skip
+_CUSTOM = 1000
 
 
-def versions_of(specs: Iterable[KindSpec]) -> dict[str, list[str]]:
-    """The served versions of each group, in order of priority."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A group-version that another server serves. resources: as its APIResourceList has them; None while it does not answer."""
+
+    group: str
+    version: str
+    group_priority: int
+    version_priority: int
+    resources: Sequence[Obj] | None
+    openapi: Obj | None = None
+    """Its OpenAPI v3 document."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.group, self.version
+
+
+def group_priority(group: str) -> int:
+    """The higher, the earlier a group is shown, and the earlier a name like `pods` is looked for there."""
+    return _PRIORITIES.get(group, _CUSTOM)
+
+
+def versions_of(specs: Iterable[KindSpec], others: Sequence[Elsewhere] = ()) -> dict[str, list[str]]:
+    """The served versions of each group, in order of priority. The core group comes first: it has a path of its own."""
     found: dict[str, set[str]] = {}
     for spec in specs:
         found.setdefault(spec.resource.group, set()).add(spec.resource.version)
-    ordered = sorted(found, key=lambda group: (_GROUP_ORDER.get(group, len(_GROUP_ORDER)), group))
-    return {group: sorted(found[group], key=version_priority) for group in ordered}
+    ranks = {group: group_priority(group) for group in found}
+    priorities: dict[tuple[str, str], int] = {}
+    for other in others:
+        known = other.group in found
+        found.setdefault(other.group, set()).add(other.version)
+        ranks[other.group] = max(other.group_priority, ranks.get(other.group, 0)) if known else other.group_priority
+        priorities[other.place] = other.version_priority
+    ordered = sorted(found, key=lambda group: (group != "", -ranks[group], group))
+    return {
+        group: sorted(found[group], key=lambda version: (-priorities.get((group, version), 0), version_priority(version)))
+        for group in ordered
+    }
 
 
 def api_versions(server_address: str) -> Obj:
@@ -50,15 +81,15 @@ def api_versions(server_address: str) -> Obj:
     }
 
 
-def api_group_list(specs: Iterable[KindSpec]) -> Obj:
+def api_group_list(specs: Iterable[KindSpec], others: Sequence[Elsewhere] = ()) -> Obj:
     """/apis."""
-    groups = [_group(group, versions) for group, versions in versions_of(specs).items() if group]
+    groups = [_group(group, versions) for group, versions in versions_of(specs, others).items() if group]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def api_group(specs: Iterable[KindSpec], group: str) -> Obj | None:
+def api_group(specs: Iterable[KindSpec], group: str, others: Sequence[Elsewhere] = ()) -> Obj | None:
     """/apis/<group>; None for a group that is not served."""
-    versions = versions_of(specs).get(group)
+    versions = versions_of(specs, others).get(group)
     return None if versions is None or not group else {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
 
 
@@ -129,21 +160,26 @@ def storage_version_hash(spec: KindSpec) -> str:
     return base64.b64encode(digest[:8]).decode()
 
 
-def aggregated(specs: Iterable[KindSpec], *, core: bool) -> Obj:
+def aggregated(specs: Iterable[KindSpec], *, core: bool, others: Sequence[Elsewhere] = ()) -> Obj:
     """The APIGroupDiscoveryList of /api (core) or /apis."""
     found = tuple(specs)
-    groups = [(group, versions) for group, versions in versions_of(found).items() if core != bool(group)]
+    elsewhere = {other.place: other for other in others}
+    groups = [(group, versions) for group, versions in versions_of(found, others).items() if core != bool(group)]
+
+    def shown(group: str, version: str) -> Obj:
+        other = elsewhere.get((group, version))
+        if other is None:
+            resources = _aggregated_resources(_of_version(found, group, version))
+        elif other.resources is None:
+            return {"version": version, "freshness": "Stale"}
+        else:
+            resources = _regrouped(other)
+        return {"version": version, "resources": resources, "freshness": "Current"}
+
     items = [
         {
             "metadata": {"name": group} if group else {},
-            "versions": [
-                {
-                    "version": version,
-                    "resources": _aggregated_resources(_of_version(found, group, version)),
-                    "freshness": "Current",
-                }
-                for version in versions
-            ],
+            "versions": [shown(group, version) for version in versions],
         }
         for group, versions in groups
     ]
@@ -177,6 +213,23 @@ def _aggregated_resources(specs: list[KindSpec]) -> list[Obj]:
             ]
         resources.append(found)
     return resources
+
+
+def _regrouped(other: Elsewhere) -> list[Obj]:
+    """An APIResourceList's resources in the aggregated form: subresources below what they are of."""
+    made: dict[str, Obj] = {}
+    for item in sorted(other.resources or (), key=lambda item: str(item.get("name"))):
+        name, _, sub = str(item.get("name")).partition("/")
+        place = (item.get("group") or other.group, item.get("version") or other.version)
+        told: Obj = {"responseKind": _response_kind(str(item.get("kind")), *place), "verbs": sorted(item.get("verbs") or ())}
+        if sub:
+            if name in made:
+                made[name].setdefault("subresources", []).append({"subresource": sub, **told})
+            continue
+        scope = "Namespaced" if item.get("namespaced") else "Cluster"
+        made[name] = {"resource": name, "scope": scope, "singularResource": item.get("singularName") or "", **told}
+        made[name].update({key: item[key] for key in ("shortNames", "categories") if item.get(key)})
+    return list(made.values())
 
 
 def _response_kind(kind: str, group: str = "", version: str = "") -> dict[str, Any]:

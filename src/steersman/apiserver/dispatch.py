@@ -73,6 +73,8 @@ async def dispatch(api: Api, call: Call) -> Response:
 
 async def _dispatch(api: Api, call: Call) -> Response:
     info = call.info
+    if api.remotes and (elsewhere := api.remotes.get((info.group, info.version))) is not None:
+        return await elsewhere(call)
     served = api.registry.lookup(info.group, info.version, info.plural)
     if served is None:
         if api.registry.knows_version(info.group, info.version):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import orjson
 
 from steersman.apiserver import discovery, negotiate, openapi, respond
-from steersman.apiserver.contracts import Call
+from steersman.apiserver.contracts import Call, CallHandler
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Registry
 from steersman.apiserver.routes import NOT_FOUND, Routes
@@ -33,9 +34,20 @@ class _Document:
 
 
 class Documents:
-    """`server_address` is `host:port` as clients outside reach it; `release` like `v1.36.0`."""
+    """`server_address` is `host:port` as clients outside reach it; `release` like `v1.36.0`.
 
-    def __init__(self, registry: Registry, server_address: str, release: str) -> None:
+    `others()`: group-versions that other servers serve; `remotes`: who passes requests on to them.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        server_address: str,
+        release: str,
+        others: Callable[[], Sequence[discovery.Elsewhere]] = tuple,
+        remotes: Mapping[tuple[str, str], CallHandler] = MappingProxyType({}),
+    ) -> None:
+        self._others, self._remotes = others, remotes
         self._registry = registry
         self._address = server_address
         self._release = release
@@ -68,10 +80,12 @@ class Documents:
         core = call.request.path.rstrip("/") == "/api"
         specs = self._registry.specs
         if _wants_aggregated(call.request.headers.get("accept", "")):
-            document = self._document(f"aggregated {core}", lambda: discovery.aggregated(specs, core=core))
+            document = self._document(f"aggregated {core}", lambda: discovery.aggregated(specs, core=core, others=self._others()))
             assert document is not None
             return _tagged(call, document, discovery.AGGREGATED)
-        make = (lambda: discovery.api_versions(self._address)) if core else (lambda: discovery.api_group_list(specs))
+        make = (
+            (lambda: discovery.api_versions(self._address)) if core else (lambda: discovery.api_group_list(specs, self._others()))
+        )
         response = self._plain(call, call.request.path.rstrip("/"), make)
         response.headers["Vary"] = "Accept"
         return response
@@ -85,8 +99,10 @@ class Documents:
         if path == "/api/v1":
             return self._plain(call, path, lambda: discovery.api_resource_list(specs, "", "v1"))
         if len(parts) == 1:
-            return self._plain(call, path, lambda: discovery.api_group(specs, parts[0]))
+            return self._plain(call, path, lambda: discovery.api_group(specs, parts[0], self._others()))
         if len(parts) == 2:
+            if (elsewhere := self._remotes.get((parts[0], parts[1]))) is not None:
+                return await elsewhere(call)
             return self._plain(call, path, lambda: discovery.api_resource_list(specs, parts[0], parts[1]))
         return _not_found()
 
@@ -105,7 +121,9 @@ class Documents:
         return _tagged(call, document, content_type)
 
     def _v2(self) -> Obj:
-        return openapi.v2(self._registry.specs, self._release)
+        documents = {other.place: other.openapi for other in self._others()}
+        specs = [spec for spec in self._registry.specs if (spec.resource.group, spec.resource.version) not in documents]
+        return openapi.v2(specs, self._release, [document for document in documents.values() if document is not None])
 
     async def _openapi_index(self, call: Call) -> Response:
         """Where each group-version's document is, under a hash that changes with it."""
@@ -116,11 +134,12 @@ class Documents:
 
     def _index(self) -> Obj:
         found: dict[str, Obj] = {}
-        for group, versions in discovery.versions_of(self._registry.specs).items():
+        for group, versions in discovery.versions_of(self._registry.specs, self._others()).items():
             for version in versions:
                 path = f"apis/{group}/{version}" if group else f"api/{version}"
                 document = self._v3(group, version)
-                assert document is not None
+                if document is None:
+                    continue
                 found[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={document.hash}"}
         for path in self._root_paths():
             found[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._v3_root(path).hash}"}
@@ -128,11 +147,14 @@ class Documents:
 
     def _v3(self, group: str, version: str) -> _Document | None:
         specs = self._registry.specs
+        elsewhere = next((other for other in self._others() if other.place == (group, version)), None)
+        if elsewhere is not None:
+            return self._document(f"openapi v3 {group}/{version}", lambda: elsewhere.openapi)
         return self._document(f"openapi v3 {group}/{version}", lambda: openapi.v3(specs, group, version, self._release))
 
     def _root_paths(self) -> list[str]:
         """Paths with a document of their own that are no group-version."""
-        groups = discovery.versions_of(self._registry.specs)
+        groups = discovery.versions_of(self._registry.specs, self._others())
         return [*openapi.roots.PATHS, *(f"apis/{group}" for group in groups if group)]
 
     def _v3_root(self, path: str) -> _Document:

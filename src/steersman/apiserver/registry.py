@@ -21,6 +21,9 @@ def _same(obj: Obj) -> Obj:
     return obj
 
 
+def _nothing() -> None: ...
+
+
 class Served:
     """A served kind of one version. `cache` is shared by all versions of the kind; None for virtual kinds."""
 
@@ -104,6 +107,8 @@ class Registry:
         self._hooks: dict[tuple[str, str], list[StoreHook]] = {}
         self._versions: dict[tuple[str, str], int] = {}
         self.generation = 0
+        self.changed: Callable[[], None] = _nothing
+        """Called when what is served has changed."""
         self.derive: Derive | None = None
         """Who serves the custom resources (crd/) says how."""
 
@@ -171,7 +176,7 @@ class Registry:
         elif before.stored and before.cache.lags and before.cache is not served.cache:
             before.cache.close()
         self._served[key] = served
-        self.generation += 1
+        self.touch()
 
     def uninstall(self, group: str, version: str, plural: str) -> None:
         """Serve that kind no longer; its watches end when no other version is left."""
@@ -187,7 +192,12 @@ class Registry:
             source = served.cache.source
             if not any(other.stored and other.cache.source is source for other in self._served.values()):
                 self._feed.close(source)
+        self.touch()
+
+    def touch(self) -> None:
+        """What clients are told of the server is no longer so."""
         self.generation += 1
+        self.changed()
 
     def lookup(self, group: str, version: str, plural: str) -> Served | None:
         return self._served.get((group, version, plural))

@@ -18,6 +18,7 @@ from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
 from steersman.apiserver import admission, authz, compaction, hooks, local, readiness, reviews, version
 from steersman.apiserver.admission.resource_quota import ResourceQuota
+from steersman.apiserver.aggregation.aggregator import Aggregator
 from steersman.apiserver.authn.build import build as build_authentication
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import (
@@ -163,7 +164,11 @@ class APIServer:
             Debugging(clock).install(self.routes)
         install_basic(self.routes, self.health, self.metrics, version.body)
         address = f"{config.advertise_address}:{config.secure_port}"
-        Documents(self.registry, address, version.GIT_VERSION).install(self.routes)
+        shown = (config.proxy_client_cert, config.proxy_client_key)
+        self._aggregator = Aggregator(self.registry, self.feed, self.client, clock, shown)
+        self.api.remotes = self._aggregator.handlers
+        documents = Documents(self.registry, address, version.GIT_VERSION, self._aggregator.others, self._aggregator.handlers)
+        documents.install(self.routes)
         for path, serve in made.paths.items():
             self.routes.add(path, serve)
         for resource, hook in made.hooks.items():
@@ -230,6 +235,8 @@ class APIServer:
             await self._http.start()
         self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
         self._running.append(tasks.create_task(self._poller.run()))
+        self._running.append(tasks.create_task(self._aggregator.run(make_objects=self._bootstrap is not None)))
+        await self._aggregator.ready.wait()
         if self._reloading is not None:
             self._running.append(tasks.create_task(self._reloading.run()))
         self._ready = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 _BUFFER = 1 << 18
@@ -56,10 +56,12 @@ class HttpConnection:
         """At once: there is nothing to say goodbye for, and a peer that is gone would not answer."""
         self._writer.transport.abort()
 
-    async def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a request and read the answer's head. Raises Broken, OSError."""
+    async def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, more: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Send a request and read the answer's head. `more`: further headers, which may repeat. Raises Broken, OSError."""
         self._left_over = True
-        self._writer.write(_head(method, target, headers, body))
+        self._writer.write(_head(method, target, headers, body, more))
         try:
             self.status, self.headers = _parsed(await self._head_lines())
             while self.status < 200:
@@ -164,9 +166,11 @@ def _keep_alive(made: socket.socket) -> None:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
 
 
-def _head(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def _head(method: str, target: str, headers: Mapping[str, str], body: bytes, more: Sequence[tuple[str, str]] = ()) -> bytes:
     """The request as sent. Raises ValueError for a line break where it would forge another header."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if more:
+        lines += [f"{name}: {value}" for name, value in more]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(body)}")
     text = "\r\n".join(lines)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Charging
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, CallHandler, Charging
 from steersman.apiserver.metrics import QUICK_S, AdmissionTimes, StoreTimes
 from steersman.apiserver.registry import Registry, Served
 from steersman.apiserver.storage import Stored
@@ -85,6 +85,8 @@ class Api:
     clock: Clock
     spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], object]]
     """Run a helper beside a stream; returns what cancels it."""
+    remotes: Mapping[tuple[str, str], CallHandler] = field(default_factory=dict)
+    """Group-versions that other servers serve (aggregation/), and who passes requests on to them."""
     stale: Callable[[str], Awaitable[bool]] = _never
     """Whether a key's value should be written anew though nothing in it changes (encryption/store.py)."""
     shortest_watch_s: float = 1800.0

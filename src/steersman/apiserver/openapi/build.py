@@ -65,8 +65,8 @@ def _components(specs: list[KindSpec]) -> dict[str, Obj]:
     return dict(sorted({**schemas.components(names), **made}.items()))
 
 
-def v2(specs: Iterable[KindSpec], release: str) -> Obj:
-    """The OpenAPI v2 document of everything."""
+def v2(specs: Iterable[KindSpec], release: str, others: Iterable[Obj] = ()) -> Obj:
+    """The OpenAPI v2 document of everything. `others`: v3 documents of what other servers serve."""
     found = list(specs)
     versions = dict.fromkeys((spec.resource.group, spec.resource.version) for spec in found)
     all_paths: Obj = {}
@@ -81,6 +81,10 @@ def v2(specs: Iterable[KindSpec], release: str) -> Obj:
         document = v3_root(path, release)
         all_paths.update(document["paths"])
         definitions.update(document["components"]["schemas"])
+    for document in others:
+        all_paths.update(document["paths"])
+        for name, schema in ((document.get("components") or {}).get("schemas") or {}).items():
+            definitions.setdefault(name, schema)
     made = {schemas.name_of(spec): customresources.v2(spec.openapi) for spec in found if spec.openapi is not None}
     return {
         "swagger": "2.0",
