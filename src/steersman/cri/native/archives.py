@@ -77,6 +77,11 @@ class Archive:
         with self.open(name) as file:
             return file.read(_SMALL)
 
+    def size(self, name: str) -> int:
+        """Of a member's content, links followed."""
+        with self.open(name) as file:
+            return file.seek(0, os.SEEK_END)
+
     def open(self, name: str) -> io.BufferedReader:
         """A member by its name, links followed. Raises RuntimeFault."""
         member = self._members.get(os.path.normpath(name))
@@ -96,5 +101,5 @@ def open_archive(path: str) -> Iterator[Archive]:
     try:
         with tarfile.open(path) as tar:
             yield Archive(tar)
-    except (tarfile.TarError, OSError, KeyError, orjson.JSONDecodeError) as error:
+    except (tarfile.TarError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise RuntimeFault(f"cannot read image archive {path}: {error}") from error

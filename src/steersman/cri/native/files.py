@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +17,9 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, durable: bool = F
     temporary = f"{path}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        os.write(fd, data)
+        left = memoryview(data)
+        while left:  # a disk that is nearly full takes a part
+            left = left[os.write(fd, left) :]
         if durable:
             os.fsync(fd)
     finally:
@@ -48,8 +52,35 @@ def locked(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[bo
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory tree; nothing there is fine."""
+    """Remove a directory tree, however deep; nothing there is fine."""
     try:
         shutil.rmtree(path)
     except FileNotFoundError:
         pass
+    except RecursionError:
+        _remove_deep(path)
+
+
+def _remove_deep(path: str) -> None:
+    """A tree that is too deep to walk down: what lies below is brought up, level by level."""
+    numbers = itertools.count()
+    top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        waiting = os.listdir(top)
+        while waiting:
+            name = waiting.pop()
+            if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=top)
+                continue
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+            try:
+                for each in os.listdir(inner):
+                    raised = f".removing-{os.getpid()}-{next(numbers)}"
+                    os.rename(each, raised, src_dir_fd=inner, dst_dir_fd=top)
+                    waiting.append(raised)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path)

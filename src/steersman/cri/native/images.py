@@ -20,7 +20,7 @@ from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
 from steersman.cri.native.archives import Archive, Archived, open_archive
 from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.imageindex import ImageIndex, ImageRecord
-from steersman.cri.native.layers import Layers, directory_name
+from steersman.cri.native.layers import Layers, check_room, mount_order
 from steersman.cri.native.manifests import (
     Descriptor,
     descriptor,
@@ -55,7 +55,9 @@ class NativeImages:
         self._clock = clock
         self._registries = registries or Registries()
         os.makedirs(f"{self._root}/blobs/sha256", mode=0o711, exist_ok=True)
-        os.makedirs(f"{self._root}/downloads", mode=0o700, exist_ok=True)
+        for private in ("downloads", "snapshots"):  # of no use to anybody but root: there are setuid files
+            os.makedirs(f"{self._root}/{private}", mode=0o700, exist_ok=True)
+            os.chmod(f"{self._root}/{private}", 0o700)
         self.snapshots = Snapshots(self._root)
         self._layers = Layers(self.snapshots.layers)
         self._index = ImageIndex(f"{self._root}/index.json")
@@ -88,8 +90,11 @@ class NativeImages:
                 record = await self._pull(reference, auth)
                 return (await off_loop(self._index.put, record)).id
             except RuntimeFault as fault:
+                # Of an image that is no good nothing stays; of one that only did not arrive, the layers that did.
+                self._sweep_wanted |= fault.reason != "RegistryUnavailable"
                 raise RuntimeFault(f"failed to pull and unpack image {str(reference)!r}: {fault}", reason=fault.reason) from fault
             except OSError as error:
+                self._sweep_wanted = True
                 raise RuntimeFault(f"failed to unpack image {str(reference)!r}: {error}", reason="ErrImagePull") from error
 
     async def _pull(self, reference: Reference, auth: RegistryAuth | None) -> ImageRecord:
@@ -114,7 +119,7 @@ class NativeImages:
         return ImageRecord(
             id=blobs[0],
             defaults=config.defaults,
-            layer_dirs=tuple(directory_name(diff_id) for diff_id in config.diff_ids),
+            layer_dirs=mount_order(config.diff_ids),
             size_bytes=len(data) + sum(sizes),
             tags=names,
             digests=(f"{reference.repository}@{resolved.digest}",),
@@ -132,7 +137,7 @@ class NativeImages:
         return ImageRecord(
             id=identity,
             defaults=ImageDefaults(),
-            layer_dirs=tuple(directory_name(each) for each in identities),
+            layer_dirs=mount_order(identities),
             size_bytes=sum(sizes),
             tags=(str(reference),) if not reference.digest else (),
             digests=(f"{reference.repository}@{resolved.digest}",),
@@ -147,6 +152,7 @@ class NativeImages:
                 return size
             path = f"{self._root}/downloads/{secrets.token_hex(8)}"
             try:
+                check_room(self._root, layer.size)
                 await registry.download(layer, path)
                 if file:
                     return await off_loop(self._layers.add_file, path, file, diff_id)
@@ -156,7 +162,7 @@ class NativeImages:
 
     def _unpack_file(self, path: str, diff_id: str) -> int:
         with open(path, "rb") as stream:
-            return self._layers.add(stream, diff_id)
+            return self._layers.add(stream, diff_id, os.path.getsize(path))
 
     async def load(self, path: str) -> list[str]:
         """Install every image of an archive (docker save or OCI layout); their names, or ids for nameless ones. Raises
@@ -181,7 +187,7 @@ class NativeImages:
             known = self._layers.size(diff_id)
             if known is None:
                 with archive.open(name) as stream:
-                    known = self._layers.add(stream, diff_id)
+                    known = self._layers.add(stream, diff_id, archive.size(name))
             size += known
         blobs = [self._keep(data) for data in (image.config, image.manifest) if data]
         references = [parse(name) for name in image.names]
@@ -189,7 +195,7 @@ class NativeImages:
         return ImageRecord(
             id=blobs[0],
             defaults=config.defaults,
-            layer_dirs=tuple(directory_name(diff_id) for diff_id in config.diff_ids),
+            layer_dirs=mount_order(config.diff_ids),
             size_bytes=size,
             tags=tuple(str(reference) for reference in references),
             digests=digests,

@@ -3,6 +3,7 @@ all images."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -21,6 +22,11 @@ from steersman.cri.native.untar import Readable, UnsafeArchive, unpack
 _NAME_LENGTH = 24
 """Hex digits of a directory's name: 128 layers must fit into a page of mount options, and 96 bits do not collide."""
 _PARTIAL = "tmp-"
+_RATIO, _UNSUSPICIOUS = 200, 1 << 30
+"""How many times larger than its blob a layer may be; one of up to so many bytes always may."""
+_LOOK_EVERY = 16 << 20
+_SPARE, _SPARE_MOST = 100, 256 << 20
+"""The part of the disk, and at most so many bytes, that no image takes."""
 
 
 def directory_name(diff_id: str) -> str:
@@ -28,15 +34,23 @@ def directory_name(diff_id: str) -> str:
 
 
 class _Hashing:
-    """Passes a stream through and keeps its SHA-256."""
+    """Passes a stream through and keeps its SHA-256. Stops with UnsafeArchive at `most` bytes, and with OSError before the disk
+    of `place` is full: other pods need room as well."""
 
-    def __init__(self, source: Readable) -> None:
-        self._source = source
+    def __init__(self, source: Readable, most: int, place: str) -> None:
+        self._source, self._most, self._place = source, most, place
         self._hash = hashlib.sha256()
+        self._read = self._looked = 0
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         self._hash.update(data)
+        self._read += len(data)
+        if self._read > self._most:
+            raise UnsafeArchive(f"it unpacks to more than {_RATIO} times its size")
+        if self._read - self._looked >= _LOOK_EVERY:
+            self._looked = self._read
+            check_room(self._place, 0)
         return data
 
     def digest(self) -> str:
@@ -56,12 +70,28 @@ def decompressed(stream: io.BufferedReader) -> Readable:
     return stream
 
 
+def check_room(place: str, wanted: int) -> None:
+    """Raises OSError if the disk has no room for so many bytes more."""
+    disk = os.statvfs(place)
+    spare = min(disk.f_blocks * disk.f_frsize // _SPARE, _SPARE_MOST)
+    if disk.f_bavail * disk.f_frsize < wanted + spare:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+
+
+def mount_order(diff_ids: Iterable[str]) -> tuple[str, ...]:
+    """Directories of the layers, bottom first, each once: overlayfs refuses one twice, and all that the lower one has the upper
+    one has again."""
+    names = [directory_name(diff_id) for diff_id in diff_ids]
+    return tuple(reversed(dict.fromkeys(reversed(names))))
+
+
 class Layers:
-    """The layer directories under `root`."""
+    """The layer directories under `root`. Only root comes there: they may hold setuid files and devices."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        os.makedirs(root, mode=0o711, exist_ok=True)
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        os.chmod(root, 0o700)
 
     def size(self, diff_id: str) -> int | None:
         """Bytes of content of an unpacked layer; None if it is not here."""
@@ -76,11 +106,12 @@ class Layers:
             size, inodes = size + int(words[0]), inodes + int(words[-1])
         return size, inodes
 
-    def add(self, stream: io.BufferedReader, diff_id: str) -> int:
-        """Unpack a layer (compressed or not) and check it against its diff id. Blocking. Raises RuntimeFault."""
+    def add(self, stream: io.BufferedReader, diff_id: str, packed: int) -> int:
+        """Unpack a layer (compressed or not) of `packed` bytes and check it against its diff id. Blocking. Raises RuntimeFault,
+        OSError."""
         temporary = f"{self.root}/{_PARTIAL}{secrets.token_hex(8)}"
         os.mkdir(temporary, 0o755)
-        hashing = _Hashing(decompressed(stream))
+        hashing = _Hashing(decompressed(stream), max(packed * _RATIO, _UNSUSPICIOUS), self.root)
         try:
             size, entries = unpack(hashing, temporary)
             if (found := hashing.digest()) != diff_id:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ import aiohttp
 from yarl import URL
 
 from steersman.cri.interface import RegistryAuth, RuntimeFault
-from steersman.cri.native.manifests import INDEXES, MANIFESTS, Descriptor, choose_platform, document, is_index
+from steersman.cri.native.download import Download
+from steersman.cri.native.manifests import INDEXES, MANIFESTS, Descriptor, bad, choose_platform, document, is_index
 from steersman.cri.native.reference import Reference
 from steersman.cri.native.registries import Endpoint, Registries, is_loopback
 from steersman.cri.native.threads import off_loop
@@ -29,8 +29,14 @@ from steersman.machinery.clock import Clock
 log = logging.getLogger(__name__)
 
 _MANIFEST_LIMIT = 4 << 20
+_TOKEN_LIMIT = 1 << 20
+_NESTED = 4
+"""How deep indexes may lie in indexes."""
 _ATTEMPTS = 5
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
+_BUSY_S, _BUSY_MOST_S = 1.0, 30.0
+"""How long to leave a registry alone that says 429, if it does not say itself; and at most."""
+_RANGE = re.compile(r"bytes (\d{1,18})-")
 _CHALLENGE = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
@@ -73,68 +79,64 @@ class Registry:
                 faults.append(fault)
                 continue
             self._endpoint = endpoint
-            digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-            manifest = document(data, "manifest")
-            if is_index(manifest):
-                data = await self._manifest(endpoint, choose_platform(manifest).digest)
-            return Resolved(digest, data)
+            return Resolved(f"sha256:{hashlib.sha256(data).hexdigest()}", await self._for_this_machine(endpoint, data))
         raise RuntimeFault(f"failed to resolve reference {str(self._reference)!r}: {faults[-1]}", reason=faults[-1].reason)
+
+    async def _for_this_machine(self, endpoint: Endpoint, data: bytes) -> bytes:
+        for _ in range(_NESTED):
+            manifest = document(data, "manifest")
+            if not is_index(manifest):
+                return data
+            data = await self._manifest(endpoint, choose_platform(manifest).digest)
+        raise bad(f"indexes lie in each other more than {_NESTED} deep")
 
     async def _manifest(self, endpoint: Endpoint, name: str) -> bytes:
         accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
         async with await self._get(endpoint, f"manifests/{name}", accept) as response:
-            data = await response.content.read(_MANIFEST_LIMIT)
-            while piece := await response.content.read(_MANIFEST_LIMIT):
-                data += piece
-                if len(data) > _MANIFEST_LIMIT:
-                    raise RuntimeFault("manifest is too large", reason="ErrImagePull")
-        if name.startswith("sha256:"):
+            data = await _body(response, _MANIFEST_LIMIT, f"manifest {name}")
+        if ":" in name:
             _check(data, name)
         return data
 
     async def blob(self, wanted: Descriptor) -> bytes:
         """A small blob in memory. Raises RuntimeFault."""
-        if wanted.size > _MANIFEST_LIMIT:
-            raise RuntimeFault(f"config {wanted.digest} is too large", reason="ErrImagePull")
         assert self._endpoint is not None
         async with await self._get(self._endpoint, f"blobs/{wanted.digest}", {}) as response:
-            data = await response.read()
+            data = await _body(response, _MANIFEST_LIMIT, f"config {wanted.digest}")
         _check(data, wanted.digest)
         return data
 
     async def download(self, wanted: Descriptor, path: str) -> None:
         """A blob into a file, hashed while it comes in; a broken connection goes on where it stopped. Raises RuntimeFault."""
-        digest, done = hashlib.sha256(), 0
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
+        with Download(wanted, path, self._clock) as download:
             for attempt in range(_ATTEMPTS):
                 try:
-                    done = await self._append(wanted, fd, digest, done)
+                    await self._append(wanted, download)
                     break
                 except (aiohttp.ClientError, TimeoutError) as error:
                     if attempt == _ATTEMPTS - 1:
                         raise _unavailable(f"blob {wanted.digest}", error) from error
+                    log.info("a download broke off and goes on digest=%s at=%d error=%s", wanted.digest, download.done, error)
                     await self._clock.sleep(2**attempt / 4)
-                    done = os.lseek(fd, 0, os.SEEK_CUR)
-        finally:
-            os.close(fd)
-        if done != wanted.size or f"sha256:{digest.hexdigest()}" != wanted.digest:
-            raise RuntimeFault(f"blob {wanted.digest} has other content than its digest says", reason="ErrImagePull")
+            download.check()
 
-    async def _append(self, wanted: Descriptor, fd: int, digest: Any, done: int) -> int:
+    async def _append(self, wanted: Descriptor, download: Download) -> None:
         assert self._endpoint is not None
-        headers = {"Range": f"bytes={done}-"} if done else {}
+        if download.done and download.done == wanted.size:  # it broke off right at the end
+            return
+        headers = {"Range": f"bytes={download.done}-"} if download.done else {}
         async with await self._get(self._endpoint, f"blobs/{wanted.digest}", headers) as response:
-            skip = done if response.status == 200 else 0  # it does not know ranges: pass over what we have
+            skip = download.done
+            if response.status == 206 and (given := _RANGE.match(response.headers.get("Content-Range", ""))):
+                skip = download.done - int(given[1])
+            elif response.status == 206 and download.done:
+                skip = 0
+            if skip < 0:
+                raise bad(f"blob {wanted.digest}: the registry answers with another part than it was asked for")
             async for piece in response.content.iter_chunked(1 << 18):
-                fresh = piece[skip:]
+                # Of a registry that does not know ranges we pass over what we have.
+                download.add(piece[skip:])
                 skip = max(0, skip - len(piece))
-                digest.update(fresh)
-                _write_all(fd, fresh)
-                done += len(fresh)
-                if done > wanted.size:
-                    raise RuntimeFault(f"blob {wanted.digest} is longer than its manifest says", reason="ErrImagePull")
-        return done
 
     async def _get(self, endpoint: Endpoint, what: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """An answer of status 200 or 206, to be closed by the caller. Raises RuntimeFault (ClientError only while a body is
@@ -145,20 +147,29 @@ class Registry:
         if url.scheme == "https" and endpoint.host not in self._tls:
             self._tls[endpoint.host] = await off_loop(self._registries.tls, endpoint.host)
         tls = self._tls.get(endpoint.host, True)
-        for _ in range(2):
-            known = {"Authorization": self._authorization[endpoint.host]} if endpoint.host in self._authorization else {}
+        asked, busy = False, 0
+        while True:
+            known = self._authorization.get(endpoint.host)
             try:
-                response = await self._session.get(url, headers={**headers, **known}, ssl=tls)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                response = await self._session.get(url, headers={**headers, **_authorized(known)}, ssl=tls)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise _unavailable(endpoint.base, error) from error
             if response.status in (200, 206):
                 return response
             challenges = response.headers.getall("WWW-Authenticate", [])
-            response.release()
-            if response.status != 401 or known:
-                break
-            self._authorization[endpoint.host] = await self._authorize(endpoint, challenges)
-        raise _refused(str(self._reference), response.status, what)
+            pause_s = _retry_after(response.headers.get("Retry-After", ""))
+            response.close()
+            if response.status == 429 and busy < _ATTEMPTS:
+                busy += 1
+                await self._clock.sleep(min(pause_s or _BUSY_S * 2**busy, _BUSY_MOST_S))
+            # Once more with new credentials: tokens live for minutes, and a pull may take longer.
+            elif response.status == 401 and not asked:
+                asked = True
+                if self._authorization.get(endpoint.host) == known:
+                    self._authorization.pop(endpoint.host, None)
+                    self._authorization[endpoint.host] = await self._authorize(endpoint, challenges)
+            else:
+                raise _refused(str(self._reference), response.status, what)
 
     async def _authorize(self, endpoint: Endpoint, challenges: list[str]) -> str:
         """The Authorization header that answers a challenge. Raises RuntimeFault."""
@@ -178,8 +189,9 @@ class Registry:
     async def _token(self, challenge: dict[str, str], endpoint: Endpoint, auth: RegistryAuth) -> str:
         query = {key: challenge[key] for key in ("service", "scope") if challenge.get(key)}
         query.setdefault("scope", f"repository:{endpoint.path}:pull")
-        realm = URL(challenge.get("realm", ""))
+        realm = URL()
         try:
+            realm = URL(challenge.get("realm", ""))
             if auth.identity_token:
                 form = {**query, "grant_type": "refresh_token", "refresh_token": auth.identity_token, "client_id": "steersman"}
                 request = self._session.post(realm, data=form)
@@ -188,20 +200,36 @@ class Registry:
                     realm.update_query(query), headers={"Authorization": _basic(auth)} if auth.username else {}
                 )
             async with request as response:
-                answer = await response.json(content_type=None) if response.status == 200 else {}
+                data = await _body(response, _TOKEN_LIMIT, "token") if response.status == 200 else b"{}"
+                answer = document(data, "the answer of the token service")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _unavailable(str(realm.with_query(None)), error) from error
         token = answer.get("token") or answer.get("access_token")
-        if not token:
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise RuntimeFault(f"pull access denied for {self._reference}: failed to authorize", reason="ErrImagePull")
-        return str(token)
+        return token
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    """A disk that is nearly full takes a part, and refuses only the rest. Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+async def _body(response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+    """A small body. Raises RuntimeFault."""
+    data = bytearray()
+    try:
+        async for piece in response.content.iter_chunked(1 << 16):
+            data += piece
+            if len(data) > limit:
+                raise bad(f"{what} is too large: more than {limit >> 20} MiB")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _unavailable(what, error) from error
+    return bytes(data)
+
+
+def _authorized(header: str | None) -> dict[str, str]:
+    return {"Authorization": header} if header else {}
+
+
+def _retry_after(text: str) -> float:
+    """Seconds; 0 for a date or nonsense."""
+    return float(text) if text.isascii() and text.isdecimal() else 0.0
 
 
 def _basic(auth: RegistryAuth) -> str:
@@ -209,8 +237,9 @@ def _basic(auth: RegistryAuth) -> str:
 
 
 def _check(data: bytes, digest: str) -> None:
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise RuntimeFault(f"content does not have the digest {digest}", reason="ErrImagePull")
+    algorithm, _, value = digest.partition(":")
+    if hashlib.new(algorithm, data).hexdigest() != value:
+        raise bad(f"content does not have the digest {digest}")
 
 
 def _unavailable(what: str, error: Exception) -> RuntimeFault:

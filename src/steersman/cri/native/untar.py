@@ -1,8 +1,10 @@
 """Unpacking one image layer into an overlay directory, safely: nothing in the archive can reach outside.
 
 Every path is resolved by openat2 with the target as root, so that neither `..` nor symbolic links (also ones this archive made)
-lead out.
-Whiteouts become overlayfs's own (character device 0/0, trusted.overlay.opaque). Source: OCI image-spec layer.md.
+lead out. How much there may be is limited: entries, depth, headers (which tarfile keeps in memory).
+Whiteouts become overlayfs's own (character device 0/0, trusted.overlay.opaque). Devices are made, as containerd makes them: the
+container's device cgroup says which of them it may open, and nobody else comes to where layers are (layers.py). For setuid files
+the same holds. Source: OCI image-spec layer.md.
 """
 
 from __future__ import annotations
@@ -20,6 +22,14 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _XATTR = "SCHILY.xattr."
 _RESOLVE = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
 _CHUNK = 1 << 20
+MOST_ENTRIES = 1_000_000
+DEEPEST = 200
+"""Names in a path."""
+_HEADERS = 8 << 20
+"""Bytes of an entry's headers: long names, extended attributes."""
+_HOLES = 1 << 30
+"""Bytes that sparse files may have beyond what is stored of them, all together."""
+_MOST_ID, _MOST_DEVICE = (1 << 32) - 1, (1 << 20) - 1
 
 
 class Readable(Protocol):
@@ -30,31 +40,67 @@ class UnsafeArchive(Exception):
     """The archive names something it must not."""
 
 
+class _Metered:
+    """The stream, read by tarfile in chunks; it ends with an error when an entry's headers go on and on."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source, self._read, self._limit = source, 0, _HEADERS
+
+    def allow(self, size: int) -> None:
+        """After an entry's header: its content and the next headers may be read."""
+        self._limit = self._read + size + _HEADERS
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._read > self._limit:
+            raise UnsafeArchive(f"headers of more than {_HEADERS >> 20} MiB")
+        data = self._source.read(size)
+        self._read += len(data)
+        return data
+
+
 def unpack(stream: Readable, target: str) -> tuple[int, int]:
     """Unpack an uncompressed tar stream into the directory; (bytes of file content, entries). Raises UnsafeArchive, OSError,
     TarError."""
     unpacker = _Unpacker(target)
-    source: Any = stream  # typeshed asks for a whole file; a streamed tar is only read
+    source: Any = _Metered(stream)  # typeshed asks for a whole file; a streamed tar is only read
     try:
         with tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK, errors="surrogateescape") as archive:
-            for member in archive:
+            while (member := archive.next()) is not None:
+                vars(archive)["members"].clear()  # it would keep them all
+                source.allow(content := _content(member))
+                unpacker.expand(member.size - content if member.isreg() else 0)
                 unpacker.add(archive, member)
         unpacker.finish()
+    except RecursionError as error:  # tarfile reads a header that announces another by calling itself
+        raise UnsafeArchive("headers that only announce others") from error
+    except (ValueError, OverflowError) as error:  # of numbers and names that tarfile let pass
+        raise UnsafeArchive(f"a header makes no sense: {error}") from error
     finally:
         unpacker.close()
     return unpacker.size, unpacker.entries
 
 
+def _content(member: tarfile.TarInfo) -> int:
+    """Bytes that follow the header. Raises UnsafeArchive."""
+    sparse: list[tuple[int, int]] | None = getattr(member, "sparse", None)
+    sizes = [size for _, size in sparse] if sparse else []
+    if member.size < 0 or any(size < 0 for size in sizes):
+        raise UnsafeArchive(f"{member.name[:100]!r} has a negative size")
+    return sum(sizes) if sizes else member.size if member.isreg() else 0
+
+
 def _parts(name: str) -> list[str]:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in name:
-        raise UnsafeArchive(f"path {name!r} leads outside")
+        raise UnsafeArchive(f"path {name[:100]!r} leads outside")
+    if len(parts) > DEEPEST:
+        raise UnsafeArchive(f"path {name[:100]!r}… has more than {DEEPEST} names")
     return parts
 
 
 class _Unpacker:
     def __init__(self, target: str) -> None:
-        self.size = self.entries = 0
+        self.size = self.entries = self._holes = 0
         self._root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._parent_path: str | None = None
         self._parent = -1
@@ -76,8 +122,16 @@ class _Unpacker:
             finally:
                 os.close(fd)
 
+    def expand(self, holes: int) -> None:
+        self._holes += holes
+        if self._holes > _HOLES:
+            raise UnsafeArchive(f"sparse files with holes of more than {_HOLES >> 30} GiB")
+
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         self.entries += 1
+        if self.entries > MOST_ENTRIES:
+            raise UnsafeArchive(f"more than {MOST_ENTRIES} entries")
+        _check_numbers(member)
         parts = _parts(member.name)
         if not parts:
             if member.isdir():
@@ -116,7 +170,7 @@ class _Unpacker:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise UnsafeArchive(f"{path!r} is not a directory: {error.strerror}") from error
+            raise UnsafeArchive(f"{path[:100]!r} is not a directory: {error.strerror}") from error
         above, _, name = path.rpartition("/")
         parent = self._directory(above)
         try:
@@ -172,6 +226,8 @@ class _Unpacker:
         elif member.ischr() or member.isblk():
             if (member.devmajor, member.devminor) == (0, 0):
                 raise UnsafeArchive(f"{member.name!r} is a device 0/0, which would hide a file")
+            if not (0 <= member.devmajor <= _MOST_DEVICE >> 8 and 0 <= member.devminor <= _MOST_DEVICE):
+                raise UnsafeArchive(f"{member.name!r} is a device {member.devmajor}/{member.devminor}, which cannot be")
             kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
             os.mknod(name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=parent)
         else:
@@ -179,7 +235,8 @@ class _Unpacker:
 
     def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
         source = archive.extractfile(member)
-        assert source is not None
+        if source is None:
+            raise UnsafeArchive(f"{member.name!r} has no content")
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
         with source, os.fdopen(fd, "wb", buffering=0) as file:
             shutil.copyfileobj(source, file, _CHUNK)
@@ -194,6 +251,8 @@ class _Unpacker:
             os.link(target[-1], name, src_dir_fd=above, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError as error:
             raise UnsafeArchive(f"hard link {member.name!r} to {member.linkname!r}, which is not in this layer") from error
+        except PermissionError as error:
+            raise UnsafeArchive(f"hard link {member.name!r} to {member.linkname!r}, which is a directory") from error
         finally:
             os.close(above)
 
@@ -220,6 +279,11 @@ class _Unpacker:
                 errno.EPERM,
             ):  # as Docker: the file system or its kind of file cannot hold it
                 raise
+
+
+def _check_numbers(member: tarfile.TarInfo) -> None:
+    if not (0 <= member.uid < _MOST_ID and 0 <= member.gid < _MOST_ID):
+        raise UnsafeArchive(f"{member.name[:100]!r} belongs to {member.uid}:{member.gid}, which cannot be")
 
 
 def _times(member: tarfile.TarInfo) -> tuple[int, int]:

@@ -6,6 +6,7 @@ Source: OCI image spec `config.User` ("user", "uid", "user:group", ...), CRI's r
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,13 +28,21 @@ def read_inside(rootfs: str, path: str) -> str:
     """A text file of the container's root file system, symbolic links resolved inside it; "" if there is none."""
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = linux.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS)
+        found = linux.openat2(root, path, os.O_PATH, linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS)
     except OSError:
         return ""
     finally:
         os.close(root)
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_LIMIT).decode(errors="replace")
+    try:
+        # Looked at before it is opened: an image may have a pipe there, or one of the host's devices.
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            return ""
+        with open(f"/proc/self/fd/{found}", "rb") as file:
+            return file.read(_LIMIT).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(found)
 
 
 def resolve_user(security: Security, image_user: str, read: Callable[[str], str]) -> Identity:
@@ -45,8 +54,8 @@ def resolve_user(security: Security, image_user: str, read: Callable[[str], str]
         user, group = security.run_as_username, ""
     if security.run_as_group is not None:
         group = str(security.run_as_group)
-    accounts = [line.split(":") for line in read("etc/passwd").splitlines() if line.count(":") >= 5]
-    groups = [line.split(":") for line in read("etc/group").splitlines() if line.count(":") >= 3]
+    accounts = [entry for entry in _entries(read("etc/passwd"), 6) if _is_id(entry[2]) and _is_id(entry[3])]
+    groups = [entry for entry in _entries(read("etc/group"), 4) if _is_id(entry[2])]
     user = user or "0"
     account = next((entry for entry in accounts if entry[0] == user or entry[2] == user), None)
     if account is None and not user.isdecimal():
@@ -63,3 +72,11 @@ def resolve_user(security: Security, image_user: str, read: Callable[[str], str]
     # The primary group comes first: a process may drop it by setgid, and must not gain what its group is denied (CVE-2023-25173).
     every = tuple(dict.fromkeys([gid, *member, *security.supplemental_groups]))
     return Identity(uid, gid, every, account[5] if account and account[5] else "/")
+
+
+def _entries(text: str, fields: int) -> list[list[str]]:
+    return [entry for line in text.splitlines() if len(entry := line.split(":")) >= fields]
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 1 << 32
