@@ -18,7 +18,7 @@ from steersman.cluster.procs import pss
 
 _NODES = 5000
 _SETTLE_S, _IDLE_S = 60.0, 30.0
-_START_S = 300.0
+_START_S = 600.0
 _LEASE_S = 10.0
 """Between two renewals of a node's lease."""
 
