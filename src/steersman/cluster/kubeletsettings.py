@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from steersman.cluster import node
+from steersman.cluster import node, preflight
 from steersman.cluster.bootstrapped import Keeping
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, default_node_name
 from steersman.cluster.up import cgroup_root, cni_conf_dir_of
@@ -59,6 +59,7 @@ def cluster_settings(args: argparse.Namespace, given: Obj | None, paths: Paths) 
         runtime_endpoint=endpoint,
         cni_conf_dir=cni_conf_dir_of(runtime, args.cni_conf_dir),
         cgroup_root=cgroup_root(paths),
+        oci_runtime="" if endpoint else preflight.oci_runtime(),
     )
 
 

@@ -41,9 +41,9 @@ COMMANDS: dict[str, Callable[[Context], Awaitable[int]]] = {
 
 
 async def run(
-    args: argparse.Namespace, runtime: str, images: str, clock: Clock, out: TextIO = sys.stdout, err: TextIO = sys.stderr
+    args: argparse.Namespace, runtime: str, images: str, clock: Clock, out: TextIO | None = None, err: TextIO | None = None
 ) -> int:
-    """The exit code. `runtime`, `images`: sockets. Raises RuntimeFault."""
+    """The exit code. `runtime`, `images`: sockets; out, err: the process's own if not said otherwise. Raises RuntimeFault."""
     try:
         timeout_s = duration.parse_go(args.timeout) if args.timeout else None
     except ValueError as error:
@@ -51,7 +51,7 @@ async def run(
     asked = Endpoint(runtime, clock)
     asked_for_images = asked if images == runtime else Endpoint(images, clock)
     try:
-        context = Context(args, asked, asked_for_images, clock, out, err, timeout_s)
+        context = Context(args, asked, asked_for_images, clock, out or sys.stdout, err or sys.stderr, timeout_s)
         return await COMMANDS[args.action](context)
     finally:
         await asked.close()
