@@ -38,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubelet-client-certificate", type=Path)
     parser.add_argument("--kubelet-client-key", type=Path)
     parser.add_argument("--kubelet-certificate-authority", type=Path)
+    help_ = "shown to the servers of APIServices, which by it believe who asks"
+    parser.add_argument("--proxy-client-cert-file", type=Path, metavar="FILE", help=help_)
+    parser.add_argument("--proxy-client-key-file", type=Path, metavar="FILE")
     accessflags.configure(parser)
     servingflags.configure(parser)
     apiflags.configure(parser)
@@ -63,6 +66,8 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
         kubelet_client_cert=args.kubelet_client_certificate,
         kubelet_client_key=args.kubelet_client_key,
         kubelet_ca=args.kubelet_certificate_authority,
+        proxy_client_cert=args.proxy_client_cert_file,
+        proxy_client_key=args.proxy_client_key_file,
         service_cidr=args.service_cluster_ip_range,
         node_port_range=_port_range(args.service_node_port_range),
         authentication=accessflags.authentication(args),
