@@ -48,9 +48,11 @@ class Part:
 
 
 class Alone(Cluster):
-    """`parts` by name; a second one of a kind is `scheduler-2`. settings_of_kubelet: more of its configuration."""
+    """`parts` by name; a second one of a kind is `scheduler-2`. settings_of_kubelet: more of its configuration,
+    where max_pods and pids_limit (of a pod) are already."""
 
     settings_of_kubelet = ""
+    max_pods, pids_limit = 23, 97
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -114,8 +116,8 @@ authentication: {{x509: {{clientCAFile: {self.paths.pki}/ca.crt}}}}
 clusterDNS: [{self.settings.dns_address}]
 clusterDomain: {self.settings.cluster_domain}
 failSwapOn: false
-maxPods: 23
-podPidsLimit: 97
+maxPods: {self.max_pods}
+podPidsLimit: {self.pids_limit}
 seccompDefault: true
 tlsCertFile: {(self.paths.pki / "kubelet-serving.crt").relative_to(self.state)}
 tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key

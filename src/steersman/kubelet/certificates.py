@@ -251,8 +251,8 @@ class Rotation:
                 names, addresses = await self._own()
                 if pair.names() != {*names, *addresses}:
                     return
-                left_s = min(left_s, _RETRY_LIMIT_S)
-            await self._clock.sleep(left_s)
+            # In steps: the moment is one of the wall clock, which may be set meanwhile.
+            await self._clock.sleep(min(left_s, _RETRY_LIMIT_S))
 
     async def _own(self) -> tuple[list[str], list[str]]:
         """Name and addresses, once the Node shows them."""

@@ -98,6 +98,7 @@ class ContainerStarter:
             raise
         made = await self._config(place, start, image, volumes)
         try:
+            _check_text(made)
             container_id = await self.runtime.create_container(place.sandbox_id, made, place.sandbox)
         except RuntimeFault as error:
             raise self._failed(pod, spec, error, "CreateContainerError") from None
@@ -273,6 +274,22 @@ class ContainerStarter:
             os.symlink(os.path.join(log_directory, log_path), self.config.container_logs_dir / f"{stem}.log")
         except OSError as error:
             log.warning("log link not made pod=%s error=%s", pods.full_name(pod), error)
+
+
+def _check_text(made: ContainerConfig) -> None:
+    """What comes from a Secret may be any bytes; what goes to a runtime is UTF-8, and to a program without zeros in it.
+
+    Raises RuntimeFault, which tells names and never values.
+    """
+    words = [(f"environment variable {name}", value) for name, value in made.envs]
+    words += [("an argument of the command", value) for value in (*made.command, *made.args)]
+    for name, value in words:
+        if "\0" in value:
+            raise RuntimeFault(f"{name} contains a zero byte")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise RuntimeFault(f"{name} contains invalid UTF-8") from None
 
 
 def _sub_path(mount: Obj, variables: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.credentials import keyring
 from steersman.kubelet.credentials.plugins import Plugins
 from steersman.kubelet.kit import Recorder, field_path
+from steersman.kubelet.steadytime import SteadyTime
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, uid_of
@@ -86,7 +87,7 @@ class ImageManager:
     ) -> None:
         self._images, self._recorder, self._clock = images, recorder, clock
         self._pace, self._plugins = pace or Pace(clock), plugins or Plugins()
-        self._backoff = Backoff(10.0, 300.0)
+        self._backoff, self._steady = Backoff(10.0, 300.0), SteadyTime(clock)
         self._failures: dict[str, _Failure] = {}
         self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
 
@@ -122,7 +123,7 @@ class ImageManager:
         """Seconds until a failed pull may be tried again."""
         key = f"{uid_of(pod)}_{image}"
         failure = self._failures.get(key)
-        return self._backoff.remaining(key, failure.at, self._clock.now()) if failure else 0.0
+        return self._backoff.remaining(key, failure.at, self._steady.now()) if failure else 0.0
 
     async def _inspect(self, pod: Obj, image: str, reference: str, where: str) -> Image | None:
         try:
@@ -136,7 +137,7 @@ class ImageManager:
         """`image` is `reference` with a tag; events show the image as the pod names it."""
         key = f"{uid_of(pod)}_{image}"
         failure = self._failures.get(key)
-        if failure is not None and self._backoff.remaining(key, failure.at, self._clock.now()) > 0:
+        if failure is not None and self._backoff.remaining(key, failure.at, self._steady.now()) > 0:
             text = f'Back-off pulling image "{reference}"'
             self._recorder.event(pod, "Normal", "BackOff", text, field_path=where)
             raise RuntimeFault(f"{text}: {failure.reason}: {failure.message}", reason="ImagePullBackOff")
@@ -147,7 +148,7 @@ class ImageManager:
             pulled, took_s = await self._pull_with(image, auths)
         except RuntimeFault as error:
             self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{reference}": {error}', field_path=where)
-            now = self._clock.now()
+            now = self._steady.now()
             reason = error.reason or "ErrImagePull"
             self._backoff.next(key, now, now)
             self._failures[key] = _Failure(now, reason, str(error))

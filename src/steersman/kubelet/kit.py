@@ -34,6 +34,8 @@ class NodeFacts:
     """Conditions of the Node that say what it runs short of."""
     volumes_in_use: tuple[str, ...] = ()
     """Attachable volumes that pods here have or want, as Node.status.volumesInUse names them."""
+    apparmor: bool = True
+    """Whether the machine can confine containers by AppArmor profiles."""
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
 

@@ -5,11 +5,13 @@ Source: upstream pkg/kubelet/logs/container_log_manager.go. Readers follow by th
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from steersman.cri.interface import Container, Runtime, RuntimeFault
@@ -18,6 +20,8 @@ from steersman.kubelet.worker import PodWorker
 from steersman.machinery.clock import Clock
 
 log = logging.getLogger(__name__)
+
+_STAMP = "%Y%m%d-%H%M%S"
 
 
 class LogRotation:
@@ -29,7 +33,7 @@ class LogRotation:
     async def run(self) -> None:
         while True:
             await self._clock.sleep(self._config.container_log_monitor_s)
-            for worker in self._workers:
+            for worker in list(self._workers):
                 for container in worker.view.running:
                     try:
                         await self._check(container)
@@ -46,24 +50,40 @@ class LogRotation:
             return
         if size < self._config.container_log_max_size:
             return
-        self._make_room(path)
-        rotated = path.with_name(f"{path.name}.{self._clock.now():%Y%m%d-%H%M%S}")
+        older = _rotations(path)
+        rotated = path.with_name(f"{path.name}.{_stamp(path, older, self._clock.now())}")
         os.rename(path, rotated)
         try:
             await self._runtime.reopen_container_log(container.id)
         except RuntimeFault:
             os.rename(rotated, path)
             raise
+        # Beside the loop: who floods its log makes files of hundreds of megabytes, and all other pods would wait.
+        await asyncio.to_thread(self._make_room, older)
 
-    def _make_room(self, path: Path) -> None:
+    def _make_room(self, older: Sequence[Path]) -> None:
         """Compress earlier rotations and drop the oldest, so that with the two newest there are as many as allowed."""
-        older = sorted(each for each in path.parent.glob(f"{path.name}.*") if not each.name.endswith(".tmp"))
         keep = max(self._config.container_log_max_files - 2, 0)
         for each in older[: len(older) - keep]:
             each.unlink()
         for each in older[max(len(older) - keep, 0) :]:
             if each.suffix != ".gz":
                 _compress(each)
+
+
+def _rotations(path: Path) -> list[Path]:
+    """Earlier ones of this log, oldest first."""
+    return sorted(each for each in path.parent.glob(f"{path.name}.*") if not each.name.endswith(".tmp"))
+
+
+def _stamp(path: Path, older: Sequence[Path], now: datetime) -> str:
+    """For the name of the next rotation, by which they are in order: later than the newest, whatever the wall clock says."""
+    newest = older[-1].name.removeprefix(f"{path.name}.").removesuffix(".gz") if older else ""
+    try:
+        least = datetime.strptime(newest, _STAMP).replace(tzinfo=UTC) + timedelta(seconds=1)
+    except ValueError:
+        least = now
+    return f"{max(least, now):{_STAMP}}"
 
 
 def _compress(path: Path) -> None:

@@ -134,3 +134,12 @@ def system_info(runtime: tuple[str, str]) -> Obj:
         "architecture": architecture(),
         "swap": {"capacity": swap_bytes()},
     }
+
+
+def apparmor_enabled() -> bool:
+    """Of this machine's kernel."""
+    try:
+        with open("/sys/module/apparmor/parameters/enabled") as file:
+            return file.read(1) == "Y"
+    except OSError:
+        return False

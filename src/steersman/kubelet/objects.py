@@ -124,6 +124,8 @@ class ObjectCache:
 class _Token:
     token: str
     refresh_at: datetime
+    refresh_at_s: float
+    """The same by the monotonic clock. Whichever comes first: the wall clock may have been set back since."""
 
 
 class TokenCache:
@@ -141,7 +143,7 @@ class TokenCache:
         tokens = self._tokens.setdefault(uid_of(pod), {})
         key = (tuple(audiences), expiration_s)
         found = tokens.get(key)
-        if found is not None and self._clock.now() < found.refresh_at:
+        if found is not None and self._clock.now() < found.refresh_at and self._clock.monotonic() < found.refresh_at_s:
             return found.token
         account = (pod.get("spec") or {}).get("serviceAccountName") or "default"
         ref = {"kind": "Pod", "apiVersion": "v1", "name": name_of(pod), "uid": uid_of(pod)}
@@ -156,6 +158,6 @@ class TokenCache:
         status = answer["status"]
         expires = parse_time(status.get("expirationTimestamp")) or now + timedelta(seconds=expiration_s)
         life_s = min((expires - now).total_seconds() * 0.8, 86400.0)
-        refresh_at = now + timedelta(seconds=life_s - self._rng.uniform(0, 10))
-        tokens[key] = _Token(str(status["token"]), refresh_at)
+        life_s -= self._rng.uniform(0, 10)
+        tokens[key] = _Token(str(status["token"]), now + timedelta(seconds=life_s), self._clock.monotonic() + life_s)
         return tokens[key].token

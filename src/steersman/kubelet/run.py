@@ -14,7 +14,7 @@ from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.cri.interface import ContainerState, ImageService, Runtime, RuntimeFault
-from steersman.kubelet import systemoom
+from steersman.kubelet import nodeinfo, systemoom
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups
 from steersman.kubelet.config import KubeletConfig
@@ -78,7 +78,7 @@ async def run(
     """
     rng = rng or random.Random()
     recorder = EventRecorder(client, "kubelet", config.node_name, clock)
-    facts = NodeFacts()
+    facts = NodeFacts(apparmor=not config.watch_resources or nodeinfo.apparmor_enabled())
     cpus = cpumanager.start(config)
     async with asyncio.TaskGroup() as group:
         kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), cpus, group)

@@ -39,6 +39,12 @@ def apparmor(profile: Obj | None) -> str:
     return {"RuntimeDefault": "runtime/default", "Unconfined": "unconfined"}.get(kind or "", "")
 
 
+def wants_apparmor(pod: Obj) -> bool:
+    """Whether it names a profile that only a machine with AppArmor can enforce."""
+    found = [effective(pod, spec, "appArmorProfile") for spec in pods.all_containers(pod)]
+    return any(profile and profile.get("type") != "Unconfined" for profile in found)
+
+
 def supplemental_groups(pod: Obj) -> tuple[int, ...]:
     context = dig(pod, "spec", "securityContext", default=None) or {}
     groups = list(context.get("supplementalGroups") or ())

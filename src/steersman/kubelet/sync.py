@@ -22,17 +22,20 @@ from steersman.kubelet.parts import Parts
 from steersman.kubelet.resize.actuate import Actuator
 from steersman.kubelet.resize.state import PodResize
 from steersman.kubelet.sandboxes import sandbox_config
+from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.terminating import probe_grace
 from steersman.kubelet.view import PodView
 from steersman.kubelet.volumes.image import mounted_images
 from steersman.kubelet.volumes.manager import MountFailed
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of
+from steersman.machinery.waiting import Backoff
 
 log = logging.getLogger(__name__)
 
 FIRST_PULL_RETRY_S = 5.0
 START_RETRY_S = 10.0
+FIRST_MOUNT_RETRY_S, LAST_MOUNT_RETRY_S = 0.5, 122.0
 NETWORK_RETRY_S = 1.0
 _SANDBOX = ""
 """Among the holds: no container has this name."""
@@ -57,6 +60,8 @@ class PodSync:
         self._refreshed_s = float("-inf")
         self._volumes: Mapping[str, Path] = {}
         self._released = False
+        self._steady = SteadyTime(parts.clock)
+        self._mount_pauses = Backoff(FIRST_MOUNT_RETRY_S, LAST_MOUNT_RETRY_S, jitter=0.0)
         self.resize = PodResize(parts.config.pod_dir(uid), parts.recorder)
         self._actuator = Actuator(parts.config, parts.runtime, parts.cgroups, self.resize)
 
@@ -65,7 +70,7 @@ class PodSync:
         parts = self._parts
         parts.probes.sync(pod, view, _pod_ip(view, parts.node.host_ips))
         resized = self.resize.restarts(pod, view) if self.resize.due else ()
-        plan = decide(pod, view, parts.clock.now(), parts.backoff, parts.probes.results, resized)
+        plan = decide(pod, self._steady.view(view), self._steady.now(), parts.backoff, parts.probes.results, resized)
         self._drop_held(plan)
         self._note_waiting(pod, plan)
         if plan.create_sandbox is not None and parts.node.network_fault and not pods.is_host_network(pod):
@@ -138,8 +143,9 @@ class PodSync:
         except MountFailed as error:
             for message in error.messages:
                 parts.recorder.event(pod, "Warning", "FailedMount", message)
-            raise SyncFailed(str(error), 2.0) from None
+            raise SyncFailed(str(error), self._mount_pauses.next()) from None
         self._refreshed_s = now_s
+        self._mount_pauses.reset()
 
     # --- acting ----------------------------------------------------------------------------------------------------
 
@@ -244,7 +250,7 @@ class PodSync:
         self.reasons.pop(name, None)
         self.holds.pop(name, None)
         if start.ended is not None:
-            parts.backoff.next(backoff_key(place.pod, start.spec), start.ended, parts.clock.now())
+            parts.backoff.next(backoff_key(place.pod, start.spec), start.ended, self._steady.now())
         return True
 
     def _retry_in(self, pod: Obj, start: Start, reason: str) -> float:

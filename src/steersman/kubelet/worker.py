@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
-from steersman.kubelet import conditions, pods
+from steersman.kubelet import conditions, pods, security
 from steersman.kubelet.admission import Rejection, admit, under_pressure
 from steersman.kubelet.eviction.wording import REASON as EVICTED
 from steersman.kubelet.eviction.wording import refused
@@ -21,6 +21,7 @@ from steersman.kubelet.probes.manager import KINDS
 from steersman.kubelet.resize.feasible import infeasible
 from steersman.kubelet.resize.state import DEFERRED, INFEASIBLE
 from steersman.kubelet.status import Ending, Situation, generate
+from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.sync import PodSync, SyncFailed
 from steersman.kubelet.terminating import grace_period
 from steersman.kubelet.view import PodView
@@ -64,6 +65,7 @@ class PodWorker:
         self._over = False
         self.view = PodView(self.uid)
         self._checked_s = parts.clock.monotonic()
+        self._steady = SteadyTime(parts.clock)
         if is_deleting(pod) or pods.is_terminal_phase(self.status.get("phase") or ""):
             self._terminate()
 
@@ -213,7 +215,8 @@ class PodWorker:
         limit_s, started = dig(self.pod, "spec", "activeDeadlineSeconds"), parse_time(self.status.get("startTime"))
         if limit_s is None or started is None:
             return None
-        return (started + timedelta(seconds=limit_s) - self._parts.clock.now()).total_seconds()
+        begun = self._steady.of("", started)
+        return (begun + timedelta(seconds=limit_s) - self._steady.now()).total_seconds()
 
     def _admit(self, view: PodView) -> bool:
         """Once, unless the pod was here before this kubelet started."""
@@ -240,6 +243,8 @@ class PodWorker:
             return Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
         if node.pressures and under_pressure(self.pod, node.pressures):
             return Rejection(EVICTED, refused(node.pressures))
+        if not node.apparmor and security.wants_apparmor(self.pod):
+            return Rejection("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
         others = self._parts.active_pods(self.uid)
         why = admit(self.pod, node.node, node.allocatable, others, self._parts.config.allowed_unsafe_sysctls)
         return why or self._parts.cpus.admit(self.pod)

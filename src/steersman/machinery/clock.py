@@ -78,6 +78,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self._elapsed_s
 
+    def set_wall(self, seconds: float) -> None:
+        """Somebody sets the machine's clock, forward or back; sleepers and monotonic time don't notice."""
+        self._start += timedelta(seconds=seconds)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

@@ -58,7 +58,7 @@ class Maker:
             user, spec = await off_loop(self._bundle, identity, sandbox, config, image, target_pid)
         except OSError as error:
             await off_loop(self.discard, identity)
-            raise RuntimeFault(f"cannot prepare container {config.name}: {error}") from error
+            raise RuntimeFault(f"cannot prepare container {config.name}: {_words(error)}") from error
         except BaseException:
             await off_loop(self.discard, identity)
             raise
@@ -210,6 +210,10 @@ def _clear(folder: str) -> None:
         # Never recursively: whatever still were mounted here must not be deleted through.
         os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     os.rmdir(folder)
+
+
+def _words(error: OSError) -> str:
+    return ": ".join(str(part) for part in (error.filename, error.strerror) if part) or str(error)
 
 
 def cgroup_path(pod: SandboxConfig, identity: str) -> str:

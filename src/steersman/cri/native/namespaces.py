@@ -88,8 +88,12 @@ def _make(wanted: Wanted, pause_root: str, cgroups: Cgroups, null: int) -> int:
         loopback_up()
         sysctls = {**OPEN_NETWORK, **sysctls}
     for name, value in sysctls.items():
-        with open(f"/proc/sys/{name.replace('.', '/')}", "w") as file:
-            file.write(value)
+        path = f"/proc/sys/{name.replace('.', '/')}"
+        try:
+            with open(path, "w") as file:
+                file.write(value)
+        except OSError as error:
+            raise OSError(error.errno, f"write sysctl key {name}", path) from error
     enter_empty_root(pause_root)
     linux.drop_to(NOBODY if wanted.uid is None else wanted.uid, NOBODY if wanted.gid is None else wanted.gid)
     return spawn(["/pause"], stdin=null, stdout=null, stderr=null)

@@ -37,7 +37,10 @@ def profile(wanted: str, capabilities: Collection[str]) -> Obj | None:
         try:
             with open(path, "rb") as file:
                 return resolve(orjson.loads(file.read()), capabilities)
-        except (OSError, orjson.JSONDecodeError) as error:
+        except OSError as error:
+            raise RuntimeFault(f"cannot load seccomp profile {path!r}: {error.strerror}") from error
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            # Read from the node's disk, so of any shape.
             raise RuntimeFault(f"cannot load seccomp profile {path!r}: {error}") from error
     raise RuntimeFault(f"seccomp profile {wanted!r} is not known")
 

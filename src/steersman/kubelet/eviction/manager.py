@@ -28,6 +28,7 @@ from steersman.kubelet.eviction.signals import (
 from steersman.kubelet.garbage.images import ImageCollector
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.status import Ending
+from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.worker import PodWorker, State
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, dig, uid_of
@@ -64,7 +65,7 @@ class Evictions:
         self._settings, self._meter, self._runtime, self._images = settings, meter, runtime, images
         self._clock, self._recorder, self._facts = clock, recorder, facts
         self._workers, self._changed = workers, changed
-        self._watch = Watch(settings)
+        self._watch, self._steady = Watch(settings), SteadyTime(clock)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -78,7 +79,7 @@ class Evictions:
     async def round(self) -> PodWorker | None:
         """Look once. The pod that has to end, if any."""
         readings = await self._meter.readings()
-        found = self._watch.assess(readings, self._clock.now())
+        found = self._watch.assess(readings, self._steady.now())
         if found.pressures != self._facts.pressures:
             self._facts.pressures = found.pressures
             self._changed()

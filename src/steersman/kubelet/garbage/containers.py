@@ -85,5 +85,5 @@ def _superfluous(containers: Collection[Container]) -> list[Container]:
     return [
         container
         for dead in by_name.values()
-        for container in sorted(dead, key=lambda each: (each.created_at, each.attempt), reverse=True)[KEPT:]
+        for container in sorted(dead, key=lambda each: (each.attempt, each.created_at), reverse=True)[KEPT:]
     ]

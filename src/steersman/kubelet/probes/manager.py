@@ -18,6 +18,7 @@ from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path
 from steersman.kubelet.probes.handlers import Outcome, run_probe
 from steersman.kubelet.probes.results import ProbeResults, Result
+from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.view import PodView
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
@@ -61,7 +62,7 @@ class ProbeManager:
         self._adopted: set[str] = set()
         self.counts: dict[Counted, int] = {}
         """How often a probe of a container that is still there ended how."""
-        self._started_s = clock.monotonic()
+        self._started_s, self._steady = clock.monotonic(), SteadyTime(clock)
 
     def sync(self, pod: Obj, view: PodView, pod_ip: str) -> None:
         """Have the right tasks for what runs now."""
@@ -71,6 +72,7 @@ class ProbeManager:
             if container is None or container.state is not ContainerState.RUNNING:
                 continue
             alive.add(container.id)
+            self._age_s(container)
             for kind in KINDS:
                 if spec.get(kind):
                     self._ensure(pod, spec, kind, container, pod_ip)
@@ -81,6 +83,7 @@ class ProbeManager:
             if container.state is ContainerState.EXITED:
                 self.results.forget(container.id)
                 self._adopted.discard(container.id)
+                self._steady.forget(container.id)
 
     def adopt(self, pod: Obj, view: PodView) -> None:
         """Containers that ran before this kubelet keep the readiness the API shows for them: a restart disturbs nobody."""
@@ -135,16 +138,19 @@ class ProbeManager:
         finally:
             self._running.pop((container.id, kind), None)
 
+    def _age_s(self, container: Container) -> float:
+        """Since it was started. Asked as soon as it runs, so that the wall clock is believed then and not later."""
+        if container.started_at is None:
+            return 0.0
+        return (self._steady.now() - self._steady.of(container.id, container.started_at)).total_seconds()
+
     async def _first_delay(self, probe: Obj, container: Container) -> None:
         period_s = float(probe.get("periodSeconds") or 10)
-        if self._clock.monotonic() - self._started_s < period_s and container.started_at is not None:
+        own_age_s = self._clock.monotonic() - self._started_s
+        if own_age_s < period_s and self._age_s(container) > own_age_s:
             # Only what ran before the kubelet itself started: spread the probes of many pods.
-            age_s = (self._clock.now() - container.started_at).total_seconds()
-            if age_s > self._clock.monotonic() - self._started_s:
-                await self._clock.sleep(self._rng.random() * period_s)
-        started = container.started_at or self._clock.now()
-        age_s = (self._clock.now() - started).total_seconds()
-        delay_s = float(probe.get("initialDelaySeconds") or 0) - age_s
+            await self._clock.sleep(self._rng.random() * period_s)
+        delay_s = float(probe.get("initialDelaySeconds") or 0) - self._age_s(container)
         if delay_s > 0:
             await self._clock.sleep(delay_s)
 

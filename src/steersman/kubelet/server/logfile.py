@@ -7,6 +7,7 @@ Source: upstream kubelet/pkg/cri/client/... logs.go (ReadLogs).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,17 +114,24 @@ async def read(path: str, options: LogOptions, clock: Clock, alive: Callable[[],
     file: BinaryIO = open(path, "rb")  # noqa: SIM115
     try:
         file.seek(tail_offset(file, options.tail))
+        # A container may write faster than anybody can read: without `follow` there is an end, where it is now.
+        end = sys.maxsize if options.follow else os.fstat(file.fileno()).st_size
         rest = b""
         while True:
             # Asked before reading: what was written until then is read before the end is believed.
             last = not options.follow or not alive()
-            while block := file.read(_BLOCK):
+            while block := file.read(max(min(_BLOCK, end - file.tell()), 0)):
                 lines = (rest + block).split(b"\n")
                 rest = lines.pop()
                 if piece := formatter.lines(lines):
                     yield piece
+                else:
+                    # All of it left out: others must come to their turn all the same.
+                    await clock.sleep(0)
                 if formatter.full:
                     return
+            if not options.follow:
+                break
             rotated = _rotated(path, file)
             if rotated is not None:
                 file.close()

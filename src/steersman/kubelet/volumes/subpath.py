@@ -31,20 +31,35 @@ def _open_inside(root: Path, relative: str) -> int:
 
 
 def _resolved(root: Path, relative: str) -> Path:
-    """The real path, inside the volume. Missing folders are made."""
+    """The real path, inside the volume. Missing folders are made, through open folders and no links: who has the volume mounted
+    already may swap one for a link to somewhere on the node meanwhile."""
     wanted = Path(os.path.realpath(root / relative))
     real_root = Path(os.path.realpath(root))
     if wanted != real_root and real_root not in wanted.parents:
         raise VolumeFault(f"subpath {relative!r} not within volume path {str(real_root)!r}")
     if not wanted.exists():
-        mode = real_root.stat().st_mode & 0o7777
-        folder = real_root
-        for part in wanted.relative_to(real_root).parts:
-            folder = folder / part
-            if not folder.exists():
-                folder.mkdir()
-                os.chmod(folder, mode)
+        _make(real_root, wanted.relative_to(real_root))
     return wanted
+
+
+def _make(root: Path, relative: Path) -> None:
+    """mkdir -p inside, with the root's mode. Raises OSError."""
+    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        mode = os.fstat(current).st_mode & 0o7777
+        for part in relative.parts:
+            try:
+                os.mkdir(part, dir_fd=current)
+                made = True
+            except FileExistsError:
+                made = False
+            following = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = following
+            if made:
+                os.fchmod(current, mode)
+    finally:
+        os.close(current)
 
 
 def bind(root: Path, relative: str, target: Path) -> Path:
@@ -57,7 +72,7 @@ def bind(root: Path, relative: str, target: Path) -> Path:
             return root
         opened = _open_inside(Path(os.path.realpath(root)), str(wanted.relative_to(os.path.realpath(root))))
         try:
-            _place(wanted, target)
+            _place(stat.S_ISDIR(os.fstat(opened).st_mode), target)
             mounts.mount(f"/proc/self/fd/{opened}", target, "", mounts.MS_BIND | mounts.MS_REC)
         finally:
             os.close(opened)
@@ -66,12 +81,12 @@ def bind(root: Path, relative: str, target: Path) -> Path:
     return target
 
 
-def _place(wanted: Path, target: Path) -> None:
+def _place(is_folder: bool, target: Path) -> None:
     """An empty folder or file to mount over."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.ismount(target):
         mounts.unmount(target)
-    if wanted.is_dir():
+    if is_folder:
         target.mkdir(exist_ok=True)
     else:
         target.touch()
