@@ -76,7 +76,10 @@ def main() -> int:
     # A place of its own: pytest clears up after earlier runs in its usual one, and stumbles over what those left mounted.
     with tempfile.TemporaryDirectory(prefix="steersman-tests-") as place:
         plain = [*PYTEST, "--basetemp", f"{place}/plain", "-n", WORKERS, "-m", "not root", *reported("plain")]
-        rooted = [*PYTEST, "--basetemp", f"{place}/root", "-m", "root", "--durations=15", *reported("root")]
+        # A file's tests share what it started. Clusters are in namespaces of their own, so two at a time do not meet; what
+        # they wait for most is real time, so more of them than processors gain nothing.
+        spread = ["-n", "2", "--dist", "loadfile"]
+        rooted = [*PYTEST, "--basetemp", f"{place}/root", *spread, "-m", "root", "--durations=15", *reported("root")]
         codes = [subprocess.run([*command, *arguments], check=False).returncode for command in (plain, rooted)]
     left = {kind: sorted(now - before[kind]) for kind, now in surroundings().items() if now - before[kind]}
     for kind, items in left.items():
