@@ -49,6 +49,21 @@ def test_reading(tmp_path: Path, options: LogOptions, wanted: str) -> None:
     assert asyncio.run(collect(path, options)) == wanted
 
 
+def test_a_log_that_grows_faster_than_it_is_read_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_bytes(LINES[0] + b"\n")
+
+    async def scenario() -> None:
+        pieces = []
+        async for piece in read(str(path), LogOptions(tail=1), VirtualClock(), lambda: True):
+            pieces.append(piece)
+            with path.open("ab") as log:
+                log.write(LINES[1] + b"\n")
+        assert pieces == [b"one\n"]
+
+    asyncio.run(scenario())
+
+
 def test_following_goes_through_a_rotation_and_ends_with_the_container(tmp_path: Path) -> None:
     async def scenario() -> None:
         path, clock, seen, alive = tmp_path / "0.log", VirtualClock(), [], [True]

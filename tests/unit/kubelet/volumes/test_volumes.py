@@ -180,3 +180,24 @@ def test_a_sub_path_is_bound_to_the_folder_it_was_opened_as(tmp_path: Path) -> N
     finally:
         mounts.unmount_below(tmp_path / "target")
     assert not os.path.ismount(target)
+
+
+def test_a_sub_path_is_not_made_through_a_link_that_was_put_there_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, elsewhere = tmp_path / "volume", tmp_path / "elsewhere"
+    volume.mkdir()
+    elsewhere.mkdir()
+    resolve = os.path.realpath
+
+    def raced(path: Path) -> str:
+        """A container swaps the folder right after it was looked at."""
+        found = resolve(path)
+        if path == volume / "a" / "b" and not (volume / "a").is_symlink():
+            (volume / "a").symlink_to(elsewhere)
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", raced)
+    with pytest.raises(VolumeFault):
+        subpath.bind(volume, "a/b", tmp_path / "target")
+    assert not list(elsewhere.iterdir())
