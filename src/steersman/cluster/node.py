@@ -44,6 +44,10 @@ EVICTION_HARD = {**HARD_EVICTION, "nodefs.available": "5%", "imagefs.available":
 """Upstream's are 10 % and 15 % of the disk, which is much of a machine that is somebody's own. A configuration file has those."""
 
 
+POD_PIDS_LIMIT = 4096
+"""Upstream has none, and a pod that forks without end takes the whole machine with it, which often has 32768 in all."""
+
+
 def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
     return KubeletConfig(
         node_name=settings.node_name,
@@ -61,6 +65,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
         healthz_port=10248,
         static_pod_path=paths.manifests,
         configuration=with_defaults({"evictionHard": EVICTION_HARD}),
+        pod_pids_limit=POD_PIDS_LIMIT,
         node_annotations={nodeagents.DNS_PORT: str(settings.dns_port)},
     )
 
