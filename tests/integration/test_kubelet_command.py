@@ -86,6 +86,10 @@ def test_flags_override_the_file_which_overrides_the_defaults(tmp_path: Path) ->
         "nodefs.available": "5%",
         "imagefs.available": "5%",
     }
+    # Images must not be removed long before the disk counts as short.
+    limits = [(each["imageGCHighThresholdPercent"], each["imageGCLowThresholdPercent"]) for each in
+              (config.configuration, plain.configuration)]  # fmt: skip
+    assert limits == [(85, 80), (95, 90)]
 
 
 @pytest.mark.parametrize(

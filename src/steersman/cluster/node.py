@@ -40,8 +40,10 @@ class NodeParts:
     images: NodeImages
 
 
-EVICTION_HARD = {**HARD_EVICTION, "nodefs.available": "5%", "imagefs.available": "5%"}
-"""Upstream's are 10 % and 15 % of the disk, which is much of a machine that is somebody's own. A configuration file has those."""
+_EVICTION_HARD = {**HARD_EVICTION, "nodefs.available": "5%", "imagefs.available": "5%"}
+DISK_LIMITS = {"evictionHard": _EVICTION_HARD, "imageGCHighThresholdPercent": 95, "imageGCLowThresholdPercent": 90}
+"""Upstream evicts at 10 % and 15 % of the disk left and removes images at 85 % full: much of a machine that is somebody's
+own. A configuration file has those."""
 
 
 POD_PIDS_LIMIT = 4096
@@ -64,7 +66,7 @@ def kubelet_config(paths: Paths, settings: ClusterSettings) -> KubeletConfig:
         cluster_domain=settings.cluster_domain,
         healthz_port=10248,
         static_pod_path=paths.manifests,
-        configuration=with_defaults({"evictionHard": EVICTION_HARD}),
+        configuration=with_defaults(DISK_LIMITS),
         pod_pids_limit=POD_PIDS_LIMIT,
         node_annotations={nodeagents.DNS_PORT: str(settings.dns_port)},
     )

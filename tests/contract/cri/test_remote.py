@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes.containerd import Containerd
+from tests.fakes.containerd import PAUSE_IMAGE, Containerd
 
 from steersman.cri.interface import RegistryAuth, RuntimeFault
 from steersman.cri.native import build
@@ -48,6 +48,16 @@ def test_a_runtime_that_hangs_is_told_in_one_sentence_and_found_again(containerd
             os.kill(containerd.pid, signal.SIGCONT)
         answer = await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse)
         assert answer.runtime_name == "containerd"
+        await endpoint.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_image_that_sandboxes_are_made_of_is_pinned_and_no_other(containerd: Containerd) -> None:
+    async def scenario() -> None:
+        endpoint = Endpoint(containerd.socket, RealClock())
+        listed = await RemoteImages(endpoint, RealClock()).list_images()
+        assert len(listed) > 1 and [each.repo_tags for each in listed if each.pinned] == [(PAUSE_IMAGE,)]
         await endpoint.close()
 
     asyncio.run(scenario())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from dataclasses import replace
 
 from cri_api.v1 import api_pb2 as cri
 
 from steersman.cri.interface import Image, NotThere, RegistryAuth, RuntimeFault
 from steersman.cri.remote import calls, messages, views
-from steersman.cri.remote.calls import IMAGES, Endpoint
+from steersman.cri.remote.calls import IMAGES, RUNTIME, Endpoint
 from steersman.machinery import programs
 from steersman.machinery.clock import Clock
 
@@ -48,7 +49,22 @@ class RemoteImages:
 
     async def list_images(self) -> list[Image]:
         answer = await self._endpoint.call(IMAGES + "ListImages", cri.ListImagesRequest(), cri.ListImagesResponse)
-        return [views.image(each) for each in answer.images]
+        found = [views.image(each) for each in answer.images]
+        if not found or any(each.pinned for each in found):
+            return found
+        kept = await self._sandbox_image()
+        return [replace(each, pinned=True) if each.id == kept else each for each in found]
+
+    async def _sandbox_image(self) -> str:
+        """The id of the image that sandboxes are made of, "" if that is not known.
+
+        A runtime that pins images pins this one; containerd 1.6 pins none, so here it is done for it: without the image no pod
+        could start, where no registry can be reached not ever again.
+        """
+        answer = await self._endpoint.call(RUNTIME + "Status", cri.StatusRequest(verbose=True), cri.StatusResponse)
+        name = views.details(answer.info, "config").get("sandboxImage")
+        image = await self.image_status(name) if isinstance(name, str) and name else None
+        return image.id if image is not None else ""
 
     async def remove_image(self, image: str) -> None:
         request = cri.RemoveImageRequest(image=cri.ImageSpec(image=image))
