@@ -12,6 +12,8 @@ from typing import Protocol
 from steersman.api.validation.common import Errors
 from steersman.machinery import cel
 from steersman.machinery.cel import types
+from steersman.machinery.cel.library.authorizer import AUTHORIZER, RESOURCE_CHECK
+from steersman.machinery.cel.library.mutations import JSON_PATCH, OBJECT
 from steersman.machinery.cel.types import Field, Type
 from steersman.machinery.fielderrors import invalid
 from steersman.machinery.meta import Obj
@@ -66,7 +68,13 @@ NAMESPACE = _object(
     spec=_object("NamespaceSpec", finalizers=types.list_of(types.STRING)),
     status=_object("NamespaceStatus", phase=types.STRING),
 )
-_WEBHOOKS = cel.KUBERNETES.with_variables(object=types.DYN, oldObject=types.DYN, request=REQUEST)
+_AUTHORIZER: dict[str, Type] = {"authorizer": AUTHORIZER, "authorizer.requestResource": RESOURCE_CHECK}
+WEBHOOKS = cel.KUBERNETES.with_variables(
+    object=types.DYN, oldObject=types.DYN, request=REQUEST, namespaceObject=NAMESPACE, **_AUTHORIZER
+)
+"""What match conditions of webhooks may name."""
+PATCHES: dict[str, Type] = {"ApplyConfiguration": OBJECT, "JSONPatch": types.list_of(JSON_PATCH)}
+"""What mutations of each patchType must evaluate to."""
 
 
 class Compiler(Protocol):
@@ -78,31 +86,45 @@ class Compiler(Protocol):
 def webhook_condition(errors: Errors, path: str, source: str, *, known: AbstractSet[object] = frozenset()) -> None:
     """A match condition of a webhook. `known`: texts that are stored already."""
     if source.strip() and source not in known:
-        _check(errors, path, source, _WEBHOOKS, (types.BOOL,))
+        _check(errors, path, source, WEBHOOKS, (types.BOOL,))
+
+
+class Scope:
+    """What the expressions of one policy may name. Variables are declared one after the other: each sees the earlier ones.
+
+    object: the type of `object` and `oldObject`. params: that of `params`; None for policies without a paramKind.
+    """
+
+    def __init__(self, *, params: Type | None, object: Type = types.DYN) -> None:
+        given: dict[str, Type] = {"object": object, "oldObject": object, "request": REQUEST, "namespaceObject": NAMESPACE}
+        if params is not None:
+            given["params"] = params
+        self._given = given
+        self._variables: dict[str, Field] = {}
+
+    def declare(self, name: str, found: Type | None) -> None:
+        """found: None for a variable that does not compile."""
+        self._variables = {**self._variables, name: Field(found or types.DYN, name)}
+
+    def env(self, base: cel.Env = cel.KUBERNETES, *, authorizer: bool = True) -> cel.Env:
+        """What names mean, with the variables that are declared by now."""
+        more = _AUTHORIZER if authorizer else {}
+        variables = types.object_of("kubernetes.variables", self._variables)
+        return base.with_variables(**self._given, **more, variables=variables)
 
 
 class Expressions:
     """Those of one policy, in the order in which they see one another: variables see the earlier ones."""
 
     def __init__(self, spec: Obj, old: Obj | None) -> None:
-        given: dict[str, Type] = {"object": types.DYN, "oldObject": types.DYN, "request": REQUEST, "namespaceObject": NAMESPACE}
-        if spec.get("paramKind") is not None:
-            given["params"] = types.DYN
-        self._given = given
-        self._variables: dict[str, Field] = {}
+        self._scope = Scope(params=types.DYN if spec.get("paramKind") is not None else None)
         before = (old or {}).get("spec") or {}
         # What an expression means depends on parameters and variables as well.
         same = all(before.get(key) == spec.get(key) for key in ("paramKind", "variables"))
         self._stored = frozenset(_texts(before)) if old is not None and same else frozenset()
 
-    @property
-    def env(self) -> cel.Env:
-        """What names mean, once all variables have been declared."""
-        return cel.KUBERNETES.with_variables(**self._given, variables=types.object_of("kubernetes.variables", self._variables))
-
     def variable(self, errors: Errors, path: str, name: str, source: str) -> None:
-        found = _check(errors, path, source, self.env, ())
-        self._variables = {**self._variables, name: Field(found or types.DYN, name)}
+        self._scope.declare(name, _check(errors, path, source, self._scope.env(), ()))
 
     def condition(self, errors: Errors, path: str, source: str) -> None:
         """Before the variables are declared: match conditions have none."""
@@ -112,14 +134,19 @@ class Expressions:
         self._one(errors, path, source, (types.BOOL,))
 
     def message(self, errors: Errors, path: str, source: str) -> None:
-        self._one(errors, path, source, (types.STRING,))
+        if source not in self._stored:
+            _check(errors, path, source, self._scope.env(authorizer=False), (types.STRING,))
+
+    def mutation(self, errors: Errors, path: str, patch_type: str, source: str) -> None:
+        if source not in self._stored:
+            _check(errors, path, source, self._scope.env(cel.MUTATIONS), (PATCHES[patch_type],))
 
     def annotation(self, errors: Errors, path: str, source: str) -> None:
         self._one(errors, path, source, (types.STRING, types.NULL))
 
     def _one(self, errors: Errors, path: str, source: str, wanted: tuple[Type, ...]) -> None:
         if source.strip() and source not in self._stored:
-            _check(errors, path, source, self.env, wanted)
+            _check(errors, path, source, self._scope.env(), wanted)
 
 
 def _texts(spec: Obj) -> list[str]:
@@ -127,6 +154,8 @@ def _texts(spec: Obj) -> list[str]:
     found = [item.get("expression") or "" for key in ("matchConditions", "validations") for item in spec.get(key) or ()]
     found += [item.get("messageExpression") or "" for item in spec.get("validations") or ()]
     found += [item.get("valueExpression") or "" for item in spec.get("auditAnnotations") or ()]
+    blocks = [item.get(key) or {} for item in spec.get("mutations") or () for key in ("applyConfiguration", "jsonPatch")]
+    found += [block.get("expression") or "" for block in blocks]
     return [text.strip() for text in found]
 
 
@@ -141,7 +170,12 @@ def _check(errors: Errors, path: str, source: str, env: cel.Env, wanted: tuple[T
         errors.append(invalid(path, source, f"program instantiation failed: {fault}"))
         return None
     if wanted and program.type not in wanted:
-        names = [kind.runtime_name for kind in wanted]
+        names = [_shown(kind) for kind in wanted]
         text = names[0] if len(names) == 1 else f"one of [{' '.join(names)}]"
-        errors.append(invalid(path, source, f"must evaluate to {text} but got {program.type.runtime_name}"))
+        errors.append(invalid(path, source, f"must evaluate to {text} but got {_shown(program.type)}"))
     return program.type
+
+
+def _shown(kind: Type) -> str:
+    inner = ", ".join(map(_shown, kind.params))
+    return f"{kind.runtime_name}({inner})" if inner else kind.runtime_name

@@ -76,7 +76,7 @@ def _mutating(obj: Obj, old: Obj | None) -> list[FieldError]:
     mutations = spec.get("mutations") or []
     needs(errors, "spec.mutations", mutations, "mutations must contain at least one item")
     for index, item in enumerate(mutations):
-        _mutation(errors, f"spec.mutations[{index}]", item)
+        _mutation(errors, f"spec.mutations[{index}]", item, known)
     one_of(errors, "spec.reinvocationPolicy", spec.get("reinvocationPolicy"), _REINVOCATION, optional=False)
     return errors
 
@@ -164,7 +164,7 @@ def _annotation(errors: Errors, path: str, policy: str, item: Obj, known: Expres
     known.annotation(errors, f"{path}.valueExpression", value)
 
 
-def _mutation(errors: Errors, path: str, item: Obj) -> None:
+def _mutation(errors: Errors, path: str, item: Obj, known: Expressions) -> None:
     kind = item.get("patchType") or ""
     one_of(errors, f"{path}.patchType", kind, tuple(_BLOCKS), optional=False)
     for sort, block in _BLOCKS.items():
@@ -177,7 +177,8 @@ def _mutation(errors: Errors, path: str, item: Obj) -> None:
             errors.append(required(f"{path}.{block}", f"must be specified when patchType is {kind}"))
             continue
         expression = (found.get("expression") or "").strip()
-        needs(errors, f"{path}.{block}.expression", expression, "expression is not specified")
+        if needs(errors, f"{path}.{block}.expression", expression, "expression is not specified"):
+            known.mutation(errors, f"{path}.{block}.expression", kind, expression)
 
 
 # --- bindings ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@
 No expression becomes Python source. Who declares variables and evaluates rules: api/structural/rules.
 """
 
-from steersman.machinery.cel.environment import KUBERNETES, Env
+from steersman.machinery.cel.environment import KUBERNETES, MUTATIONS, Env
 from steersman.machinery.cel.errors import (
     BudgetExceeded,
     CelError,
@@ -22,6 +22,7 @@ from steersman.machinery.cel.program import Program, compile
 
 __all__ = [
     "KUBERNETES",
+    "MUTATIONS",
     "Budget",
     "BudgetExceeded",
     "CelError",

@@ -10,8 +10,10 @@ from steersman.machinery.cel.functions import Overload
 from steersman.machinery.cel.library import (
     addresses,
     arithmetic,
+    authorizer,
     conversions,
     lists,
+    mutations,
     named_formats,
     optionals,
     quantities,
@@ -40,6 +42,7 @@ _LIBRARIES = (
     quantities.OVERLOADS,
     semver.OVERLOADS,
     named_formats.OVERLOADS,
+    authorizer.OVERLOADS,
 )
 
 
@@ -63,3 +66,6 @@ class Env:
 
 
 KUBERNETES = Env({}, by_name(_LIBRARIES))
+
+MUTATIONS = Env({}, by_name((*_LIBRARIES, mutations.OVERLOADS)), mutations.TYPES)
+"""For mutation expressions of admission policies: with object literals."""

@@ -15,7 +15,7 @@ from steersman.machinery.cel.cost.charges import BASE_LIST, BASE_MAP, BASE_OBJEC
 from steersman.machinery.cel.errors import CelRuntimeError, InstantiationError
 from steersman.machinery.cel.frame import Run
 from steersman.machinery.cel.library import regex
-from steersman.machinery.cel.values import contains
+from steersman.machinery.cel.values import ObjectValue, contains
 
 _CONVERSIONS = frozenset({"bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"})
 _PATTERNS = frozenset({"find", "findAll"})
@@ -149,12 +149,12 @@ class Planner:
         return run
 
     def _object(self, node: ObjectOf) -> Run:
-        fields = node.type.fields
-        entries = [(fields[name].key, self.plan(value), optional) for name, value, optional, _ in node.entries]
+        fields, name = node.type.fields, node.type.name
+        entries = [(fields[field].key, self.plan(value), optional) for field, value, optional, _ in node.entries]
 
         def run(frame: Any) -> Any:
             frame.cost += BASE_OBJECT
-            made: dict[str, Any] = {}
+            made = ObjectValue(name)
             for key, item, optional in entries:
                 value = item(frame)
                 if not optional:

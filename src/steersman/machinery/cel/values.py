@@ -108,6 +108,16 @@ class MapList(list[Any]):
         return tuple(item.get(key) for key in self.keys) if isinstance(item, Mapping) else ()
 
 
+class ObjectValue(dict[str, Any]):
+    """An object literal: knows the type that it was written as."""
+
+    __slots__ = ("type_name",)
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__()
+        self.type_name = type_name
+
+
 class BoolKey:
     """true or false as a key of a map: in Python they would be 1 and 0."""
 

@@ -76,6 +76,12 @@ def _flattened(args: Args, result: Any) -> int:
     return size_of(result) * max(depth, 1) + _CALL
 
 
+def _selected(args: Args, _: Any) -> int:
+    """A selector for the authorizer: parsed, and then gone through by it."""
+    size = size_of(args[1])
+    return 10 + traversed(size) + math.ceil(size * 0.5) * 50
+
+
 CHARGES: Mapping[str, Callable[[Args, Any], int]] = {
     "first": _first,
     "first_sized": _first,
@@ -102,6 +108,8 @@ CHARGES: Mapping[str, Callable[[Args, Any], int]] = {
     "sets_both": lambda args, _: 2 * size_of(args[0]) * size_of(args[1]),
     "result": lambda _, result: size_of(result) + _CALL,
     "flatten": _flattened,
+    "check": lambda args, _: 350_000,
+    "selector": _selected,
     "quadratic": lambda args, _: 2 * size_of(args[0]) ** 2 + _CALL,
 }
 BY_RESULT = frozenset({"join", "result", "flatten"})
