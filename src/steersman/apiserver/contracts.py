@@ -85,6 +85,10 @@ class AdmissionRequest:
     warnings: list[str] = field(default_factory=list)
     audit_annotations: dict[str, str] = field(default_factory=dict)
     """What plugins note for the audit event, by keys of their own domain."""
+    changed_from_outside: bool = False
+    """Set by who has changed `obj` as webhooks or policies say: all that mutates then runs once more (reinvocationPolicy)."""
+    again: bool = False
+    """This is that second time."""
 
 
 class AdmissionPlugin(Protocol):

@@ -27,6 +27,13 @@ class Admission:
         self.charging = charging
 
     async def admit(self, request: AdmissionRequest) -> None:
+        await self._mutate(request)
+        if request.changed_from_outside:
+            # Once: what is not settled then remains so.
+            request.again = True
+            await self._mutate(request)
+
+    async def _mutate(self, request: AdmissionRequest) -> None:
         times, now, operation = self._times, self._times.now, request.operation
         began = last = now()
         plugin: AdmissionPlugin | None = None
