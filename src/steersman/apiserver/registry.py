@@ -7,6 +7,7 @@ and what others have hung on it (store hooks, handlers of virtual kinds and spec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.contracts import CallHandler, Lister, StoreHook
@@ -231,3 +232,11 @@ class Registry:
     def handler(self, group: str, plural: str, subresource: str, method: str) -> CallHandler | None:
         found = self._calls.get((group, plural, subresource))
         return None if found is None else found.get(method) or found.get("*")
+
+
+@runtime_checkable
+class Attached(Protocol):
+    """An admission plugin that needs to know of kinds what no lister tells: their other versions, schemas, defaults."""
+
+    def attach(self, registry: Registry) -> None:
+        """Called once, before the server answers."""

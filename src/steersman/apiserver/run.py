@@ -52,7 +52,7 @@ from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.presence import Presence
-from steersman.apiserver.registry import Registry
+from steersman.apiserver.registry import Attached, Registry
 from steersman.apiserver.routes import Routes, install_basic
 from steersman.apiserver.server import HTTPServer
 from steersman.apiserver.subresources import binding
@@ -129,6 +129,9 @@ class APIServer:
         made = (parts or default_parts)(config, store, self.registry.lister, self.client, clock)
         self._bootstrap, self._published = made.bootstrap, made.published
         self._tasks_beside = made.tasks
+        for plugin in made.admission:
+            if isinstance(plugin, Attached):
+                plugin.attach(self.registry)
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None] | None = None
         admitting = Admission(made.admission, self.metrics.admission, made.charging)
