@@ -73,6 +73,8 @@ class Resources:
     cpuset_mems: str = ""
     unified: tuple[tuple[str, str], ...] = ()
     """Files of cgroup version 2 and what to write into them."""
+    huge_pages: tuple[tuple[str, int], ...] = ()
+    """How many bytes in pages of a size, which is named as control groups name it (`2MB`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from steersman.kubelet.resources import cpu_weight
 log = logging.getLogger(__name__)
 
 _V1 = ("cpu", "memory", "pids")
-_V2 = ("cpuset", "cpu", "memory", "pids", "hugetlb")
+_HUGE_PAGES = "hugetlb"
+"""On version 1 a hierarchy of its own, entered by pods that ask for such pages only."""
+_V2 = ("cpuset", "cpu", "memory", "pids", _HUGE_PAGES)
 
 
 def is_unified(mount: Path) -> bool:
@@ -37,17 +39,18 @@ class Cgroups:
         for below, shares in (("", None), ("burstable", None), ("besteffort", 2)):
             self.apply(f"{self._root}/{below}".rstrip("/"), Resources(cpu_shares=shares or 0))
 
-    def _places(self, cgroup: str) -> list[tuple[str, Path]]:
+    def _places(self, cgroup: str, resources: Resources) -> list[tuple[str, Path]]:
         if self._unified:
             return [("", self._mount / cgroup)]
-        return [(name, self._mount / name / cgroup) for name in _V1 if (self._mount / name).is_dir()]
+        names = (*_V1, _HUGE_PAGES) if resources.huge_pages else _V1
+        return [(name, self._mount / name / cgroup) for name in names if (self._mount / name).is_dir()]
 
     def apply(self, cgroup: str, resources: Resources) -> None:
         """Make the cgroup and set its limits."""
         if not self._active:
             return
         cgroup = cgroup.strip("/")
-        for controller, path in self._places(cgroup):
+        for controller, path in self._places(cgroup, resources):
             try:
                 if not path.is_dir():
                     path.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,9 @@ class Cgroups:
                         self._delegate(path)
                 for name, value in _settings(controller, resources):
                     (path / name).write_text(value)
+                for name, value in _reservations(controller, resources):
+                    if (path / name).exists():
+                        (path / name).write_text(value)
             except OSError as error:
                 log.warning("cgroup not set up path=%s error=%s", path, error)
 
@@ -121,6 +127,19 @@ def _settings(controller: str, resources: Resources) -> list[tuple[str, str]]:
             made += [("cpu.cfs_period_us", str(resources.cpu_period)), ("cpu.cfs_quota_us", str(resources.cpu_quota))]
     elif controller == "memory" and resources.memory_limit:
         made.append(("memory.limit_in_bytes", str(resources.memory_limit)))
+    if controller in ("", _HUGE_PAGES):
+        made += [(f"hugetlb.{size}.{_limit(controller)}", str(limit)) for size, limit in resources.huge_pages]
     if controller in ("", "pids") and resources.pids_limit:
         made.append(("pids.max", str(resources.pids_limit)))
     return made
+
+
+def _reservations(controller: str, resources: Resources) -> list[tuple[str, str]]:
+    """As _settings, where the kernel counts pages when they are reserved (5.7): who asks for too many is told, not killed."""
+    if controller not in ("", _HUGE_PAGES):
+        return []
+    return [(f"hugetlb.{size}.rsvd.{_limit(controller)}", str(limit)) for size, limit in resources.huge_pages]
+
+
+def _limit(controller: str) -> str:
+    return "limit_in_bytes" if controller else "max"

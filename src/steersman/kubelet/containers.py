@@ -177,6 +177,7 @@ class ContainerStarter:
                 replace(
                     resources.limited(resources.container_resources(pod, spec, self.node.memory_capacity), self.config),
                     unified=self._unified(),
+                    huge_pages=self._huge_pages(pod, spec),
                 ),
             ),
             security=security.container_security(
@@ -190,6 +191,11 @@ class ContainerStarter:
         if self.config.configuration.get("singleProcessOOMKill") or not is_unified(self.config.cgroup_mount):
             return ()
         return (("memory.oom.group", "1"),)
+
+    def _huge_pages(self, pod: Obj, spec: Obj) -> tuple[tuple[str, int], ...]:
+        """A pod's own limits are shared by all containers that have none."""
+        listed = {**(dig(pod, "spec", "resources", "limits") or {}), **(dig(spec, "resources", "limits") or {})}
+        return resources.huge_pages(resources.amounts(listed), self.node.capacity)
 
     async def _environment(self, place: Place, spec: Obj) -> dict[str, str]:
         """Read what the environment refers to, then compute it."""

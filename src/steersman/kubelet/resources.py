@@ -15,6 +15,7 @@ from steersman.machinery import quantity
 from steersman.machinery.meta import Obj, dig, uid_of
 
 CPU_PERIOD = 100_000
+HUGE_PAGES = "hugepages-"
 _POD_LEVEL = ("cpu", "memory")
 
 
@@ -52,7 +53,7 @@ def pod_total(pod: Obj, field: str) -> dict[str, int]:
             peak[key] = max(peak.get(key, 0), value)
     total = {key: max(running.get(key, 0), peak.get(key, 0)) for key in running.keys() | peak.keys()}
     for key, value in amounts(dig(pod, "spec", "resources", field)).items():
-        if key in _POD_LEVEL or key.startswith("hugepages-"):
+        if key in _POD_LEVEL or key.startswith(HUGE_PAGES):
             total[key] = value
     overhead = amounts(dig(pod, "spec", "overhead"))
     _add(total, overhead if field == "requests" else {key: value for key, value in overhead.items() if total.get(key)})
@@ -92,6 +93,20 @@ def oom_score_adj(pod: Obj, spec: Obj, memory_capacity: int) -> int:
     return min(max(score, 3), 999)
 
 
+def page_size(resource: str) -> str:
+    """As control groups name it: `2MB` for hugepages-2Mi."""
+    size = quantity.value(resource.removeprefix(HUGE_PAGES))
+    power = max((size.bit_length() - 1) // 10, 0)
+    return f"{size >> 10 * power}{('', 'K', 'M', 'G', 'T', 'P')[power]}B"
+
+
+def huge_pages(limits: Mapping[str, int], node: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """What a container may have of each size: nothing of those it does not name, where the node has any."""
+    there = {key: 0 for key, value in node.items() if key.startswith(HUGE_PAGES) and value}
+    asked = {key: value for key, value in limits.items() if key.startswith(HUGE_PAGES)}
+    return tuple((page_size(key), value) for key, value in sorted((there | asked).items()))
+
+
 def container_resources(pod: Obj, spec: Obj, memory_capacity: int, pids_limit: int = 0) -> Resources:
     requests, limits = amounts(dig(spec, "resources", "requests")), amounts(dig(spec, "resources", "limits"))
     base = requests["cpu"] if "cpu" in requests else limits.get("cpu", 0)
@@ -121,6 +136,7 @@ def pod_resources(pod: Obj) -> Resources:
         cpu_quota=cpu_quota(limits.get("cpu", 0)) if all_limited("cpu") else 0,
         cpu_period=CPU_PERIOD,
         memory_limit=limits.get("memory", 0) if all_limited("memory") else 0,
+        huge_pages=huge_pages(limits, {}),
     )
 
 

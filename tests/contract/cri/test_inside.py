@@ -177,6 +177,18 @@ def test_the_hosts_namespaces_can_be_asked_for(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.skipif(not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), reason="no such pages on this machine")
+def test_huge_pages_are_limited(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            limits = Resources(memory_limit=64 << 20, huge_pages=(("2MB", 6 << 20),))
+            files = "/sys/fs/cgroup/hugetlb/hugetlb.2MB.limit_in_bytes /sys/fs/cgroup/hugetlb.2MB.max"
+            lines = await bench.output(runtime, shell(f"cat {files} 2>/dev/null", resources=limits))
+            assert lines == [str(6 << 20)]
+
+    run(scenario)
+
+
 def test_limits_hold_can_be_changed_and_are_counted(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:

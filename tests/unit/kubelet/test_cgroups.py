@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def mount(folder: Path) -> Path:
-    for controller in ("cpu", "memory", "pids", "devices"):
+    for controller in ("cpu", "memory", "pids", "devices", "hugetlb"):
         (folder / "cgroup" / controller).mkdir(parents=True)
     return folder / "cgroup"
 
@@ -27,7 +27,13 @@ def test_limits_are_written_to_the_controllers_they_belong_to(tmp_path: Path) ->
     assert (top / "cpu" / pod / "cpu.shares").read_text() == "512"
     assert (top / "cpu" / pod / "cpu.cfs_quota_us").read_text() == "50000"
     assert (top / "memory" / pod / "memory.limit_in_bytes").read_text() == "1048576"
-    assert not (top / "devices" / pod).exists()
+    assert not (top / "devices" / pod).exists() and not (top / "hugetlb" / pod).exists()
+
+
+def test_only_pods_with_huge_pages_have_a_group_for_them(tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    Cgroups(top, "/kp").apply("/kp/podu1", Resources(cpu_shares=2, huge_pages=(("2MB", 2 << 20),)))
+    assert (top / "hugetlb/kp/podu1/hugetlb.2MB.limit_in_bytes").read_text() == "2097152"
 
 
 def test_a_pods_cgroup_goes_from_every_controller_and_no_other_pods_with_it(tmp_path: Path) -> None:

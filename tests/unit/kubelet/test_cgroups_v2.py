@@ -51,6 +51,15 @@ def test_limits_are_written_in_version_twos_words(tree: Path) -> None:
         assert (folder / "cgroup.subtree_control").read_text() == "+cpuset +cpu +memory +pids +hugetlb"
 
 
+def test_huge_pages_are_limited_also_while_they_are_only_reserved(tree: Path) -> None:
+    pod = tree / "kp/podu1"
+    pod.mkdir(parents=True)
+    (pod / "hugetlb.2MB.rsvd.max").write_text("max")
+    Cgroups(tree, "/kp").apply("/kp/podu1", Resources(huge_pages=(("1GB", 0), ("2MB", 4 << 20))))
+    found = {path.name: path.read_text() for path in pod.glob("hugetlb.*")}
+    assert found == {"hugetlb.1GB.max": "0", "hugetlb.2MB.max": "4194304", "hugetlb.2MB.rsvd.max": "4194304"}
+
+
 @pytest.mark.parametrize(
     ("shares", "weight"), [(0, 1), (2, 1), (102, 17), (512, 59), (1024, 100), (2048, 174), (262144, 10000), (300000, 10000)]
 )
@@ -69,8 +78,8 @@ def test_memory_in_use_leaves_out_what_could_be_dropped(tree: Path) -> None:
 def test_the_runtime_finds_its_processes_and_what_was_killed(tree: Path) -> None:
     cgroups = RuntimeCgroups(str(tree))
     assert cgroups.v2
-    cgroups.add("/pod/c", os.getpid())
-    assert cgroups.pids("/pod/c") == [os.getpid()]
+    cgroups.add("/pod/c", os.getppid())
+    assert cgroups.pids("/pod/c") == [os.getppid()]
     (tree / "pod/c/memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 1\n")
     assert (cgroups.oom_kills("/pod/c"), cgroups.oom_kills("/none")) == (2, 0)
     (tree / "pod/c/cgroup.kill").write_text("")

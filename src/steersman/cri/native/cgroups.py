@@ -29,6 +29,14 @@ class Cgroups:
         self.v2 = os.path.exists(f"{root}/cgroup.controllers")
         self._controllers = () if self.v2 else _v1_controllers(root)
 
+    @property
+    def limits_huge_pages(self) -> bool:
+        """Whether the kernel has the controller; the OCI runtime refuses limits otherwise."""
+        if self.v2:
+            with open(f"{self._root}/cgroup.controllers") as file:
+                return "hugetlb" in file.read().split()
+        return os.path.isdir(f"{self._root}/hugetlb")
+
     def _dirs(self, path: str, only: tuple[str, ...] = ()) -> list[str]:
         relative = path.strip("/")
         if self.v2:

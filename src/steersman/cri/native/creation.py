@@ -121,7 +121,11 @@ class Maker:
         mounts = tuple(
             _on_host(f"{place}/{VOLUME_MOUNT}{index}", mount, bool(mappings)) for index, mount in enumerate(config.mounts)
         )
-        spec = container_spec(replace(config, mounts=mounts), image.defaults, user, around, rootfs=rootfs)
+        resources = config.resources
+        if resources.huge_pages and not self.cgroups.limits_huge_pages:
+            resources = replace(resources, huge_pages=())
+        made = replace(config, mounts=mounts, resources=resources)
+        spec = container_spec(made, image.defaults, user, around, rootfs=rootfs)
         make_directory_inside(rootfs, spec["process"]["cwd"], host_root(mappings) if mappings else 0)
         with open(f"{self.layout.bundle(identity)}/config.json", "wb") as file:
             file.write(orjson.dumps(spec))

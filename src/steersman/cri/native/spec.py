@@ -123,6 +123,8 @@ def linux_resources(resources: Resources, *, v2: bool) -> Obj:
         out["memory"] = {"limit": resources.memory_limit, **swap}
     if resources.pids_limit:
         out["pids"] = {"limit": resources.pids_limit}
+    if resources.huge_pages:
+        out["hugepageLimits"] = [{"pageSize": size, "limit": limit} for size, limit in resources.huge_pages]
     if v2 and resources.unified:
         out["unified"] = dict(resources.unified)
     return out

@@ -108,6 +108,7 @@ def resources(wanted: Resources) -> cri.LinuxContainerResources:
         cpuset_cpus=wanted.cpuset_cpus,
         cpuset_mems=wanted.cpuset_mems,
         unified=dict(wanted.unified),
+        hugepage_limits=[cri.HugepageLimit(page_size=size, limit=limit) for size, limit in wanted.huge_pages],
     )
 
 

@@ -103,6 +103,7 @@ def resources(wanted: cri.LinuxContainerResources) -> Resources:
         cpuset_cpus=wanted.cpuset_cpus,
         unified=tuple(sorted(wanted.unified.items())),
         cpuset_mems=wanted.cpuset_mems,
+        huge_pages=tuple((each.page_size, each.limit) for each in wanted.hugepage_limits),
     )
 
 

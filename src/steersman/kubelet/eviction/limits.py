@@ -18,7 +18,7 @@ def limited_volumes(pod: Obj) -> dict[str, str]:
     for volume in dig(pod, "spec", "volumes", default=None) or ():
         source = volume.get("emptyDir") or {}
         # In memory the filesystem itself is no larger. Zero is no limit.
-        if source.get("medium") != "Memory" and source.get("sizeLimit") and quantity.value(source["sizeLimit"]) > 0:
+        if not source.get("medium") and source.get("sizeLimit") and quantity.value(source["sizeLimit"]) > 0:
             found[volume["name"]] = source["sizeLimit"]
     return found
 

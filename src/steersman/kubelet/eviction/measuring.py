@@ -112,7 +112,7 @@ def _on_disk(pod: Obj) -> list[str]:
     return [
         item["name"]
         for item in listed
-        if any(key in item for key in _ON_DISK) and dig(item, "emptyDir", "medium", default="") != "Memory"
+        if any(key in item for key in _ON_DISK) and not dig(item, "emptyDir", "medium", default="")
     ]
 
 

@@ -213,7 +213,7 @@ def pod_traffic(worker: PodWorker) -> list[host.Traffic]:
 
 
 def _in_memory(volume: Obj) -> bool:
-    return bool(dig(volume, "emptyDir", "medium", default="") == "Memory")
+    return bool(dig(volume, "emptyDir", "medium", default=""))
 
 
 def _memory(at: datetime, usages: list[Usage]) -> Obj:

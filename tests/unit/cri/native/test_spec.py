@@ -76,6 +76,8 @@ def test_a_capability_we_do_not_have_is_an_error() -> None:
 def test_resources_leave_out_what_is_not_set() -> None:
     assert linux_resources(Resources(), v2=True) == {}
     assert linux_resources(Resources(memory_limit=5, pids_limit=9), v2=False) == {"memory": {"limit": 5}, "pids": {"limit": 9}}
+    pages = Resources(huge_pages=(("2MB", 0),))
+    assert linux_resources(pages, v2=False) == {"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}
     everything = Resources(cpu_shares=2, cpu_quota=3, cpu_period=4, memory_limit=5, cpuset_cpus="0-1")
     assert linux_resources(everything, v2=True) == {
         "cpu": {"shares": 2, "quota": 3, "period": 4, "cpus": "0-1"},

@@ -22,7 +22,7 @@ def test_a_container_keeps_what_it_was_given() -> None:
         envs=(("A", "1"), ("A", "2")),
         labels={"k": "v"},
         stop_signal="SIGRTMIN+1",
-        resources=Resources(memory_limit=5),
+        resources=Resources(memory_limit=5, huge_pages=(("2MB", 7),)),
         security=Security(run_as_user=0, seccomp="Localhost:/p"),
     )
     made = messages.container(wanted, _POD)
@@ -30,6 +30,7 @@ def test_a_container_keeps_what_it_was_given() -> None:
     assert dict(made.labels) == {"k": "v", messages.UID_LABEL: "u"}
     assert made.stop_signal == cri.SIGRTMINPLUS1
     assert made.linux.resources.memory_limit_in_bytes == 5
+    assert [(each.page_size, each.limit) for each in made.linux.resources.hugepage_limits] == [("2MB", 7)]
     security = made.linux.security_context
     # User 0 was asked for; a group was not.
     assert security.HasField("run_as_user") and not security.HasField("run_as_group")
