@@ -68,6 +68,10 @@ class Authorizer(Protocol):
         """The verdict and, if it says more than yes or no, the reason. Must be fast: called on every request."""
 
 
+def _no_options(_operation: str) -> Obj | None:
+    return None
+
+
 @dataclass(slots=True)
 class AdmissionRequest:
     """One write, for admission. `obj` is changed in place by mutating plugins; None for delete. `old` None for create."""
@@ -89,6 +93,12 @@ class AdmissionRequest:
     """Set by who has changed `obj` as webhooks or policies say: all that mutates then runs once more (reinvocationPolicy)."""
     again: bool = False
     """This is that second time."""
+    memory: dict[str, object] | None = None
+    """What plugins remember from the first time, by their names."""
+    options: Callable[[str], Obj | None] = _no_options
+    """The options of an operation, as an object of meta.k8s.io/v1: made for who asks for it."""
+    reinvocable: set[tuple[str, ...]] = field(default_factory=set)
+    """Who of those that have mutated it wants to be asked again then."""
 
 
 class AdmissionPlugin(Protocol):

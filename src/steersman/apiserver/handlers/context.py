@@ -9,7 +9,7 @@ from typing import Any
 
 from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, CallHandler, Charging
 from steersman.apiserver.metrics import QUICK_S, AdmissionTimes, StoreTimes
-from steersman.apiserver.registry import Registry, Served
+from steersman.apiserver.registry import Attached, Registry, Served
 from steersman.apiserver.storage import Stored
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.machinery.clock import Clock
@@ -23,6 +23,7 @@ class Admission:
 
     def __init__(self, plugins: Sequence[AdmissionPlugin], times: AdmissionTimes, charging: Charging | None = None) -> None:
         self._plugins = tuple(plugins)
+        self._configured = tuple(plugin for plugin in plugins if isinstance(plugin, Attached))
         self._times = times
         self.charging = charging
 
@@ -53,6 +54,13 @@ class Admission:
             times.step("admit", operation, plugin, began, last)
             raise
         times.step("admit", operation, None, began, last)
+
+    async def connect(self, request: AdmissionRequest) -> None:
+        """Both phases, of what is passed on and not stored: webhooks and policies only."""
+        for plugin in self._configured:
+            await plugin.admit(request)
+        for plugin in self._configured:
+            await plugin.validate(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         times, now, operation = self._times, self._times.now, request.operation

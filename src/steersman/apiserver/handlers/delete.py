@@ -45,9 +45,8 @@ async def delete(api: Api, call: Call, served: Served) -> Response:
 
 def _write(api: Api, call: Call, served: Served, options: DeleteOptions) -> Write:
     warning = served.spec.strategy.delete_warning
-    return Write(
-        api, call, served, WriteOptions(options.dry_run), warnings=[] if options.propagation or not warning else [warning]
-    )
+    warnings = [] if options.propagation or not warning else [warning]
+    return Write(api, call, served, WriteOptions(options.dry_run), warnings=warnings, deletion=options)
 
 
 def success(served: Served, stored: Stored) -> Obj:

@@ -25,6 +25,8 @@ class WriteOptions:
     field_manager: str = ""
     field_validation: str = "Warn"
     force: bool = False
+    said_validation: str = ""
+    """field_validation, if the client said so."""
 
 
 _DEFAULT = WriteOptions()
@@ -54,7 +56,7 @@ def write_options(request: Request, kind: str, *, apply: bool = False) -> WriteO
         errors.append(fielderrors.forbidden("force", "may not be specified for non-apply patch"))
     if errors:
         raise Invalid.of(_META, kind, "", errors)
-    return WriteOptions(dry_run, manager, validation, force=bool(force))
+    return WriteOptions(dry_run, manager, validation, force=bool(force), said_validation=request.query("fieldValidation"))
 
 
 def _dry_run(values: list[str], errors: list[FieldError]) -> bool:
@@ -73,6 +75,17 @@ class DeleteOptions:
     uid: str = ""
     resource_version: str = ""
     said_no_orphans: bool = False
+
+    def as_object(self) -> Obj:
+        """What was said, as fields of the API's DeleteOptions."""
+        preconditions = {"uid": self.uid, "resourceVersion": self.resource_version}
+        found: Obj = {
+            "dryRun": ["All"] if self.dry_run else None,
+            "gracePeriodSeconds": self.grace_period_s,
+            "propagationPolicy": self.propagation or None,
+            "preconditions": {key: value for key, value in preconditions.items() if value} or None,
+        }
+        return {key: value for key, value in found.items() if value is not None}
 
 
 def delete_options(request: Request, body: bytes) -> DeleteOptions:

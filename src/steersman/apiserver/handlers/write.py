@@ -10,7 +10,7 @@ from steersman.api.decode import decode
 from steersman.api.schema.zeros import fill
 from steersman.apiserver.contracts import AdmissionRequest, Call, Joining
 from steersman.apiserver.handlers.context import Api
-from steersman.apiserver.handlers.options import WriteOptions
+from steersman.apiserver.handlers.options import DeleteOptions, WriteOptions
 from steersman.apiserver.negotiate import body_media_type
 from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored, encode
@@ -40,6 +40,7 @@ class Write:
     options: WriteOptions
     subresource: str = ""
     warnings: list[str] = field(default_factory=list)
+    deletion: DeleteOptions | None = None
 
     def admission(self, operation: str, name: str, obj: Obj | None, old: Obj | None) -> AdmissionRequest:
         return AdmissionRequest(
@@ -54,7 +55,22 @@ class Write:
             self.options.dry_run,
             self.warnings,
             {} if self.call.request.audit is None else self.call.request.audit.annotations,
+            options=self.asked,
         )
+
+    def asked(self, operation: str) -> Obj:
+        """The request's options, as admission shows them to others."""
+        given = self.options
+        found: Obj = {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"}
+        if operation == "DELETE" and self.deletion is not None:
+            return {**found, **self.deletion.as_object()}
+        if given.dry_run:
+            found["dryRun"] = ["All"]
+        if given.field_manager:
+            found["fieldManager"] = given.field_manager
+        if given.said_validation:
+            found["fieldValidation"] = given.said_validation
+        return found
 
     async def hooks(self, new: Obj | None, old: Obj | None) -> Extra:
         """Guards and operations that join the commit."""
