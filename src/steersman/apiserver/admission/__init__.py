@@ -30,6 +30,7 @@ from steersman.apiserver.admission.pod_resize_validator import PodResizeValidato
 from steersman.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from steersman.apiserver.admission.podsecurity import PodSecurity
 from steersman.apiserver.admission.podsecurity.config import parse as parse_pod_security
+from steersman.apiserver.admission.policies import MutatingPolicies, ValidatingPolicies
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.rbac_escalation import RBACEscalation
 from steersman.apiserver.admission.resource_quota import ResourceQuota
@@ -116,6 +117,8 @@ _ENTRIES: tuple[_Entry, ...] = (
     _off("DenyServiceExternalIPs", lambda needs: [optional.DenyServiceExternalIPs()]),
     _Entry("PodTopologyLabels", lambda needs: [PodTopologyLabels(needs.lookup)]),
     _Entry("PodResizeValidator", lambda needs: [PodResizeValidator(needs.lookup)]),
+    _Entry(MutatingPolicies.name, lambda needs: [MutatingPolicies(needs.lookup.listers, needs.authorization)]),
+    _Entry(ValidatingPolicies.name, lambda needs: [ValidatingPolicies(needs.lookup.listers, needs.authorization)]),
     _Entry(ResourceQuota.name, lambda needs: []),
     _off("AlwaysDeny", lambda needs: [optional.AlwaysDeny()]),
 )

@@ -36,7 +36,8 @@ def test_the_chain_keeps_upstreams_order() -> None:
         "CertificateRecord", "NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition",
         "PodSecurity", "Priority", "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection",
         "PersistentVolumeClaimResize", "RuntimeClass", "CertificateApproval", "CertificateSigning",
-        "CertificateSubjectRestriction", "DefaultIngressClass", "PodTopologyLabels", "PodResizeValidator", "RBACEscalation",
+        "CertificateSubjectRestriction", "DefaultIngressClass", "PodTopologyLabels", "PodResizeValidator",
+        "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "RBACEscalation",
     ]  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""The two plugins. While there is no binding they cost a comparison, and nothing of the rest of this package is imported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+from steersman.api.groups import admissionregistration_v1 as group
+from steersman.apiserver.contracts import AdmissionRequest, Authorizer, Lister, Listers
+from steersman.apiserver.registry import Registry
+from steersman.machinery.gvk import Resource
+
+
+class _Enforcing(Protocol):
+    async def enforce(self, request: AdmissionRequest) -> None: ...
+
+
+class _Policies(ABC):
+    """bindings: of which kind; without any, no policy is in force."""
+
+    bindings: ClassVar[Resource]
+
+    def __init__(self, listers: Listers, authorizer: Authorizer) -> None:
+        self._listers, self._authorizer = listers, authorizer
+        self._lister: Lister | None = None
+        self._registry: Registry | None = None
+        self._without = -1
+        """The version of the bindings at which there were none."""
+        self._enforcing: _Enforcing | None = None
+
+    def attach(self, registry: Registry) -> None:
+        self._lister, self._registry = self._listers(self.bindings), registry
+
+    def _awake(self) -> _Enforcing | None:
+        """Who enforces policies, if there are any."""
+        if self._enforcing is not None or self._lister is None or self._registry is None:
+            return self._enforcing
+        version = self._lister.version
+        if version != self._without:
+            if self._lister.list():
+                self._enforcing = self._made(self._registry)
+            else:
+                self._without = version
+        return self._enforcing
+
+    @abstractmethod
+    def _made(self, registry: Registry) -> _Enforcing: ...
+
+
+class MutatingPolicies(_Policies):
+    name = "MutatingAdmissionPolicy"
+    bindings = group.MUTATING_POLICY_BINDINGS.resource
+
+    def _made(self, registry: Registry) -> _Enforcing:
+        from steersman.apiserver.admission.policies.mutating import Mutating
+
+        return Mutating(self._listers, self._authorizer, registry)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        enforcing = self._awake()
+        if enforcing is not None and request.operation != "DELETE":
+            await enforcing.enforce(request)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Nothing is refused later."""
+
+
+class ValidatingPolicies(_Policies):
+    name = "ValidatingAdmissionPolicy"
+    bindings = group.VALIDATING_POLICY_BINDINGS.resource
+
+    def _made(self, registry: Registry) -> _Enforcing:
+        from steersman.apiserver.admission.policies.validating import Validating
+
+        return Validating(self._listers, self._authorizer, registry)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Nothing is changed."""
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        enforcing = self._awake()
+        if enforcing is not None:
+            await enforcing.enforce(request)
