@@ -84,7 +84,9 @@ def test_metrics_name_the_pod_its_network_and_its_probes(cluster: Cluster, write
     assert any(
         "Readiness" in line and "successful" in line and writer in line for line in told(cluster, "metrics/probes").splitlines()
     )
-    assert 'kubelet_node_name{node="node-1"} 1' in told(cluster, "metrics")
+    own = told(cluster, "metrics")
+    assert 'kubelet_node_name{node="node-1"} 1' in own
+    assert 'kubelet_runtime_operations_total{operation_type="run_podsandbox"}' in own
 
 
 def test_the_kubelet_shows_its_configuration_its_health_and_the_nodes_logs(cluster: Cluster) -> None:

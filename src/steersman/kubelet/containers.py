@@ -59,6 +59,10 @@ _PROPAGATION = {
 }
 
 
+_COUNTED = {"init": "init_container", "regular": "container", "ephemeral": "ephemeral_container"}
+"""What metrics call kinds of containers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a container starts: its pod, sandbox, addresses, volumes, pull secrets."""
@@ -97,27 +101,31 @@ class ContainerStarter:
             self.recorder.event(pod, "Warning", "Failed", f"Error: {error.reason}", field_path=where)
             raise
         made = await self._config(place, start, image, volumes)
+        self.node.counts.count("kubelet_started_containers_total", container_type=_COUNTED[start.kind])
         try:
             _check_text(made)
             container_id = await self.runtime.create_container(place.sandbox_id, made, place.sandbox)
         except RuntimeFault as error:
-            raise self._failed(pod, spec, error, "CreateContainerError") from None
+            raise self._failed(pod, start, error, "CreateContainerError") from None
         where = field_path(pod, spec["name"])
         self.recorder.event(pod, "Normal", "Created", "Container created", field_path=where)
         try:
             await self.runtime.start_container(container_id)
         except RuntimeFault as error:
-            raise self._failed(pod, spec, error, "RunContainerError") from None
+            raise self._failed(pod, start, error, "RunContainerError") from None
         self.recorder.event(pod, "Normal", "Started", "Container started", field_path=where)
         self._link_log(pod, spec["name"], container_id, place.sandbox.log_directory, made.log_path)
         hook = dig(spec, "lifecycle", "postStart", default=None)
         if hook:
             await self._post_start(place, spec, hook, container_id)
 
-    def _failed(self, pod: Obj, spec: Obj, error: RuntimeFault, reason: str) -> RuntimeFault:
-        where = field_path(pod, spec["name"])
+    def _failed(self, pod: Obj, start: Start, error: RuntimeFault, reason: str) -> RuntimeFault:
+        where = field_path(pod, start.spec["name"])
         self.recorder.event(pod, "Warning", "Failed", f"Error: {error}", field_path=where)
-        return RuntimeFault(str(error), reason=error.reason if error.reason.startswith("CreateContainer") else reason)
+        reason = error.reason if error.reason.startswith("CreateContainer") else reason
+        labels = {"container_type": _COUNTED[start.kind], "code": reason}
+        self.node.counts.count("kubelet_started_containers_errors_total", **labels)
+        return RuntimeFault(str(error), reason=reason)
 
     async def _post_start(self, place: Place, spec: Obj, hook: Obj, container_id: str) -> None:
         ip = place.pod_ips[0] if place.pod_ips else ""
@@ -138,9 +146,9 @@ class ContainerStarter:
             variables = await self._environment(place, spec)
             mounts, message_file = self._mounts(place, spec, variables, volumes)
         except RuntimeFault as error:
-            raise self._failed(pod, spec, error, "CreateContainerConfigError") from None
+            raise self._failed(pod, start, error, "CreateContainerConfigError") from None
         except (StatusError, ConnectionError, OSError, VolumeFault) as error:
-            raise self._failed(pod, spec, RuntimeFault(str(error)), "CreateContainerConfigError") from None
+            raise self._failed(pod, start, RuntimeFault(str(error)), "CreateContainerConfigError") from None
         target = spec.get("targetContainerName")
         target_id = found.id if target and (found := place.view.newest(target)) is not None else ""
         policy = spec.get("terminationMessagePolicy") or "File"
@@ -187,10 +195,14 @@ class ContainerStarter:
         )
 
     def _unified(self) -> tuple[tuple[str, str], ...]:
-        """On cgroup version 2 the kernel kills all of a container, when it must, unless the node is told otherwise."""
-        if self.config.configuration.get("singleProcessOOMKill") or not is_unified(self.config.cgroup_mount):
+        """On cgroup version 2 the kernel kills all of a container, when it must, unless the node is told otherwise; and nothing of
+        a container is swapped out, also of one without a memory limit (upstream's NoSwap)."""
+        mount = self.config.cgroup_mount
+        if not is_unified(mount):
             return ()
-        return (("memory.oom.group", "1"),)
+        whole = () if self.config.configuration.get("singleProcessOOMKill") else (("memory.oom.group", "1"),)
+        swaps = (mount / self.config.cgroup_root.strip("/") / "memory.swap.max").exists()
+        return (*whole, ("memory.swap.max", "0")) if swaps else whole
 
     def _huge_pages(self, pod: Obj, spec: Obj) -> tuple[tuple[str, int], ...]:
         """A pod's own limits are shared by all containers that have none."""

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
 from steersman.kubelet.backoff import Backoff
+from steersman.kubelet.counts import Counts, size_label
 from steersman.kubelet.credentials import keyring
 from steersman.kubelet.credentials.plugins import Plugins
 from steersman.kubelet.kit import Recorder, field_path
@@ -84,9 +85,10 @@ class ImageManager:
         clock: Clock,
         pace: Pace | None = None,
         plugins: Plugins | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self._images, self._recorder, self._clock = images, recorder, clock
-        self._pace, self._plugins = pace or Pace(clock), plugins or Plugins()
+        self._pace, self._plugins, self._counts = pace or Pace(clock), plugins or Plugins(), counts or Counts()
         self._backoff, self._steady = Backoff(10.0, 300.0), SteadyTime(clock)
         self._failures: dict[str, _Failure] = {}
         self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
@@ -154,6 +156,8 @@ class ImageManager:
             self._failures[key] = _Failure(now, reason, str(error))
             raise RuntimeFault(str(error), reason=reason) from None
         self._failures.pop(key, None)
+        size = size_label(pulled.size_bytes)
+        self._counts.observe("kubelet_image_pull_duration_seconds", took_s, image_size_in_bytes=size)
         whole = duration.format_go(round(self._clock.monotonic() - asked_s, 3))
         text = f'Successfully pulled image "{reference}" in {duration.format_go(round(took_s, 3))} ({whole} including waiting).'
         text += f" Image size: {pulled.size_bytes} bytes."

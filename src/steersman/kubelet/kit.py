@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.counts import Counts
 from steersman.kubelet.naming import ResolvConf
 from steersman.machinery.meta import Obj
 
@@ -38,6 +39,7 @@ class NodeFacts:
     """Whether the machine can confine containers by AppArmor profiles."""
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
+    counts: Counts = field(default_factory=Counts)
 
 
 ServiceLister = Callable[[], Iterable[Obj] | None]

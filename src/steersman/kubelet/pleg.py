@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steersman.cri.interface import Container, ContainerState, Runtime, RuntimeFault
+from steersman.kubelet.counts import Counts
 from steersman.kubelet.view import MESSAGE_FILE_ANNOTATION, MESSAGE_POLICY_ANNOTATION, UID_LABEL, PodView
 from steersman.machinery.clock import Clock
 from steersman.machinery.waiting import Nudge
@@ -29,8 +30,11 @@ _Print = frozenset[tuple[str, str]]
 class Pleg:
     """poke(uid): something about that pod may have changed."""
 
-    def __init__(self, runtime: Runtime, clock: Clock, poke: Callable[[str], None], relist_s: float = 1.0) -> None:
+    def __init__(
+        self, runtime: Runtime, clock: Clock, poke: Callable[[str], None], relist_s: float = 1.0, counts: Counts | None = None
+    ) -> None:
         self._runtime, self._clock, self._poke, self._relist_s = runtime, clock, poke, relist_s
+        self._counts = counts or Counts()
         self._prints: dict[str, _Print] = {}
         self._messages: dict[str, str] = {}
         self._streaming = False
@@ -88,6 +92,9 @@ class Pleg:
 
     async def relist(self) -> None:
         """List everything, poke the pods that changed since the last time; all views by pod UID are kept in `views`."""
+        begun_s = self._clock.monotonic()
+        if self._relisted_s is not None:
+            self._counts.observe("kubelet_pleg_relist_interval_seconds", begun_s - self._relisted_s)
         sandboxes, containers = await self._runtime.list_pod_sandboxes(), await self._runtime.list_containers()
         prints: dict[str, set[tuple[str, str]]] = {}
         by_uid: dict[str, tuple[list[int], list[int]]] = {}
@@ -105,6 +112,7 @@ class Pleg:
         self._prints = frozen
         self._messages = {each.id: text for each in containers if (text := self._messages.get(each.id)) is not None}
         self._relisted_s = self._clock.monotonic()
+        self._counts.observe("kubelet_pleg_relist_duration_seconds", self._relisted_s - begun_s)
         self.views = {
             uid: PodView.of(uid, (sandboxes[i] for i in found[0]), (containers[i] for i in found[1]))
             for uid, found in by_uid.items()

@@ -32,6 +32,7 @@ from steersman.kubelet.images import ImageManager, Pace
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.localpath import LocalPaths
 from steersman.kubelet.logrotation import LogRotation
+from steersman.kubelet.measured import measured
 from steersman.kubelet.naming import parse_resolv_conf
 from steersman.kubelet.node import NodeAgent
 from steersman.kubelet.objects import ObjectCache, TokenCache
@@ -80,6 +81,9 @@ async def run(
     recorder = EventRecorder(client, "kubelet", config.node_name, clock)
     facts = NodeFacts(apparmor=not config.watch_resources or nodeinfo.apparmor_enabled())
     cpus = cpumanager.start(config)
+    if config.enable_server and config.tls_cert_file is not None:
+        # Who has no server has no metrics either, and may be one of thousands.
+        runtime, images = measured(runtime, facts.counts, clock), measured(images, facts.counts, clock)
     async with asyncio.TaskGroup() as group:
         kubelet = _assemble(config, client, runtime, images, clock, rng, recorder, facts, reach or NetworkReach(), cpus, group)
         if config.healthz_port > 0:
@@ -102,6 +106,7 @@ async def run(
             kubelet.parts.probes,
             kubelet.checks(),
             kubelet.mirrors.mirror_uid,
+            facts.counts,
         )
         await server.start()
         try:
@@ -134,8 +139,8 @@ def _assemble(
     pace = Pace(clock, config.max_parallel_image_pulls, config.registry_pull_qps, config.registry_burst)
     accounts = PodAccounts(objects, tokens)
     plugins = Plugins([Plugin(each, clock, accounts) for each in config.image_credential_providers])
-    image_manager = ImageManager(images, recorder, clock, pace, plugins)
-    pleg = Pleg(runtime, clock, workers.poke, config.relist_s)
+    image_manager = ImageManager(images, recorder, clock, pace, plugins, facts.counts)
+    pleg = Pleg(runtime, clock, workers.poke, config.relist_s, facts.counts)
     health = RuntimeHealth(runtime, facts, clock, lambda: pleg.idle_s)
 
     def all_services() -> Iterable[Obj] | None:

@@ -113,7 +113,7 @@ class PodSync:
             return
         parts = self._parts
         parts.objects.register(self._uid)
-        self._actuator.make_cgroup(pod)
+        self._actuator.make_cgroup(pod, throttled=not parts.cpus.owns(self._uid))
         pod_dir = parts.config.pod_dir(self._uid)
         for folder in (pod_dir, pod_dir / "volumes", pod_dir / "plugins"):
             folder.mkdir(0o750, parents=True, exist_ok=True)
@@ -191,12 +191,15 @@ class PodSync:
             except RuntimeFault as error:
                 # What failed attempts left may be as hard to remove; that must not keep the next one from coming.
                 log.debug("earlier sandboxes stay pod=%s error=%s", self._uid, error)
+            counts = parts.node.counts
+            counts.count("kubelet_started_pods_total")
             try:
                 sandbox_id = await parts.runtime.run_pod_sandbox(config)
                 ips: Sequence[str] = (await parts.runtime.pod_sandbox_status(sandbox_id)).ips
             except RuntimeFault as error:
                 # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
                 self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
+                counts.count("kubelet_started_pods_errors_total")
                 text = f"Failed to create pod sandbox: {error}"
                 parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", text)
                 raise SyncFailed(text) from None

@@ -41,6 +41,10 @@ class State(Enum):
     TERMINATED = "terminated"
 
 
+_TURNS = {State.SYNC: "sync", State.TERMINATING: "kill", State.TERMINATED: "kill"}
+"""What metrics call a turn."""
+
+
 class PodWorker:
     """`pod` is the newest version seen; shared, never changed."""
 
@@ -65,6 +69,7 @@ class PodWorker:
         self._over = False
         self.view = PodView(self.uid)
         self._checked_s = parts.clock.monotonic()
+        self._starting_since_s = None if self.status.get("startTime") else self._checked_s
         self._steady = SteadyTime(parts.clock)
         if is_deleting(pod) or pods.is_terminal_phase(self.status.get("phase") or ""):
             self._terminate()
@@ -148,6 +153,7 @@ class PodWorker:
                 await self._wake.wait_within(self._parts.clock, self._pause_s)
 
     async def _guarded(self) -> None:
+        begun_s, kind = self._parts.clock.monotonic(), _TURNS[self.state] if self.admitted else "create"
         try:
             if self.state is State.SYNC:
                 self._pause_s = await self._sync_turn()
@@ -161,6 +167,9 @@ class PodWorker:
             self._pause_s = failure.retry_s if failure.retry_s is not None else self._error_pause()
         except Exception as error:
             self._note_failure(error)
+        finally:
+            took_s = self._parts.clock.monotonic() - begun_s
+            self._parts.node.counts.observe("kubelet_pod_worker_duration_seconds", took_s, operation_type=kind)
 
     def _note_failure(self, error: Exception) -> None:
         """The boundary of a pod: whatever goes wrong is recorded and tried again later."""
@@ -311,6 +320,9 @@ class PodWorker:
         )
         self.status = generate(self.allocated, view, parts.probes.results, self._old(), parts.clock.now(), situation)
         now_s = parts.clock.monotonic()
+        if self._starting_since_s is not None and self.status["phase"] == "Running":
+            parts.node.counts.observe("kubelet_pod_start_duration_seconds", now_s - self._starting_since_s)
+            self._starting_since_s = None
         recheck = now_s - self._checked_s >= parts.config.sync_frequency_s
         if recheck:
             self._checked_s = now_s

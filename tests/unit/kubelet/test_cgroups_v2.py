@@ -13,7 +13,7 @@ import pytest
 from steersman.cri.interface import Resources
 from steersman.cri.native.cgroups import Cgroups as RuntimeCgroups
 from steersman.cri.native.spec import linux_resources
-from steersman.kubelet.cgroups import Cgroups
+from steersman.kubelet.cgroups import NO_QUOTA, Cgroups
 from steersman.kubelet.resources import cpu_weight
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ def test_limits_are_written_in_version_twos_words(tree: Path) -> None:
     assert {name: (pod / name).read_text() for name in expected} == expected
     for folder in (tree, tree / "kp", tree / "kp/burstable"):
         assert (folder / "cgroup.subtree_control").read_text() == "+cpuset +cpu +memory +pids +hugetlb"
+
+
+def test_a_quota_that_is_no_more_is_taken_back(tree: Path) -> None:
+    cgroups, maximum = Cgroups(tree, "/kp"), tree / "kp/podu1/cpu.max"
+    cgroups.apply("/kp/podu1", Resources(cpu_quota=NO_QUOTA))
+    assert not maximum.exists()  # a new group has none
+    cgroups.apply("/kp/podu1", Resources(cpu_quota=50_000))
+    cgroups.apply("/kp/podu1", Resources(cpu_shares=100))
+    assert maximum.read_text() == "50000 100000"
+    cgroups.apply("/kp/podu1", Resources(cpu_quota=NO_QUOTA))
+    assert maximum.read_text() == "max 100000"
 
 
 def test_huge_pages_are_limited_also_while_they_are_only_reserved(tree: Path) -> None:
@@ -95,10 +106,21 @@ def test_the_oci_runtime_is_told_of_files_and_of_no_swap() -> None:
     assert "unified" not in linux_resources(given, v2=False)
 
 
-@pytest.mark.parametrize(("single", "expected"), [(False, (("memory.oom.group", "1"),)), (True, ())])
-def test_containers_die_as_a_whole_unless_the_node_says_otherwise(
-    world: World, tree: Path, single: bool, expected: tuple[tuple[str, str], ...]
+@pytest.mark.parametrize(
+    ("single", "swap", "expected"),
+    [
+        (False, False, (("memory.oom.group", "1"),)),
+        (True, False, ()),
+        (True, True, (("memory.swap.max", "0"),)),
+        (False, True, (("memory.oom.group", "1"), ("memory.swap.max", "0"))),
+    ],
+)
+def test_containers_die_as_a_whole_unless_the_node_says_otherwise_and_are_not_swapped_out(
+    world: World, tree: Path, single: bool, swap: bool, expected: tuple[tuple[str, str], ...]
 ) -> None:
+    (tree / "kubepods").mkdir()
+    if swap:  # the kernel accounts for it
+        (tree / "kubepods/memory.swap.max").write_text("max")
     configuration = {**world.config.configuration, "singleProcessOOMKill": single}
     world.config = replace(world.config, cgroup_mount=tree, configuration=configuration)
 

@@ -33,16 +33,16 @@ def _limit(spec: Obj) -> str | None:
     return found
 
 
-def excess(use: PodUse) -> str | None:
-    """The message for the first limit that is exceeded."""
+def excess(use: PodUse) -> tuple[str, str] | None:
+    """What counts the first limit that is exceeded (metrics name it so), and its message."""
     for name, limit in limited_volumes(use.pod).items():
         if use.volumes.get(name, (0, 0))[0] > quantity.value(limit):
-            return wording.over_volume(name, limit)
+            return "emptydirfs.limit", wording.over_volume(name, limit)
     whole = pod_total(use.pod, "limits").get(_STORAGE) if limits_containers(use.pod) else None
     if whole is not None and use.total.written + use.total.local > whole:
-        return wording.over_pod(whole)
+        return "ephemeralpodfs.limit", wording.over_pod(whole)
     for spec in pods.containers(use.pod) + pods.sidecars(use.pod):
         found, own = _limit(spec), use.containers.get(spec["name"])
         if found is not None and own is not None and own.written + own.local > quantity.value(found):
-            return wording.over_container(spec["name"], found)
+            return "ephemeralcontainerfs.limit", wording.over_container(spec["name"], found)
     return None

@@ -105,8 +105,8 @@ class Evictions:
         first = None
         for worker in living:
             use = await self._meter.limited(worker)
-            message = limits.excess(use) if use is not None else None
-            if message is not None and self._evict(worker, message, AT_ONCE_S, {}, disrupted=False):
+            signal, message = (limits.excess(use) if use is not None else None) or ("", "")
+            if message and self._evict(worker, signal, message, AT_ONCE_S, {}, disrupted=False):
                 first = first or worker
         return first
 
@@ -117,7 +117,8 @@ class Evictions:
         for use in ranked(uses, threshold.signal, dedicated=dedicated):
             worker = by_uid[uid_of(use.pod)]
             message, annotations = wording.low(use, threshold, readings[threshold.signal], dedicated=dedicated)
-            if self._evict(worker, message, self._grace_s(threshold, worker.pod), annotations, disrupted=True):
+            grace_s = self._grace_s(threshold, worker.pod)
+            if self._evict(worker, threshold.signal, message, grace_s, annotations, disrupted=True):
                 return worker
         log.warning("node runs short, but there is no pod that may end for it signal=%s", threshold.signal)
         return None
@@ -128,12 +129,15 @@ class Evictions:
         own = int(dig(pod, "spec", "terminationGracePeriodSeconds", default=30))
         return min(self._settings.max_grace_s, own) if self._settings.max_grace_s else own
 
-    def _evict(self, worker: PodWorker, message: str, grace_s: int, annotations: Mapping[str, str], *, disrupted: bool) -> bool:
+    def _evict(
+        self, worker: PodWorker, signal: str, message: str, grace_s: int, annotations: Mapping[str, str], *, disrupted: bool
+    ) -> bool:
         if pods.is_critical(worker.pod) or not _lives(worker):
             return False
         self._recorder.event(worker.pod, "Warning", wording.REASON, message, annotations=annotations)
         disruption = {"reason": "TerminationByKubelet", "message": message} if disrupted else None
         worker.kill(Ending(wording.REASON, message, disruption=disruption), grace_s)
+        self._facts.counts.count("kubelet_evictions", eviction_signal=signal)
         log.warning("evicted pod=%s message=%s", pods.full_name(worker.pod), message)
         return True
 

@@ -191,6 +191,7 @@ class ImageCollector:
                 left.append(image)
                 continue
             await self._images.remove_image(image.id)
+            self._facts.counts.count("kubelet_image_garbage_collected_total", reason="age")
             log.info("removed an image that was unused for long image=%s bytes=%d", image.id, image.size_bytes)
         return left
 
@@ -208,6 +209,7 @@ class ImageCollector:
                 faults.append(f"{image.id}: {error}")
                 continue
             freed += image.size_bytes
+            self._facts.counts.count("kubelet_image_garbage_collected_total", reason="space")
             log.info("removed an unused image to win space image=%s bytes=%d", image.id, image.size_bytes)
         if faults:
             raise CollectionFailed(f"freed {freed} bytes, with errors in image deletion: {'; '.join(faults)}")

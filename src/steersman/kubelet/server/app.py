@@ -17,6 +17,7 @@ from steersman.client.interface import Client
 from steersman.cri.interface import ImageService, Runtime
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.counts import Counts
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.server import logfile, pages, podlogs, tls
 from steersman.kubelet.server.auth import Gate, subresources, verb
@@ -52,6 +53,7 @@ class KubeletServer:
         probes: ProbeManager,
         checks: pages.Checks,
         mirror_uid: Callable[[Key], str],
+        counts: Counts,
     ) -> None:
         """mirror_uid(key): how the API knows the static pod of that namespace and name."""
         self._config, self._runtime, self._clock, self._workers = config, runtime, clock, workers
@@ -59,7 +61,7 @@ class KubeletServer:
         self._mirror_uid = mirror_uid
         self._gate = Gate(client, clock, config)
         self._stats = Stats(config, runtime, clock, images)
-        self._pages = MetricsPages(config, clock, self._stats, probes)
+        self._pages = MetricsPages(config, clock, self._stats, probes, counts)
         self._streaming = Streaming(runtime, clock)
         self._server: web.Server | None = None
         self._context: ssl.SSLContext | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from steersman.machinery.counting import Histogram
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -19,10 +21,19 @@ class Exposition:
 
     def add(self, name: str, value: float | str, labels: Mapping[str, str] | None = None, at_ms: int | None = None) -> None:
         """One sample. A text is written as it is."""
-        told = ",".join(f'{key}="{_escaped(text)}"' for key, text in sorted((labels or {}).items()))
+        self._sample(name, name, value, labels or {}, at_ms)
+
+    def _sample(self, family: str, name: str, value: float | str, labels: Mapping[str, str], at_ms: int | None) -> None:
+        told = ",".join(f'{key}="{_escaped(text)}"' for key, text in sorted(labels.items()))
         number = value if isinstance(value, str) else _number(value)
         moment = f" {at_ms}" if at_ms is not None else ""
-        self._lines.setdefault(name, []).append(f"{name}{{{told}}} {number}{moment}" if told else f"{name} {number}{moment}")
+        self._lines.setdefault(family, []).append(f"{name}{{{told}}} {number}{moment}" if told else f"{name} {number}{moment}")
+
+    def add_histogram(self, name: str, histogram: Histogram, labels: Mapping[str, str]) -> None:
+        for bound, count in histogram.cumulated():
+            self._sample(name, f"{name}_bucket", count, {**labels, "le": bound}, None)
+        self._sample(name, f"{name}_sum", histogram.sum, labels, None)
+        self._sample(name, f"{name}_count", histogram.count, labels, None)
 
     def text(self) -> str:
         out = []

@@ -11,10 +11,12 @@ import platform
 import resource as limits
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 
 from steersman.cri.interface import Container, Usage
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
+from steersman.kubelet.counts import FAMILIES, Counts
 from steersman.kubelet.nodeinfo import KUBELET_VERSION
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.resources import CPU_PERIOD, amounts, cpu_quota, cpu_shares
@@ -64,6 +66,7 @@ _PROBES = {
     "prober_probe_total": ("counter", "Cumulative number of a liveness, readiness or startup probe for a container by result."),
 }
 _OWN = {
+    **FAMILIES,
     "kubelet_active_pods": ("gauge", "The number of pods the kubelet considers active."),
     "kubelet_desired_pods": ("gauge", "The number of pods the kubelet is being instructed to run."),
     "kubelet_mirror_pods": ("gauge", "The number of mirror pods the kubelet will try to create (one per admitted static pod)"),
@@ -84,8 +87,8 @@ _WORKING = {State.SYNC: "sync", State.TERMINATING: "terminating", State.TERMINAT
 class MetricsPages:
     """Each method is one page's text."""
 
-    def __init__(self, config: KubeletConfig, clock: Clock, stats: Stats, probes: ProbeManager) -> None:
-        self._config, self._clock, self._stats, self._probes = config, clock, stats, probes
+    def __init__(self, config: KubeletConfig, clock: Clock, stats: Stats, probes: ProbeManager, counts: Counts) -> None:
+        self._config, self._clock, self._stats, self._probes, self._counts = config, clock, stats, probes, counts
 
     async def resource(self, workers: Iterable[PodWorker]) -> str:
         page, at = Exposition(_RESOURCE, always=True), _milliseconds(self._clock.now())
@@ -208,6 +211,10 @@ class MetricsPages:
                 states[word] = states.get(word, 0) + 1
         for word, number in states.items():
             page.add("kubelet_running_containers", number, {"container_state": word})
+        for (name, labels), number in sorted(self._counts.numbers.items()):
+            page.add(name, number, dict(labels))
+        for (name, labels), histogram in sorted(self._counts.histograms.items(), key=itemgetter(0)):
+            page.add_histogram(name, histogram, dict(labels))
         return page.text()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from steersman.cri.interface import Container, ContainerState, Usage
+from steersman.kubelet.counts import Counts
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.server.metrics import MetricsPages
 from steersman.kubelet.server.stats import Stats
@@ -59,7 +60,7 @@ def test_counters_keep_their_digits_and_carry_the_time_they_were_read(world: Wor
     async def scenario() -> None:
         await world.clock.advance(0.25)
         lines = (
-            await MetricsPages(world.config, world.clock, stats, cast(ProbeManager, None)).resource([worker(world)])
+            await MetricsPages(world.config, world.clock, stats, cast(ProbeManager, None), Counts()).resource([worker(world)])
         ).splitlines()
         at = int(world.clock.now().timestamp() * 1000)
         label = '{container="app",namespace="shop",pod="web"}'
