@@ -39,12 +39,14 @@ def chosen(given: Mapping[str, str], before: AccessOptions) -> AccessOptions:
 
 def into(options: AccessOptions, config: ServerConfig) -> ServerConfig:
     """A server's settings with these."""
-    from steersman.apiserver.access import AdmissionSettings, AuthenticationSettings, AuthorizationSettings
+    from steersman.apiserver.access import AdmissionSettings, AuthorizationSettings
 
     return dataclasses.replace(
         config,
-        authentication=AuthenticationSettings(
-            token_auth_file=_path(options.token_auth_file), config_file=_path(options.authentication_config)
+        authentication=dataclasses.replace(
+            config.authentication,
+            token_auth_file=_path(options.token_auth_file),
+            config_file=_path(options.authentication_config),
         ),
         authorization=AuthorizationSettings(config_file=_path(options.authorization_config)),
         admission=AdmissionSettings(

@@ -95,6 +95,7 @@ async def _closed(transport: HttpTransport) -> AsyncIterator[None]:
 async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """The API server over the store that was chosen, until cancelled."""
     from steersman.apiserver.config import ServerConfig
+    from steersman.cluster import frontproxy
 
     config = ServerConfig(
         secure_port=settings.secure_port,
@@ -111,6 +112,7 @@ async def apiserver(paths: Paths, settings: ClusterSettings, clock: Clock) -> No
         service_cidr=settings.service_cidr,
         node_port_range=settings.node_ports,
     )
+    config = frontproxy.into(paths, config)
     config = accessoptions.into(settings.access, apioptions.into(settings.api, config))
     await serve_api(config, lambda: _store(paths, settings, clock), clock)
 

@@ -33,6 +33,9 @@ from steersman.machinery.meta import uid_of
 
 _SETTINGS = "cluster.json"
 _PKI = ("ca.crt", "ca.key", "sa.key")
+_FRONT_PROXY = ("front-proxy-ca.crt", "front-proxy-ca.key")
+"""Not there in a cluster that was made before there were these, until its next `up`: the other machine then makes its own, and
+servers of other group-versions believe both (apiserver/hooks/authentication_config.py)."""
 _ETCD = {"cafile": "etcd-ca.crt", "certfile": "etcd-client.crt", "keyfile": "etcd-client.key"}
 _ENCRYPTION = "encryption-provider-config.yaml"
 """Without its keys the other machine could not read what is in the etcd."""
@@ -76,6 +79,8 @@ async def offer(client: Client, paths: Paths, settings: ClusterSettings, token_i
 
 def _files(paths: Paths, settings: ClusterSettings) -> dict[str, bytes]:
     files = {name: (paths.pki / name).read_bytes() for name in _PKI}
+    if all((paths.pki / name).exists() for name in _FRONT_PROXY):
+        files |= {name: (paths.pki / name).read_bytes() for name in _FRONT_PROXY}
     for field, name in _ETCD.items():
         if path := getattr(settings, f"etcd_{field}"):
             files[name] = Path(path).read_bytes()
@@ -150,8 +155,9 @@ async def _fetch(client: Client, token_id: str, key: str) -> dict[str, bytes]:
 
 def install(paths: Paths, settings: ClusterSettings, files: Mapping[str, bytes]) -> ClusterSettings:
     """Write the files where `up` looks for them; the settings of this machine as one of the cluster."""
-    for name in _PKI:
-        write_private(paths.pki / name, files[name])
+    for name in (*_PKI, *_FRONT_PROXY):
+        if name in files:
+            write_private(paths.pki / name, files[name])
     etcd: dict[str, Any] = {}
     for field, name in _ETCD.items():
         if name in files:

@@ -26,7 +26,9 @@ _CA_DAYS = 3650
 _LEAF_DAYS = 365
 _RENEW_DAYS = 60
 _BACKDATE = timedelta(minutes=5)
-_CA_NAMES = {"ca": "kubernetes-ca", "etcd/ca": "etcd-ca"}
+FRONT_PROXY_CA, FRONT_PROXY = "front-proxy-ca", "front-proxy-client"
+"""Stems and common names: the API server as the servers of other group-versions see it."""
+_CA_NAMES = {"ca": "kubernetes-ca", FRONT_PROXY_CA: FRONT_PROXY_CA, "etcd/ca": "etcd-ca"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Leaf:
     addresses: tuple[str, ...] = ()
     server: bool = False
     ca: str = "ca"
-    """Stem of what signs it. etcd has a CA of its own: whoever it signs may read and write everything."""
+    """Stem of what signs it. etcd has a CA of its own: whoever it signs may read and write everything. So has the front proxy:
+    whoever it signs may ask in anybody's name."""
 
 
 def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
@@ -75,6 +78,7 @@ def leaves(settings: ClusterSettings) -> tuple[Leaf, ...]:
     return (
         Leaf("apiserver", "kube-apiserver", names=api_names, addresses=api_addresses, server=True),
         Leaf("apiserver-kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",)),
+        Leaf(FRONT_PROXY, FRONT_PROXY, ca=FRONT_PROXY_CA),
         Leaf("admin", "kubernetes-admin", ("system:masters",)),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("controller-manager", "system:kube-controller-manager"),

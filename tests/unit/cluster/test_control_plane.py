@@ -111,11 +111,27 @@ def test_another_machine_gets_the_clusters_keys_and_settings_and_keeps_its_own_n
         "certfile",
         "keyfile",
     ]
-    for name in ("ca.crt", "ca.key", "sa.key"):
+    for name in ("ca.crt", "ca.key", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key"):
         assert (other.pki / name).read_bytes() == (paths.pki / name).read_bytes()
         assert (other.pki / name).stat().st_mode & 0o777 == 0o600
     made = pki.ensure(other, got, RealClock())
-    assert "apiserver" in made and not {"ca", "sa"} & set(made)
+    assert "apiserver" in made and "front-proxy-client" in made and not {"ca", "sa", "front-proxy-ca"} & set(made)
+
+
+def test_a_cluster_from_before_there_was_a_front_proxy_can_be_joined(tmp_path: Path) -> None:
+    paths, settings = shared(tmp_path / "one")
+    for name in ("front-proxy-ca.crt", "front-proxy-ca.key", "front-proxy-client.crt", "front-proxy-client.key"):
+        (paths.pki / name).unlink()
+
+    async def offered() -> dict[str, bytes]:
+        client = FakeClient()
+        await client.create(SECRETS, to_secret(BootstrapToken("abcdef", "0123456789abcdef")))
+        key = await controlplane.offer(client, paths, settings, "abcdef")
+        return unseal((await client.get(SECRETS, "steersman-certs-abcdef", "kube-system"))["data"], key)
+
+    other = Paths(tmp_path / "two")
+    got = controlplane.install(other, settings, asyncio.run(offered()))
+    assert {"front-proxy-ca", "front-proxy-client"} <= set(pki.ensure(other, got, RealClock()))
 
 
 @pytest.mark.parametrize(

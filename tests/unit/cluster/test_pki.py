@@ -8,7 +8,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from steersman.cluster import pki
+from steersman.apiserver.config import ServerConfig
+from steersman.cluster import accessoptions, frontproxy, pki
+from steersman.cluster.accessoptions import AccessOptions
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import VirtualClock
 
@@ -41,3 +43,23 @@ def test_certificates_are_made_again_before_they_expire(tmp_path: Path) -> None:
     assert pki.ensure(paths, SETTINGS, VirtualClock(start + timedelta(days=300))) == []
     made = pki.ensure(paths, SETTINGS, VirtualClock(start + timedelta(days=310)))
     assert {"apiserver", "admin", "kubelet"} <= set(made) and "ca" not in made
+
+
+def test_a_cluster_from_before_gets_a_front_proxy_and_keeps_the_rest(tmp_path: Path) -> None:
+    paths, clock = Paths(tmp_path), VirtualClock()
+    pki.ensure(paths, SETTINGS, clock)
+    for stem in ("front-proxy-ca", "front-proxy-client"):
+        for suffix in ("crt", "key"):
+            (paths.pki / f"{stem}.{suffix}").unlink()
+    given = ServerConfig(tls_cert=tmp_path, tls_key=tmp_path, client_ca=tmp_path, service_account_key=tmp_path)
+    assert frontproxy.into(paths, given) == given, "nothing is believed that is not there"
+    assert pki.ensure(paths, SETTINGS, clock) == ["front-proxy-ca", "front-proxy-client"]
+    client = x509.load_pem_x509_certificate((paths.pki / "front-proxy-client.crt").read_bytes())
+    client.verify_directly_issued_by(x509.load_pem_x509_certificate((paths.pki / "front-proxy-ca.crt").read_bytes()))
+    assert client.subject.rfc4514_string() == "CN=front-proxy-client"
+    config = frontproxy.into(paths, given)
+    assert config.proxy_client_cert == paths.pki / "front-proxy-client.crt"
+    header = config.authentication.request_header
+    assert header is not None and header.allowed_names == ("front-proxy-client",)
+    kept = accessoptions.into(AccessOptions(token_auth_file="/t"), config).authentication
+    assert (kept.request_header, kept.token_auth_file) == (header, Path("/t")), "options of the user leave it"

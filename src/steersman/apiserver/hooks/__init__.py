@@ -42,7 +42,7 @@ async def bootstrap(client: Client, config: ServerConfig, clock: Clock) -> None:
             group.create_task(service_cidr.ensure(client, config, clock))
             group.create_task(priority_classes.ensure(client))
             group.create_task(rbac.ensure(client))
-            group.create_task(authentication_config.ensure(client, config))
+            group.create_task(authentication_config.ensure(client, config, clock))
             group.create_task(token_tracking.ensure(client, clock))
     except* Exception as failures:
         raise _first(failures) from failures
