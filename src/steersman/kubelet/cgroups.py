@@ -15,6 +15,8 @@ from steersman.kubelet.resources import cpu_weight
 
 log = logging.getLogger(__name__)
 
+NO_QUOTA = -1
+
 _V1 = ("cpu", "memory", "pids")
 _HUGE_PAGES = "hugetlb"
 """On version 1 a hierarchy of its own, entered by pods that ask for such pages only."""
@@ -46,17 +48,18 @@ class Cgroups:
         return [(name, self._mount / name / cgroup) for name in names if (self._mount / name).is_dir()]
 
     def apply(self, cgroup: str, resources: Resources) -> None:
-        """Make the cgroup and set its limits."""
+        """Make the cgroup and set its limits. A cpu_quota of NO_QUOTA takes one away that is there; 0 leaves it."""
         if not self._active:
             return
         cgroup = cgroup.strip("/")
         for controller, path in self._places(cgroup, resources):
             try:
-                if not path.is_dir():
+                fresh = not path.is_dir()
+                if fresh:
                     path.mkdir(parents=True, exist_ok=True)
                     if self._unified:
                         self._delegate(path)
-                for name, value in _settings(controller, resources):
+                for name, value in _settings(controller, resources, fresh=fresh):
                     (path / name).write_text(value)
                 for name, value in _reservations(controller, resources):
                     if (path / name).exists():
@@ -110,21 +113,22 @@ class Cgroups:
             self.remove(f"{self._root}{below}/pod{uid}")
 
 
-def _settings(controller: str, resources: Resources) -> list[tuple[str, str]]:
-    """(file, value) pairs for one controller; '' is v2."""
+def _settings(controller: str, resources: Resources, *, fresh: bool) -> list[tuple[str, str]]:
+    """(file, value) pairs for one controller; '' is v2. `fresh`: it has no limits yet."""
     made: list[tuple[str, str]] = []
+    quota = 0 if fresh and resources.cpu_quota == NO_QUOTA else resources.cpu_quota
     if controller == "":
         if resources.cpu_shares:
             made.append(("cpu.weight", str(cpu_weight(resources.cpu_shares))))
-        if resources.cpu_quota:
-            made.append(("cpu.max", f"{resources.cpu_quota} {resources.cpu_period}"))
+        if quota:
+            made.append(("cpu.max", f"{'max' if quota == NO_QUOTA else quota} {resources.cpu_period}"))
         if resources.memory_limit:
             made.append(("memory.max", str(resources.memory_limit)))
     elif controller == "cpu":
         if resources.cpu_shares:
             made.append(("cpu.shares", str(resources.cpu_shares)))
-        if resources.cpu_quota:
-            made += [("cpu.cfs_period_us", str(resources.cpu_period)), ("cpu.cfs_quota_us", str(resources.cpu_quota))]
+        if quota:
+            made += [("cpu.cfs_period_us", str(resources.cpu_period)), ("cpu.cfs_quota_us", str(quota))]
     elif controller == "memory" and resources.memory_limit:
         made.append(("memory.limit_in_bytes", str(resources.memory_limit)))
     if controller in ("", _HUGE_PAGES):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steersman.cri.interface import Resources
-from steersman.kubelet.cgroups import Cgroups
+from steersman.kubelet.cgroups import NO_QUOTA, Cgroups
 
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World
@@ -28,6 +28,14 @@ def test_limits_are_written_to_the_controllers_they_belong_to(tmp_path: Path) ->
     assert (top / "cpu" / pod / "cpu.cfs_quota_us").read_text() == "50000"
     assert (top / "memory" / pod / "memory.limit_in_bytes").read_text() == "1048576"
     assert not (top / "devices" / pod).exists() and not (top / "hugetlb" / pod).exists()
+
+
+def test_a_quota_that_is_no_more_is_taken_back(tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    cgroups, quota = Cgroups(top, "/kp"), top / "cpu/kp/podu1/cpu.cfs_quota_us"
+    for given, expected in ((50_000, "50000"), (0, "50000"), (NO_QUOTA, "-1")):
+        cgroups.apply("/kp/podu1", Resources(cpu_quota=given))
+        assert quota.read_text() == expected
 
 
 def test_only_pods_with_huge_pages_have_a_group_for_them(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ class CPUManager:
         if self._policy is not None:
             self._become(self._policy.release(self._state, pod_uid))
 
+    def owns(self, pod_uid: str) -> bool:
+        """Whether some container of the pod has CPUs of its own."""
+        return bool(self._state.assignments.get(pod_uid))
+
     def confine(self, pod: Obj, container: str, wanted: Resources) -> Resources:
         """A container's resources with the CPUs it may use. Those of its own need no quota: that would only throttle them."""
         if self._policy is None:

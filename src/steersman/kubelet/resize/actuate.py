@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from steersman.cri.interface import Container, Resources, Runtime, RuntimeFault
 from steersman.kubelet import pods, resources
-from steersman.kubelet.cgroups import Cgroups
+from steersman.kubelet.cgroups import NO_QUOTA, Cgroups
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.resize.amounts import POD, in_force
 from steersman.kubelet.resize.state import PodResize
@@ -23,13 +23,17 @@ class Actuator:
     def __init__(self, config: KubeletConfig, runtime: Runtime, cgroups: Cgroups, resize: PodResize) -> None:
         self._config, self._runtime, self._cgroups, self._resize = config, runtime, cgroups, resize
         self._limits: Resources | None = None
+        self._throttled = True
 
-    def make_cgroup(self, pod: Obj) -> None:
-        """The pod's cgroup, as the pod is allocated."""
+    def make_cgroup(self, pod: Obj, *, throttled: bool = True) -> None:
+        """The pod's cgroup, as the pod is allocated. throttled: with a quota of CPU time, unless it has CPUs of its own."""
+        self._throttled = throttled
         self._set(pod, resources.limited(resources.pod_resources(pod), self._config))
 
     def _set(self, pod: Obj, limits: Resources) -> None:
-        self._cgroups.apply(resources.cgroup_parent(pod, self._config.cgroup_root), limits)
+        # No quota is said as such: an earlier life of this kubelet may have set one.
+        told = replace(limits, cpu_quota=limits.cpu_quota if limits.cpu_quota and self._throttled else NO_QUOTA)
+        self._cgroups.apply(resources.cgroup_parent(pod, self._config.cgroup_root), told)
         self._limits = limits
 
     async def run(self, pod: Obj, view: PodView) -> None:

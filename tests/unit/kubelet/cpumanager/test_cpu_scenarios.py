@@ -61,6 +61,23 @@ def test_what_is_shared_shrinks_under_running_containers_and_grows_again(
     asyncio.run(scenario())
 
 
+def test_a_pod_with_cpus_of_its_own_has_no_quota_and_others_have(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    static(world, tmp_path, monkeypatch)
+    (tmp_path / "cgroup/cpu").mkdir()
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            for name, cpu in (("own", "2"), ("part", "500m")):
+                world.api.put("pods", guaranteed(name, cpu))
+            await world.until(lambda: len(world.runtime.containers) == 2)
+
+    asyncio.run(scenario())
+    quotas = {path.parent.name: path.read_text() for path in tmp_path.glob("cgroup/cpu/kubepods/pod*/cpu.cfs_quota_us")}
+    assert quotas == {"podu-part": "50000"}
+
+
 def test_a_pod_that_wants_more_than_is_left_is_refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     static(world, tmp_path, monkeypatch)
 
