@@ -97,8 +97,6 @@ class AdmissionRequest:
     """What plugins remember from the first time, by their names."""
     options: Callable[[str], Obj | None] = _no_options
     """The options of an operation, as an object of meta.k8s.io/v1: made for who asks for it."""
-    reinvocable: set[tuple[str, ...]] = field(default_factory=set)
-    """Who of those that have mutated it wants to be asked again then."""
 
 
 class AdmissionPlugin(Protocol):

@@ -131,5 +131,5 @@ class Dispatcher:
             old = await self.seen(request, request.old, matched)
         except StatusError as error:
             raise ConfigurationFault(f"failed to convert object version: {error.message}") from error
-        about = inputs.request_of(request, matched, None)
+        about = inputs.request_of(request, matched, request.options(request.operation))
         return inputs.activation(request, about, checks.variable, obj=obj, old=old)

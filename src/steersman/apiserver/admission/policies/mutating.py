@@ -18,6 +18,7 @@ from steersman.apiserver.admission.policies.hooks import Hooks
 from steersman.apiserver.admission.policies.judging import met
 from steersman.apiserver.admission.policies.params import ConfigurationFault
 from steersman.apiserver.admission.policies.patching import mutated
+from steersman.apiserver.admission.policies.plugins import MutatingPolicies
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.contracts import AdmissionRequest, Authorizer, Listers
 from steersman.apiserver.lookup import Lookup
@@ -75,7 +76,7 @@ class _Run:
             if invocation.fault or invocation.binding is None:
                 self._fail(invocation, invocation.fault, configuration=True)
                 continue
-            if request.again and _key(invocation) not in request.reinvocable:
+            if request.again and _key(invocation) not in _invoked(request):
                 continue
             try:
                 await self._one(invocation, namespace)
@@ -102,7 +103,7 @@ class _Run:
                 request.changed_from_outside = True
                 await self._replace(invocation, after)
         if policy.spec.get("reinvocationPolicy") == _IF_NEEDED and not request.again:
-            request.reinvocable.add(_key(invocation))
+            _invoked(request).add(_key(invocation))
 
     async def _mutations(self, invocation: Invocation, activation: dict[str, object], obj: Obj) -> Obj:
         """The object after all mutations of a policy. Raises ServiceUnavailable, InternalError."""
@@ -152,6 +153,15 @@ class _Run:
             error = _Failed(texts[0])
         error.message, error.details = texts[0], details
         return error
+
+
+def _invoked(request: AdmissionRequest) -> set[tuple[str, ...]]:
+    """Who of those that the request has met wants to be asked again when it has changed."""
+    if request.memory is None:
+        request.memory = {}
+    found = request.memory.setdefault(MutatingPolicies.name, set())
+    assert isinstance(found, set)
+    return found
 
 
 def _key(invocation: Invocation) -> tuple[str, ...]:
