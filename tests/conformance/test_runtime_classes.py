@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 from tests.conformance.objects import SLEEP, pod
-from tests.conformance.space import Space
+from tests.conformance.space import Space, eventually
 
-from steersman.api.resources import PODS, RUNTIME_CLASSES
+from steersman.api.resources import EVENTS, PODS, RUNTIME_CLASSES
 from steersman.machinery.errors import Forbidden
 from steersman.machinery.meta import Obj
 
@@ -21,7 +21,7 @@ RUNTIME_CLASS = "[sig-node] RuntimeClass should"
 @contextmanager
 def runtime_class(space: Space, **fields: Obj) -> Iterator[str]:
     """A class named after the namespace: classes are the cluster's."""
-    made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": space.name}, "handler": "runc", **fields}
+    made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": space.name}, "handler": "crun", **fields}
     space.api.create(RUNTIME_CLASSES, made)
     try:
         yield space.name
@@ -62,3 +62,20 @@ def test_a_pod_of_a_class_without_overhead_has_none(space: Space) -> None:
         made = space.create(PODS, of_class(name))
         assert "overhead" not in made["spec"]
         space.until(PODS, "pod", lambda it: it["spec"].get("nodeName"))
+
+
+def test_a_class_chooses_how_its_pods_are_run_and_what_the_node_does_not_have_is_told(space: Space) -> None:
+    with runtime_class(space) as name:
+        space.running(of_class(name))
+        space.delete(PODS, "pod")
+        space.gone(PODS, "pod")
+    made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": space.name}, "handler": "never-there"}
+    space.api.create(RUNTIME_CLASSES, made)
+    try:
+        space.create(PODS, of_class(space.name))
+        why = 'Failed to create pod sandbox: failed to get sandbox runtime: no runtime for "never-there" is configured'
+        eventually(
+            lambda: any(why in each["message"] for each in space.list(EVENTS) if each["reason"] == "FailedCreatePodSandBox")
+        )
+    finally:
+        space.api.delete(RUNTIME_CLASSES, space.name)

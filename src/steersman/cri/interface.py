@@ -113,6 +113,8 @@ class SandboxConfig:
     overhead: Resources | None = None
     id_mappings: tuple[IdMapping, ...] = ()
     """Of a user namespace of the pod's own, for users and groups alike, container id 0 among them; none: the node's."""
+    runtime_handler: str = ""
+    """Which of the runtime's configurations runs it, as a RuntimeClass names it; the usual one if empty."""
 
 
 class Propagation(StrEnum):

@@ -10,9 +10,10 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from steersman.api.resources import SECRETS
+from steersman.api.resources import RUNTIME_CLASSES, SECRETS
 from steersman.cri.interface import ContainerState, NotThere, RuntimeFault, SandboxConfig
 from steersman.kubelet import naming, pods, resources
 from steersman.kubelet.containers import Place
@@ -49,6 +50,10 @@ class SyncFailed(Exception):
         self.retry_s = retry_s
 
 
+class PodOver(Exception):
+    """The pod may not begin again, though not all of it has run: it has failed."""
+
+
 class PodSync:
     """reasons: container -> (waiting reason, message). holds: container -> monotonic time before which it isn't tried again."""
 
@@ -66,11 +71,13 @@ class PodSync:
         self._actuator = Actuator(parts.config, parts.runtime, parts.cgroups, self.resize)
 
     async def turn(self, pod: Obj, view: PodView) -> float | None:
-        """One round. Seconds until the next is due (None: no special time), 0 when something was done. Raises SyncFailed."""
+        """One round. Seconds until the next is due (None: no special time), 0: something was done. Raises SyncFailed, PodOver."""
         parts = self._parts
         parts.probes.sync(pod, view, _pod_ip(view, parts.node.host_ips))
         resized = self.resize.restarts(pod, view) if self.resize.due else ()
         plan = decide(pod, self._steady.view(view), self._steady.now(), parts.backoff, parts.probes.results, resized)
+        if plan.over:
+            raise PodOver("Pod sandbox has gone before all containers had run, and restartPolicy is Never")
         self._drop_held(plan)
         self._note_waiting(pod, plan)
         if plan.create_sandbox is not None and parts.node.network_fault and not pods.is_host_network(pod):
@@ -194,9 +201,10 @@ class PodSync:
             counts = parts.node.counts
             counts.count("kubelet_started_pods_total")
             try:
+                config = replace(config, runtime_handler=await self._runtime_handler(pod))
                 sandbox_id = await parts.runtime.run_pod_sandbox(config)
                 ips: Sequence[str] = (await parts.runtime.pod_sandbox_status(sandbox_id)).ips
-            except RuntimeFault as error:
+            except (RuntimeFault, StatusError, ConnectionError) as error:
                 # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
                 self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
                 counts.count("kubelet_started_pods_errors_total")
@@ -220,6 +228,11 @@ class PodSync:
         except (ValueError, OSError) as error:
             parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             raise SyncFailed(str(error)) from None
+
+    async def _runtime_handler(self, pod: Obj) -> str:
+        """Of the pod's RuntimeClass. Raises NotFound, StatusError, ConnectionError."""
+        name = dig(pod, "spec", "runtimeClassName", default="")
+        return str((await self._parts.objects.read(RUNTIME_CLASSES, "", name))["handler"]) if name else ""
 
     async def _pull_secrets(self, pod: Obj) -> list[Obj]:
         found, missing = [], []

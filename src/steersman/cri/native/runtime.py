@@ -171,6 +171,9 @@ class NativeRuntime:
             settle_hybrid()
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
+        if config.runtime_handler not in ("", self._oci.name):
+            # containerd's words.
+            raise RuntimeFault(f'failed to get sandbox runtime: no runtime for "{config.runtime_handler}" is configured')
         self._settle()
         return await self._whole(self._sandboxes.run(config))
 

@@ -122,7 +122,7 @@ class RemoteRuntime:
     # Sandboxes
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> str:
-        request = cri.RunPodSandboxRequest(config=messages.sandbox(config))
+        request = cri.RunPodSandboxRequest(config=messages.sandbox(config), runtime_handler=config.runtime_handler)
         try:
             answer = await self._make("RunPodSandbox", request, cri.RunPodSandboxResponse, 2 * SLOW_S)
         except RuntimeFault as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from cri_api.v1 import api_pb2 as cri
 
@@ -57,9 +58,7 @@ class RuntimeService:
     # Sandboxes
 
     async def RunPodSandbox(self, request: cri.RunPodSandboxRequest) -> cri.RunPodSandboxResponse:
-        if request.runtime_handler:
-            raise RuntimeFault(f"no runtime for {request.runtime_handler!r} is configured")
-        config = requests.sandbox(request.config)
+        config = replace(requests.sandbox(request.config), runtime_handler=request.runtime_handler)
         self._making.append((config.uid, config.attempt))
         try:
             return cri.RunPodSandboxResponse(pod_sandbox_id=await self._runtime.run_pod_sandbox(config))
