@@ -49,9 +49,11 @@ class Plan:
     """kill_pod: stop everything, the sandbox too. create_sandbox carries the attempt number; None when the sandbox is fine.
 
     waiting: container -> (reason, message) of those held back; again_after_s: when the first of them is due.
+    over: its sandbox has gone and it may not begin again, though not all of it has run: it can only fail.
     """
 
     kill_pod: bool = False
+    over: bool = False
     sandbox_changed: bool = False
     create_sandbox: int | None = None
     kills: list[Kill] = field(default_factory=list)
@@ -105,7 +107,9 @@ def _with_new_sandbox(pod: Obj, view: PodView, attempt: int, now: datetime, back
     """A fresh sandbox means a fresh run of the init containers; not when nothing would start in it."""
     plan = Plan(sandbox_changed=attempt > 0)
     plan.kill_pod = view.may_run
-    if pods.restart_policy(pod) == "Never" and attempt > 0 and view.containers:
+    if pods.restart_policy(pod) == "Never" and attempt > 0 and _has_run(view) and not _restarts(pod, view):
+        # Upstream leaves such a pod Pending for ever (kubernetes/kubernetes#118321).
+        plan.over = not view.may_run
         return plan
     wanted = [spec for spec in pods.containers(pod) if _wanted_again(pod, view, spec)]
     if not wanted:
@@ -115,6 +119,19 @@ def _with_new_sandbox(pod: Obj, view: PodView, attempt: int, now: datetime, back
     for spec in first or wanted:
         _start(pod, view, spec, now, backoff, plan, init=bool(first))
     return plan
+
+
+def _has_run(view: PodView) -> bool:
+    return any(item.state is not ContainerState.CREATED for item in view.containers)
+
+
+def _restarts(pod: Obj, view: PodView) -> bool:
+    """Whether a regular container has ended that may run again by a rule or policy of its own."""
+    ended = ((spec, view.newest(spec["name"])) for spec in pods.containers(pod))
+    return any(
+        found is not None and found.state is ContainerState.EXITED and pods.may_restart(pod, spec, found.exit_code)
+        for spec, found in ended
+    )
 
 
 def _wanted_again(pod: Obj, view: PodView, spec: Obj) -> bool:

@@ -22,7 +22,7 @@ from steersman.kubelet.resize.feasible import infeasible
 from steersman.kubelet.resize.state import DEFERRED, INFEASIBLE
 from steersman.kubelet.status import Ending, Situation, generate
 from steersman.kubelet.steadytime import SteadyTime
-from steersman.kubelet.sync import PodSync, SyncFailed
+from steersman.kubelet.sync import PodOver, PodSync, SyncFailed
 from steersman.kubelet.terminating import grace_period
 from steersman.kubelet.view import PodView
 from steersman.machinery.errors import StatusError
@@ -210,6 +210,9 @@ class PodWorker:
             return 0.0
         try:
             pause_s = await self._sync.turn(self.allocated, view)
+        except PodOver as why:
+            self.kill(Ending("SandboxChanged", str(why)))
+            return 0.0
         except BaseException:
             # Also when broken off: what is known by now (reasons) belongs into the status.
             self.publish(self.view)

@@ -51,6 +51,7 @@ class Case:
     kills: list[str] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
     ends: bool = False
+    over: bool = False
 
 
 SIDE = spec("side", restartPolicy="Always")
@@ -115,6 +116,20 @@ CASES = {
     "no new sandbox when nothing would start in it": Case(
         policy="OnFailure", boxes=[sandbox(0, SandboxState.NOT_READY)], have=[container("a", EXITED)]
     ),
+    "a sandbox lost after the init containers of a pod that never restarts is its end": Case(
+        init=[spec("i")], policy="Never", boxes=[sandbox(0, SandboxState.NOT_READY)], have=[container("i", EXITED)], over=True
+    ),
+    "what still runs in it is ended first": Case(
+        containers=[spec("a"), spec("b")], policy="Never", boxes=[sandbox(0, SandboxState.NOT_READY)],
+        have=[container("a")], ends=True,
+    ),
+    "a sandbox lost before anything has run is made again whatever the policy": Case(
+        policy="Never", boxes=[sandbox(0, SandboxState.NOT_READY)], have=[container("a", CREATED)], makes=1, starts=["a"]
+    ),
+    "a rule of a container's own brings a sandbox back under Never": Case(
+        containers=[spec("a", restartPolicy="Always")], policy="Never", boxes=[sandbox(0, SandboxState.NOT_READY)],
+        have=[container("a", EXITED, 137)], makes=1, starts=["a"],
+    ),
     "init containers run again in a new sandbox": Case(
         init=[spec("i")], boxes=[sandbox(1), sandbox(0, SandboxState.NOT_READY)],
         have=[container("i", EXITED), container("a", EXITED, 137)], starts=["i"],
@@ -137,6 +152,7 @@ def test_decide(name: str) -> None:
     assert [kill.container.name for kill in plan.kills] == case.kills
     assert [start.spec["name"] for start in plan.starts] == case.starts
     assert plan.kill_pod is case.ends
+    assert plan.over is case.over
 
 
 def test_a_second_crash_waits_for_its_back_off() -> None:

@@ -271,6 +271,20 @@ def test_a_lost_sandbox_is_made_again_with_its_containers(world: World) -> None:
     play(world, scenario)
 
 
+def test_a_pod_that_never_restarts_fails_when_its_sandbox_is_lost_before_all_of_it_has_run(world: World) -> None:
+    async def scenario() -> None:
+        world.images.fault = RuntimeFault("manifest unknown", reason="ErrImagePull")
+        world.create(restartPolicy="Never", containers=[app(), {"name": "beside", "image": "lost:1"}])
+        await world.until(lambda: "running" in app_state(world)["state"])
+        (sandbox,) = world.runtime.sandboxes
+        await world.runtime.stop_pod_sandbox(sandbox)
+        await world.until(lambda: shown(world)["phase"] == "Failed")
+        assert shown(world)["reason"] == "SandboxChanged"
+        assert world.runtime.log.count("start app") == 1
+
+    play(world, scenario)
+
+
 def test_a_restarted_kubelet_finds_its_pods_running_and_leaves_them_alone(world: World) -> None:
     probe = {"exec": {"command": ["ready"]}, "periodSeconds": 60}
 
