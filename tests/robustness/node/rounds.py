@@ -190,11 +190,13 @@ class Rounds:
     # --- what must hold ---
 
     def _arrived(self, name: str) -> bool:
-        status = self.api.get(PODS, name, SPACE)["status"]
+        """Over; or running, with all ready but those that have ended for good: that was one that was killed."""
+        pod = self.api.get(PODS, name, SPACE)
+        status = pod["status"]
         if status.get("phase") in ("Succeeded", "Failed"):
             return True
         ready = condition(status.get("conditions"), "Ready") or {}
-        return bool(status.get("phase") == "Running" and ready.get("status") == "True")
+        return status.get("phase") == "Running" and (ready.get("status") == "True" or _all_ready_or_over(pod))
 
     def _check_alive(self, pods: list[Obj]) -> str:
         """What is wrong while they run, or ''."""
@@ -287,3 +289,16 @@ def _containers(pod: Obj) -> list[Obj]:
 def _statuses(pod: Obj) -> list[Obj]:
     status = pod["status"]
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _all_ready_or_over(pod: Obj) -> bool:
+    policy = pod["spec"]["restartPolicy"]
+    sidecars = {each["name"] for each in _containers(pod) if each.get("restartPolicy") == "Always"}
+
+    def settled(status: Obj) -> bool:
+        ended = status["state"].get("terminated")
+        if ended is None or status["name"] in sidecars:
+            return bool(status["ready"])
+        return policy == "Never" or ended["exitCode"] == 0
+
+    return policy != "Always" and all(map(settled, _statuses(pod)))
