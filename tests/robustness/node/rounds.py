@@ -299,6 +299,6 @@ def _all_ready_or_over(pod: Obj) -> bool:
         ended = status["state"].get("terminated")
         if ended is None or status["name"] in sidecars:
             return bool(status["ready"])
-        return policy == "Never" or ended["exitCode"] == 0
+        return bool(policy == "Never" or ended["exitCode"] == 0)
 
     return policy != "Always" and all(map(settled, _statuses(pod)))
