@@ -107,6 +107,7 @@ async def run(
             kubelet.checks(),
             kubelet.mirrors.mirror_uid,
             facts.counts,
+            kubelet.parts.volumes,
         )
         await server.start()
         try:

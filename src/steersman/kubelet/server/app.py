@@ -27,6 +27,7 @@ from steersman.kubelet.server.metrics import MetricsPages
 from steersman.kubelet.server.refusal import NOT_FOUND, Refused
 from steersman.kubelet.server.stats import Stats
 from steersman.kubelet.server.streaming import Streaming
+from steersman.kubelet.server.volumestats import Volumes
 from steersman.kubelet.worker import PodWorker
 from steersman.kubelet.workers import PodWorkers
 from steersman.machinery.clock import Clock
@@ -54,13 +55,14 @@ class KubeletServer:
         checks: pages.Checks,
         mirror_uid: Callable[[Key], str],
         counts: Counts,
+        volumes: Volumes,
     ) -> None:
         """mirror_uid(key): how the API knows the static pod of that namespace and name."""
         self._config, self._runtime, self._clock, self._workers = config, runtime, clock, workers
         self.checks = checks
         self._mirror_uid = mirror_uid
         self._gate = Gate(client, clock, config)
-        self._stats = Stats(config, runtime, clock, images)
+        self._stats = Stats(config, runtime, clock, images, volumes)
         self._pages = MetricsPages(config, clock, self._stats, probes, counts)
         self._streaming = Streaming(runtime, clock)
         self._server: web.Server | None = None
@@ -172,7 +174,7 @@ class KubeletServer:
     async def _metrics(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         page = rest[0] if len(rest) == 1 else "" if not rest else None
         if page == "":
-            text = self._pages.own(self._workers)
+            text = await self._pages.own(self._workers)
         elif page == "resource":
             text = await self._pages.resource(self._workers)
         elif page == "cadvisor":

@@ -79,6 +79,16 @@ _OWN = {
     "process_max_fds": ("gauge", "Maximum number of open file descriptors."),
     "process_resident_memory_bytes": ("gauge", "Resident memory size in bytes."),
 }  # fmt: skip
+_VOLUME = {
+    "available_bytes": ("availableBytes", "Number of available bytes in the volume"),
+    "capacity_bytes": ("capacityBytes", "Capacity in bytes of the volume"),
+    "inodes": ("inodes", "Maximum number of inodes in the volume"),
+    "inodes_free": ("inodesFree", "Number of free inodes in the volume"),
+    "inodes_used": ("inodesUsed", "Number of used inodes in the volume"),
+    "used_bytes": ("usedBytes", "Number of used bytes in the volume"),
+}
+"""Of kubelet_volume_stats_: what is shown, and of what."""
+_OWN |= {f"kubelet_volume_stats_{name}": ("gauge", words) for name, (_, words) in _VOLUME.items()}
 PAGES = {"/metrics": _OWN, "/metrics/cadvisor": _CADVISOR, "/metrics/probes": _PROBES, "/metrics/resource": _RESOURCE}
 """What there is at which path: name -> (type, help)."""
 _WORKING = {State.SYNC: "sync", State.TERMINATING: "terminating", State.TERMINATED: "terminated"}
@@ -184,8 +194,9 @@ class MetricsPages:
             page.add("prober_probe_total", number, labels)
         return page.text()
 
-    def own(self, workers: Iterable[PodWorker]) -> str:
+    async def own(self, workers: Iterable[PodWorker]) -> str:
         page, known = Exposition(_OWN), list(workers)
+        await self._claims(page, known)
         cpu, memory = host.own()
         page.add("process_cpu_seconds_total", cpu / 1e9)
         page.add("process_resident_memory_bytes", memory)
@@ -216,6 +227,13 @@ class MetricsPages:
         for (name, labels), histogram in sorted(self._counts.histograms.items(), key=itemgetter(0)):
             page.add_histogram(name, histogram, dict(labels))
         return page.text()
+
+    async def _claims(self, page: Exposition, workers: list[PodWorker]) -> None:
+        for (namespace, claim), found in sorted((await self._stats.volumes.of_claims(workers)).items()):
+            labels = {"namespace": namespace, "persistentvolumeclaim": claim}
+            for name, (key, _) in _VOLUME.items():
+                if key in found:
+                    page.add(f"kubelet_volume_stats_{name}", found[key], labels)
 
 
 def _used(page: Exposition, labels: dict[str, str], usages: list[Usage], taken: int) -> None:

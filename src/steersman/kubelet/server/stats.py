@@ -18,6 +18,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.resources import amounts
 from steersman.kubelet.server import host
 from steersman.kubelet.server.diskuse import DiskUse
+from steersman.kubelet.server.volumestats import ON_NODE, Volumes, VolumeStats, in_memory
 from steersman.kubelet.worker import PodWorker
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, dig, format_time, name_of, namespace_of
@@ -25,8 +26,6 @@ from steersman.machinery.meta import Obj, dig, format_time, name_of, namespace_o
 _SHORTEST_S = 5.0
 """Rates are taken over at least this: several who ask at the same time must not spoil each other's."""
 _NODE, _KUBELET = "", "/kubelet"
-_MEASURED = ("emptyDir", "secret", "configMap", "projected", "downwardAPI")
-_STATFS = "persistentVolumeClaim", "ephemeral"
 
 
 class _Sample(NamedTuple):
@@ -39,11 +38,19 @@ class _Sample(NamedTuple):
 class Stats:
     """Keeps the last CPU sample of each container, since a rate needs two."""
 
-    def __init__(self, config: KubeletConfig, runtime: Runtime, clock: Clock, images: ImageService | None = None) -> None:
+    def __init__(
+        self,
+        config: KubeletConfig,
+        runtime: Runtime,
+        clock: Clock,
+        images: ImageService | None = None,
+        volumes: Volumes | None = None,
+    ) -> None:
         self._config, self._runtime, self._clock, self._images = config, runtime, clock, images
         self._samples: dict[str, _Sample] = {}
         self._started = clock.now()
         self._disk = DiskUse(clock)
+        self.volumes = VolumeStats(config, clock, self._disk, volumes)
 
     def _cpu(self, key: str, at: datetime, nanoseconds: int) -> Obj:
         """The CPU block; without usageNanoCores as long as there was one sample only, as upstream."""
@@ -75,6 +82,7 @@ class Stats:
         for gone in self._samples.keys() - there:
             del self._samples[gone]
         self._disk.forget_old()
+        self.volumes.forget_old()
         return {"node": await self._node(only_cpu_and_memory), "pods": listed}
 
     # --- pods ------------------------------------------------------------------------------------------------------
@@ -98,7 +106,7 @@ class Stats:
             made["process_stats"] = {"process_count": sum(usage.processes for _, usage in usages)}
             if interfaces := pod_traffic(worker):
                 made["network"] = host.network(format_time(at), interfaces)
-            volumes = await self._volumes(pod, worker.uid, format_time(at))
+            volumes = await self.volumes.of_pod(pod, worker.uid)
             if volumes:
                 made["volume"] = volumes
             made["ephemeral-storage"] = self._ephemeral(pod, format_time(at), containers, volumes)
@@ -123,31 +131,12 @@ class Stats:
                 made["logs"] = host.filesystem(at, folder, await self._disk.of(folder))
         return made
 
-    async def _volumes(self, pod: Obj, uid: str, at: str) -> list[Obj]:
-        made = []
-        for volume in dig(pod, "spec", "volumes", default=None) or ():
-            source = next((key for key in volume if key in _MEASURED or key in _STATFS), None)
-            path = self._volume_path(uid, volume["name"])
-            if source is None or path is None:
-                continue
-            used = None if source in _STATFS or _in_memory(volume) else await self._disk.of(path)
-            shown = {**host.filesystem(at, path, used), "name": volume["name"]}
-            if source in _STATFS:
-                claim = dig(volume, source, "claimName", default="") or f"{name_of(pod)}-{volume['name']}"
-                shown["pvcRef"] = {"name": claim, "namespace": namespace_of(pod)}
-            made.append(shown)
-        return made
-
-    def _volume_path(self, uid: str, name: str) -> Path | None:
-        """Where a volume of the pod is mounted, whatever its plugin."""
-        return next(iter(sorted((self._config.pod_dir(uid) / "volumes").glob(f"*/{name}"))), None)
-
     def _ephemeral(self, pod: Obj, at: str, containers: list[Obj], volumes: list[Obj]) -> Obj:
         """What counts against the pod's ephemeral-storage: writable layers, logs, volumes on the node's disk."""
         disk = {
             volume["name"]
             for volume in dig(pod, "spec", "volumes", default=None) or ()
-            if any(key in volume for key in _MEASURED) and not _in_memory(volume)
+            if any(key in volume for key in ON_NODE) and not in_memory(volume)
         }
         parts = [each[key] for each in containers for key in ("rootfs", "logs") if key in each]
         parts += [each for each in volumes if each["name"] in disk]
@@ -210,10 +199,6 @@ def pod_traffic(worker: PodWorker) -> list[host.Traffic]:
         return []
     pid = next((container.pid for container in worker.view.running if container.pid), 0)
     return host.traffic(pid) if pid else []
-
-
-def _in_memory(volume: Obj) -> bool:
-    return bool(dig(volume, "emptyDir", "medium", default=""))
 
 
 def _memory(at: datetime, usages: list[Usage]) -> Obj:

@@ -127,6 +127,14 @@ class VolumeManager:
     def _republishes(self, pod: Obj, name: str) -> bool:
         return self._csi is not None and self._csi.republishes(uid_of(pod), name)
 
+    def paths(self, pod_uid: str) -> Mapping[str, Path]:
+        """Where what is set up for the pod is, by its names of the volumes."""
+        return self._paths.get(pod_uid) or {}
+
+    async def measure(self, path: Path) -> Obj | None:
+        """How full the volume is, as its driver says; None: there is none that can tell. Raises CallFailed."""
+        return await self._csi.measure(path) if self._csi is not None else None
+
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""
         self._paths.pop(pod_uid, None)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -11,9 +14,11 @@ import pytest
 from steersman.cri.interface import Container, ContainerState, Usage
 from steersman.kubelet.counts import Counts
 from steersman.kubelet.probes.manager import ProbeManager
-from steersman.kubelet.server.metrics import MetricsPages
+from steersman.kubelet.server.exposition import Exposition
+from steersman.kubelet.server.metrics import PAGES, MetricsPages
 from steersman.kubelet.server.stats import Stats
 from steersman.kubelet.worker import PodWorker
+from steersman.machinery.meta import Obj
 
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World
@@ -52,6 +57,37 @@ def test_the_rate_is_of_a_whole_stretch_whoever_asks_in_between(world: World, st
             await world.clock.advance(passed)
             assert await rate() == (expected and pytest.approx(expected * CORE))
         assert await rate("c2") is None and await rate("c1") is None  # c1 had ended, its samples with it
+
+    asyncio.run(scenario())
+
+
+class Claimed:
+    """One claim's volume, on the disk of this test."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def paths(self, pod_uid: str) -> Mapping[str, Path]:
+        return {"d": self.path}
+
+    async def measure(self, path: Path) -> Obj | None:
+        return None
+
+
+def test_metrics_say_how_full_a_claims_volume_is(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        stats = Stats(world.config, world.runtime, world.clock, volumes=Claimed(tmp_path))
+        found = worker(world)
+        found.pod["spec"] = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+        page = Exposition({name: each for name, each in PAGES["/metrics"].items() if "volume_stats" in name})
+        await MetricsPages(world.config, world.clock, stats, cast(ProbeManager, None), Counts())._claims(page, [found])
+        lines = [line for line in page.text().splitlines() if not line.startswith("#")]
+        labels = '{namespace="shop",persistentvolumeclaim="data"}'
+        disk = os.statvfs(tmp_path)
+        assert f"kubelet_volume_stats_capacity_bytes{labels} {disk.f_blocks * disk.f_frsize}" in lines
+        assert [line.split("{")[0].removeprefix("kubelet_volume_stats_") for line in lines] == [
+            "available_bytes", "capacity_bytes", "inodes", "inodes_free", "inodes_used", "used_bytes",
+        ]  # fmt: skip
 
     asyncio.run(scenario())
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -33,10 +33,13 @@ from steersman.api.resources import (
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.server.diskuse import DiskUse
+from steersman.kubelet.server.volumestats import VolumeStats
 from steersman.kubelet.volumes.csi import layout
 from steersman.kubelet.volumes.csi.parts import Csi
 from steersman.kubelet.volumes.csi.wanted import Wanted, gives_group
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
+from steersman.kubelet.worker import PodWorker
 from steersman.loop.attachments import attachment_name
 from steersman.machinery.clock import RealClock
 from steersman.machinery.errors import Forbidden
@@ -142,6 +145,66 @@ def drivers_shown(node: Node) -> list[Obj] | None:
     table = node.api.tables.get((CSI_NODES.group, CSI_NODES.plural))
     found = table.objects.get(("", "n1")) if table is not None else None
     return None if found is None else list(found["spec"]["drivers"])
+
+
+class Set:
+    """A worker, as far as statistics look at it."""
+
+    def __init__(self, pod: Obj) -> None:
+        self.pod, self.uid = pod, pod["metadata"]["uid"]
+
+
+def test_a_driver_that_can_says_how_full_its_volumes_are_and_is_asked_once_a_minute(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = (1, 2)
+        driver.start()
+        try:
+            async with node.kubelet() as manager:
+                await node.until(lambda: drivers_shown(node))
+                asked = pod()
+                await manager.set_up(asked)
+                config = KubeletConfig(node_name="n1", root_dir=node.root)
+                stats = VolumeStats(config, node.clock, DiskUse(node.clock), manager)
+                (shown,) = await stats.of_pod(asked, "u1")
+                assert shown.pop("time")
+                assert shown == {
+                    "availableBytes": 900, "capacityBytes": 1000, "usedBytes": 100, "inodesFree": 43, "inodes": 50,
+                    "inodesUsed": 7, "name": "d", "pvcRef": {"name": "data", "namespace": "default"},
+                }  # fmt: skip
+                other = pod("u2")
+                await manager.set_up(other)
+                claims = await stats.of_claims([cast(PodWorker, Set(each)) for each in (asked, other)])
+                assert [(*key, found["usedBytes"]) for key, found in claims.items()] == [("default", "data", 100)]
+                assert driver.methods.count("NodeGetVolumeStats") == 1
+                call = driver.last("NodeGetVolumeStats")
+                assert [call.text(number) for number in (1, 2, 3)] == [HANDLE, str(node.published()), str(node.staging())]
+        finally:
+            driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_driver_that_can_tell_a_volumes_filesystem_does(node: Node, fails: bool) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = (1, 2) if fails else (1,)
+        driver.fail["NodeGetVolumeStats"] = (grpc.StatusCode.INTERNAL, "disk on fire")
+        driver.start()
+        try:
+            async with node.kubelet() as manager:
+                await node.until(lambda: drivers_shown(node))
+                await manager.set_up(pod())
+                config = KubeletConfig(node_name="n1", root_dir=node.root)
+                shown = await VolumeStats(config, node.clock, DiskUse(node.clock), manager).of_pod(pod(), "u1")
+                whole = os.statvfs(node.root)
+                expected = [] if fails else [whole.f_blocks * whole.f_frsize]
+                assert [each["capacityBytes"] for each in shown] == expected
+        finally:
+            driver.stop()
+
+    asyncio.run(scenario())
 
 
 def test_a_driver_that_registers_is_shown_to_the_cluster_until_its_socket_goes(node: Node) -> None:

@@ -17,6 +17,7 @@ from steersman.api.protobuf.wire import Malformed
 from steersman.kubelet.grpcstatus import DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, CallFailed
 from steersman.kubelet.volumes.csi import messages
 from steersman.machinery.clock import Clock
+from steersman.machinery.meta import Obj
 from steersman.machinery.waiting import within
 
 A = TypeVar("A")
@@ -101,6 +102,11 @@ class Driver:
 
     async def unpublish(self, volume: str, target: Path) -> None:
         await self._ask("NodeUnpublishVolume", messages.unpublish(volume, str(target)))
+
+    async def stats(self, volume: str, path: Path, staging: Path | None) -> Obj:
+        """How full it is, as /stats/summary words it."""
+        request = messages.volume_stats(volume, str(path), str(staging) if staging is not None else "")
+        return _read(messages.volume_usage, await self._ask("NodeGetVolumeStats", request))
 
     async def _ask(self, method: str, request: bytes) -> bytes:
         return await call(self.clock, self.endpoint, messages.NODE + method, request)

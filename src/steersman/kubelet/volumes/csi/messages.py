@@ -14,8 +14,11 @@ from steersman.api.protobuf.wire import BYTES, VARINT, Malformed, int64, put_byt
 NODE = "/csi.v1.Node/"
 REGISTRATION = "/pluginregistration.Registration/"
 
-STAGE_UNSTAGE, SINGLE_NODE_MULTI_WRITER, MOUNT_GROUP = 1, 5, 6
+STAGE_UNSTAGE, GET_VOLUME_STATS, EXPAND_VOLUME, SINGLE_NODE_MULTI_WRITER, MOUNT_GROUP = 1, 2, 3, 5, 6
 """What a node service can (NodeServiceCapability.RPC.Type)."""
+
+_USAGE = {1: ("availableBytes", "capacityBytes", "usedBytes"), 2: ("inodesFree", "inodes", "inodesUsed")}
+"""By VolumeUsage.Unit: what field 1, 2 and 3 are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,20 @@ def publish(
 
 def unpublish(volume: str, target: str) -> bytes:
     return message((1, volume), (2, target))
+
+
+def volume_stats(volume: str, path: str, staging: str) -> bytes:
+    return message((1, volume), (2, path), (3, staging))
+
+
+def volume_usage(data: bytes) -> dict[str, int]:
+    """The numbers of NodeGetVolumeStatsResponse by the names of /stats/summary. Raises Malformed."""
+    found: dict[str, int] = {}
+    for each in fields(data)[1].get(1, ()):
+        numbers = fields(each)[0]
+        for number, key in enumerate(_USAGE.get(numbers.get(4, 0), ()), start=1):
+            found[key] = numbers.get(number, 0)
+    return found
 
 
 def registered(ok: bool, error: str = "") -> bytes:

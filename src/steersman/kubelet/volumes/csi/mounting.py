@@ -67,6 +67,15 @@ class CsiVolumes:
         """Whether the driver wants to be asked again and again for this volume of the pod."""
         return (pod_uid, name) in self._republish
 
+    async def measure(self, path: Path) -> Obj | None:
+        """What the driver says of a published volume; None: it is none, or the driver can't tell. Raises CallFailed."""
+        note = layout.read(path.parent) if path.parent.parent.name == layout.FOLDER else None
+        driver = self._drivers.get(note.driver) if note is not None else None
+        if note is None or driver is None or not await driver.can(messages.GET_VOLUME_STATS):
+            return None
+        staged = note.lifecycle != layout.EPHEMERAL and await driver.can(messages.STAGE_UNSTAGE)
+        return await driver.stats(note.handle, path, layout.staging(self._root, note.driver, note.handle) if staged else None)
+
     async def tear_down(self, directory: Path) -> None:
         """Unpublish; unstage after the last pod. Raises OSError."""
         self._republish = {each for each in self._republish if each[0] != directory.parent.parent.parent.name}
