@@ -23,10 +23,16 @@ from steersman.machinery.meta import Obj
 _LIMIT = 64 * 1024 * 1024
 _MOST_CONTEXTS = 64
 _PORT = 443
+_GOOD = range(200, 300)
+_UNKNOWN_AUTHORITY = ("unable to get local issuer certificate", "self-signed certificate", "self signed certificate")
 
 
 class NoAnswer(Exception):
-    """There is no answer that could be used; the text says why."""
+    """There is no answer that could be used; the text says why. code: the HTTP status of one that is an error."""
+
+    def __init__(self, why: str, code: int = 0) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class HookClient:
@@ -39,8 +45,9 @@ class HookClient:
     async def post(self, config: Obj, body: Obj, *, timeout_s: float) -> Any:
         """The JSON that answers an object. Raises NoAnswer."""
         address, name, target = await self._where(config)
+        target += f"{'&' if '?' in target else '?'}timeout={timeout_s:g}s"
         headers = {"Host": name, "Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
-        where = f"Post {name}{target}"
+        where = f'Post "https://{name}{target}"'
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await connect(address)
@@ -50,11 +57,11 @@ class HookClient:
                 finally:
                     connection.close()
         except TimeoutError as fault:
-            raise NoAnswer(f"{where}: no answer within {timeout_s:g} s") from fault
+            raise NoAnswer(f"{where}: context deadline exceeded") from fault
         except OSError as fault:
-            raise NoAnswer(f"{where}: {fault or type(fault).__name__}") from fault
-        if connection.status != 200:
-            raise NoAnswer(f"{where}: the server answered with status {connection.status}")
+            raise NoAnswer(f"{where}: {_reason(fault, address)}") from fault
+        if connection.status not in _GOOD:
+            raise NoAnswer(f"{where}: the server answered with status {connection.status}", connection.status)
         try:
             return depth.loads(answer)
         except ValueError as fault:
@@ -104,6 +111,18 @@ class HookClient:
                 raise NoAnswer(f"unable to load root certificates: {fault}") from fault
             self._contexts[bundle] = found
         return found
+
+
+def _reason(fault: OSError, address: Address) -> str:
+    """As Go's clients tell of it."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        said = fault.verify_message
+        if said.startswith(_UNKNOWN_AUTHORITY):
+            said = "certificate signed by unknown authority"
+        return f"tls: failed to verify certificate: x509: {said}"
+    if isinstance(fault, ConnectionRefusedError):
+        return f"dial tcp {address.host}:{address.port}: connect: connection refused"
+    return str(fault) or type(fault).__name__
 
 
 async def _body(chunks: Any, where: str) -> bytes:

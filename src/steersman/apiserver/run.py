@@ -17,6 +17,7 @@ from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
 from steersman.apiserver import admission, authz, compaction, hooks, local, readiness, reviews, version
+from steersman.apiserver.admission import webhooks
 from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.aggregation.aggregator import Aggregator
 from steersman.apiserver.authn.build import build as build_authentication
@@ -132,6 +133,7 @@ class APIServer:
         for plugin in made.admission:
             if isinstance(plugin, Attached):
                 plugin.attach(self.registry)
+        self.metrics.more.append(lambda: webhooks.collect(made.admission))
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None] | None = None
         admitting = Admission(made.admission, self.metrics.admission, made.charging)

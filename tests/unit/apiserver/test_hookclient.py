@@ -64,7 +64,9 @@ def test_a_bundle_must_be_one() -> None:
 
 
 def test_nobody_there_is_told_with_the_address() -> None:
-    with pytest.raises(NoAnswer, match="Post 127.0.0.1:1/x: "):
+    with pytest.raises(
+        NoAnswer, match=r'Post "https://127\.0\.0\.1:1/x\?timeout=10s": dial tcp 127\.0\.0\.1:1: connect: connection refused'
+    ):
         ask({"url": "https://127.0.0.1:1/x"})
 
 
@@ -73,7 +75,9 @@ def test_a_url_is_asked_and_its_answer_is_json(tmp_path: Path) -> None:
         async with webhook(tmp_path, lambda asked: {"answer": asked["asked"] + 1}) as hook:
             client = HookClient(Services)
             assert await client.post(hook.config, {"asked": 1}, timeout_s=10) == {"answer": 2}
-            with pytest.raises(NoAnswer, match="certificate verify failed"):
+            with pytest.raises(
+                NoAnswer, match="tls: failed to verify certificate: x509: certificate signed by unknown"
+            ):
                 await client.post({"url": hook.config["url"]}, {}, timeout_s=10)
             with pytest.raises(NoAnswer, match="status 404"):
                 await client.post({**hook.config, "url": hook.config["url"] + "x"}, {}, timeout_s=10)

@@ -38,6 +38,7 @@ from steersman.apiserver.admission.runtime_class import RuntimeClass
 from steersman.apiserver.admission.service_account import ServiceAccount
 from steersman.apiserver.admission.storage_object_in_use_protection import StorageObjectInUseProtection
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from steersman.apiserver.admission.webhooks import MutatingWebhooks, ValidatingWebhooks
 from steersman.apiserver.authz import Authorization
 from steersman.apiserver.config import ConfigError
 from steersman.apiserver.contracts import AdmissionPlugin, Listers
@@ -118,7 +119,9 @@ _ENTRIES: tuple[_Entry, ...] = (
     _Entry("PodTopologyLabels", lambda needs: [PodTopologyLabels(needs.lookup)]),
     _Entry("PodResizeValidator", lambda needs: [PodResizeValidator(needs.lookup)]),
     _Entry(MutatingPolicies.name, lambda needs: [MutatingPolicies(needs.lookup.listers, needs.authorization)]),
+    _Entry(MutatingWebhooks.name, lambda needs: [MutatingWebhooks(needs.lookup.listers, needs.authorization, needs.clock)]),
     _Entry(ValidatingPolicies.name, lambda needs: [ValidatingPolicies(needs.lookup.listers, needs.authorization)]),
+    _Entry(ValidatingWebhooks.name, lambda needs: [ValidatingWebhooks(needs.lookup.listers, needs.authorization, needs.clock)]),
     _Entry(ResourceQuota.name, lambda needs: []),
     _off("AlwaysDeny", lambda needs: [optional.AlwaysDeny()]),
 )

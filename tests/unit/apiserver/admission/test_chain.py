@@ -37,7 +37,8 @@ def test_the_chain_keeps_upstreams_order() -> None:
         "PodSecurity", "Priority", "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection",
         "PersistentVolumeClaimResize", "RuntimeClass", "CertificateApproval", "CertificateSigning",
         "CertificateSubjectRestriction", "DefaultIngressClass", "PodTopologyLabels", "PodResizeValidator",
-        "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "RBACEscalation",
+        "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+        "RBACEscalation",
     ]  # fmt: skip
 
 
