@@ -117,6 +117,17 @@ DRA = "resource.k8s.io"
 _DRA = "[sig-node] [DRA] CRUD Tests resource.k8s.io/v1"
 _FLOW = "[sig-api-machinery] API priority and fairness should support"
 
+_MATCHING = {
+    "resourceRules": [
+        {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"], "scope": "*"}
+    ]
+}
+_LABELLED = {"namespaceSelector": {"matchLabels": {"walk": "never"}}}
+_MUTATION = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}}
+_VALIDATING = "[sig-api-machinery] ValidatingAdmissionPolicy [Privileged:ClusterAdmin]"
+_MUTATING = "[sig-api-machinery] MutatingAdmissionPolicy [Privileged:ClusterAdmin]"
+_ADMISSION = "admissionregistration.k8s.io"
+
 WALKS: tuple[Walk, ...] = (
     Walk(
         f"{_FLOW} FlowSchema API operations [Conformance]",
@@ -226,4 +237,25 @@ WALKS: tuple[Walk, ...] = (
         _same({"spec": {"metadata": {"labels": {"a": "b"}}, "spec": REQUESTS}}),
     ),
     Walk(f"{_DRA} ResourceSlice [Conformance]", _cluster(DRA, "resourceslices", "ResourceSlice"), _slice),
+    Walk(
+        f"{_VALIDATING} should support ValidatingAdmissionPolicy API operations [Conformance]",
+        _cluster(_ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+        _same({"spec": {"matchConstraints": _MATCHING, "validations": [{"expression": "object.spec.replicas > 1"}]}}),
+        {"status": {"status": {"conditions": [condition("StatusUpdated")]}}},
+    ),
+    Walk(
+        f"{_VALIDATING} should support ValidatingAdmissionPolicyBinding API operations [Conformance]",
+        _cluster(_ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
+        _same({"spec": {"policyName": "none", "validationActions": ["Deny"], "matchResources": _LABELLED}}),
+    ),
+    Walk(
+        f"{_MUTATING} should support MutatingAdmissionPolicy API operations [Conformance]",
+        _cluster(_ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy"),
+        _same({"spec": {"matchConstraints": _MATCHING, "mutations": [_MUTATION], "reinvocationPolicy": "Never"}}),
+    ),
+    Walk(
+        f"{_MUTATING} should support MutatingAdmissionPolicyBinding API operations [Conformance]",
+        _cluster(_ADMISSION, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding"),
+        _same({"spec": {"policyName": "none", "matchResources": _LABELLED}}),
+    ),
 )
