@@ -14,7 +14,7 @@ from steersman.api.resources import NODES
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.cri.interface import ImageService, Runtime, RuntimeFault
-from steersman.kubelet import extended, nodeinfo
+from steersman.kubelet import extended, nodeinfo, nodestatus
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts, Recorder
 from steersman.kubelet.lease import renew_forever
@@ -28,16 +28,7 @@ from steersman.machinery.waiting import Backoff, within
 
 log = logging.getLogger(__name__)
 
-MAX_IMAGE_NAMES = 5
 _ATTACH_ANNOTATION = "volumes.kubernetes.io/controller-managed-attach-detach"
-_PRESSURES = (
-    ("MemoryPressure", "HasSufficientMemory", "has sufficient memory available",
-     "HasInsufficientMemory", "has insufficient memory available"),
-    ("DiskPressure", "HasNoDiskPressure", "has no disk pressure", "HasDiskPressure", "has disk pressure"),
-    ("PIDPressure", "HasSufficientPID", "has sufficient PID available",
-     "HasInsufficientPID", "has insufficient PID available"),
-)  # fmt: skip
-"""(condition, reason and message when all is well, and when it is not): `Kubelet` goes before, in events `Node`."""
 
 
 class NodeAgent:
@@ -176,18 +167,6 @@ class NodeAgent:
         capacity, in_use = self._capacity(), self._facts.volumes_in_use
         addresses = [{"type": "InternalIP", "address": ip} for ip in self._facts.host_ips]
         addresses.append({"type": "Hostname", "address": config.node_name})
-        conditions = [item for item in old.get("conditions") or () if item["type"] not in _OWN]
-        for kind, well, so, ill, message in _PRESSURES:
-            reason, text = (ill, message) if kind in self._facts.pressures else (well, so)
-            status = "True" if kind in self._facts.pressures else "False"
-            conditions.append(_condition(old, kind, status, f"Kubelet{reason}", f"kubelet {text}", format_time(now)))
-        problems = self._health.problems()
-        if problems:
-            text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-            conditions.append(_condition(old, "Ready", "False", "KubeletNotReady", text, format_time(now)))
-        else:
-            text = "kubelet is posting ready status"
-            conditions.append(_condition(old, "Ready", "True", "KubeletReady", text, format_time(now)))
         return {
             "capacity": capacity,
             "allocatable": {
@@ -195,7 +174,7 @@ class NodeAgent:
                 **extended.allocatable(dig(self._facts.node or {}, "status", default={}), capacity),
             },
             "addresses": addresses,
-            "conditions": conditions,
+            "conditions": nodestatus.conditions(old, self._facts.pressures, self._health.problems(), format_time(now)),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
             "nodeInfo": self._system_info(),
             "images": await self._image_list(),
@@ -217,14 +196,7 @@ class NodeAgent:
         except RuntimeFault as error:
             log.debug("images not listed error=%s", error)
             return self._images_shown
-        largest = sorted(found, key=lambda image: (-image.size_bytes, image.id))
-        if self._config.node_status_max_images >= 0:
-            largest = largest[: self._config.node_status_max_images]
-        self._images_shown = [
-            {"names": list(image.repo_digests + image.repo_tags)[:MAX_IMAGE_NAMES], "sizeBytes": image.size_bytes}
-            for image in largest
-            if image.repo_digests or image.repo_tags
-        ]
+        self._images_shown = nodestatus.images(found, self._config.node_status_max_images)
         return self._images_shown
 
     async def _report(self) -> None:
@@ -233,13 +205,9 @@ class NodeAgent:
         status = await self._status(old)
         due_s = self._config.node_status_report_frequency_s * self._rng.uniform(0.5, 1.5)
         now_s = self._clock.monotonic()
-        if _ours(status, status) == _ours(old, status) and now_s - self._reported_s < due_s:
+        if nodestatus.same(old, status) and now_s - self._reported_s < due_s:
             return
-        patch = {key: value for key, value in status.items() if key not in ("conditions", "addresses")}
-        if status["addresses"] != old.get("addresses"):
-            patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
-        patch["conditions"] = [item for item in status["conditions"] if item["type"] in _OWN]
-        patch = {key: value for key, value in patch.items() if key == "conditions" or (value or None) != (old.get(key) or None)}
+        patch = nodestatus.patch(old, status)
         name = self._config.node_name
         answer = await self._client.patch(NODES, name, {"status": patch}, kind="strategic", subresource="status")
         self._reported_s = now_s
@@ -250,20 +218,11 @@ class NodeAgent:
 
     def _note_changes(self, node: Obj, old: Obj) -> None:
         """Events for conditions that flipped."""
-        for kind, well, _, ill, _ in _PRESSURES:
-            new, known = condition(node, kind), condition(old.get("conditions"), kind)
-            if new is not None and new["status"] != (known["status"] if known is not None else "False"):
-                reason = f"Node{ill if new['status'] == 'True' else well}"
-                self._recorder.event(node, "Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
-        ready = condition(node, "Ready")
-        before = condition(old.get("conditions"), "Ready")
-        if ready is None:
-            return
-        if ready["status"] == "True":
-            self.ready.set()
-        if before is None or before["status"] != ready["status"]:
-            reason = "NodeReady" if ready["status"] == "True" else "NodeNotReady"
+        for reason in nodestatus.turned(node, old):
             self._recorder.event(node, "Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
+        ready = condition(node, "Ready")
+        if ready is not None and ready["status"] == "True":
+            self.ready.set()
 
     def report_soon(self) -> None:
         """What the Node shows has changed."""
@@ -317,7 +276,7 @@ class NodeAgent:
                 self._reported_version = version
                 # Somebody else has written: a node that was silent for too long is given up, and must hear of it to object.
                 seen = node.get("status") or {}
-                self._reported = {**self._reported, **{key: seen.get(key) or empty for key, empty in _SHARED.items()}}
+                self._reported = {**self._reported, **{key: seen.get(key) or empty for key, empty in nodestatus.SHARED.items()}}
             if not extended.is_settled(node.get("status") or {}, self._capacity()):
                 self._news.set()
             cidr = dig(node, "spec", "podCIDR", default="")
@@ -348,39 +307,3 @@ class NodeAgent:
         except (StatusError, ConnectionError) as error:
             log.warning("node status not sent node=%s error=%s", self._config.node_name, error)
         network_up()
-
-
-_SHARED: dict[str, Obj | list[Obj]] = {"conditions": [], "capacity": {}, "allocatable": {}}
-"""What others write into as well."""
-_OWN = frozenset(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"))
-
-
-def _condition(old: Obj, kind: str, status: str, reason: str, message: str, now: str) -> Obj:
-    found = condition(old.get("conditions"), kind)
-    moved = found["lastTransitionTime"] if found is not None and found["status"] == status else now
-    return {
-        "type": kind,
-        "status": status,
-        "lastHeartbeatTime": now,
-        "lastTransitionTime": moved,
-        "reason": reason,
-        "message": message,
-    }
-
-
-def _ours(status: Obj, made: Obj) -> Obj:
-    """The part of a status that the kubelet makes, without heartbeats; of capacities those that are in `made`.
-
-    Others add resources to a Node (device plugins, administrators): they are no reason to write. Nor is an empty list (of
-    images), which the API shows as none.
-    """
-    conditions = [
-        {key: value for key, value in item.items() if key != "lastHeartbeatTime"}
-        for item in status.get("conditions") or ()
-        if item["type"] in _OWN
-    ]
-    amounts = {
-        key: {name: (status.get(key) or {}).get(name) for name in made.get(key) or ()} for key in ("capacity", "allocatable")
-    }
-    known = ("addresses", "daemonEndpoints", "nodeInfo", "images", "volumesInUse")
-    return {"conditions": conditions, **amounts, **{key: status.get(key) or None for key in known}}
