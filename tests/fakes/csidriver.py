@@ -46,7 +46,8 @@ class Call:
 
 @dataclass
 class FolderDriver:
-    """`fail`: (code, text) with which calls of a method are refused until it is taken away again."""
+    """`fail`: (code, text) with which calls of a method are refused until it is taken away again. `device`: what is published of
+    block volumes."""
 
     root: Path
     registry: Path
@@ -62,6 +63,7 @@ class FolderDriver:
     fail: dict[str, tuple[grpc.StatusCode, str]] = field(default_factory=dict)
     told: list[tuple[bool, str]] = field(default_factory=list)
     log: Path | None = None
+    device: Path = Path("/dev/null")
 
     @property
     def socket(self) -> Path:
@@ -148,13 +150,19 @@ class FolderDriver:
 
     def on_NodePublishVolume(self, call: Call) -> bytes:
         target = Path(call.text(4))
+        if 1 in fields(fields(call.request)[1][5][0])[1]:
+            # As a block device: a link in place of a mount.
+            target.symlink_to(self.device)
+            return b""
         target.mkdir(exist_ok=True)
         self._show(call.text(1), target)
         return b""
 
     def on_NodeUnpublishVolume(self, call: Call) -> bytes:
         target = Path(call.text(2))
-        if target.exists():
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
             self._hide(target)
             target.rmdir()
         return b""

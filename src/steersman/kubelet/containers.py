@@ -15,6 +15,7 @@ from pathlib import Path
 from steersman.api.resources import CONFIG_MAPS, SECRETS
 from steersman.cri.interface import (
     ContainerConfig,
+    Device,
     Image,
     Mount,
     Propagation,
@@ -145,6 +146,7 @@ class ContainerStarter:
             security.verify_non_root(pod, spec, image)
             variables = await self._environment(place, spec)
             mounts, message_file = self._mounts(place, spec, variables, volumes)
+            devices = _devices(place, spec)
         except RuntimeFault as error:
             raise self._failed(pod, start, error, "CreateContainerConfigError") from None
         except (StatusError, ConnectionError, OSError, VolumeFault) as error:
@@ -173,6 +175,7 @@ class ContainerStarter:
             working_dir=spec.get("workingDir") or "",
             envs=tuple(variables.items()),
             mounts=mounts,
+            devices=devices,
             labels={**pod_labels(pod), CONTAINER_LABEL: spec["name"]},
             annotations=annotations,
             log_path=log_path,
@@ -195,8 +198,8 @@ class ContainerStarter:
         )
 
     def _unified(self) -> tuple[tuple[str, str], ...]:
-        """On cgroup version 2 the kernel kills all of a container, when it must, unless the node is told otherwise; and nothing of
-        a container is swapped out, also of one without a memory limit (upstream's NoSwap)."""
+        """On cgroup version 2 the kernel kills all of a container, when it must, unless the node is told otherwise; and nothing
+        of a container is swapped out, also of one without a memory limit (upstream's NoSwap)."""
         mount = self.config.cgroup_mount
         if not is_unified(mount):
             return ()
@@ -292,6 +295,17 @@ class ContainerStarter:
             os.symlink(os.path.join(log_directory, log_path), self.config.container_logs_dir / f"{stem}.log")
         except OSError as error:
             log.warning("log link not made pod=%s error=%s", pods.full_name(pod), error)
+
+
+def _devices(place: Place, spec: Obj) -> tuple[Device, ...]:
+    """Block volumes. Raises RuntimeFault."""
+    protected, made = pods.read_only_volumes(place.pod), []
+    for wanted in spec.get("volumeDevices") or ():
+        path = place.volumes.get(wanted["name"])
+        if path is None:
+            raise RuntimeFault(f'cannot find volume "{wanted["name"]}" to pass into container "{spec["name"]}"')
+        made.append(Device(wanted["devicePath"], str(path), "r" if wanted["name"] in protected else "mrw"))
+    return tuple(made)
 
 
 def _check_text(made: ContainerConfig) -> None:

@@ -1,14 +1,16 @@
 """Volumes by claim: persistentVolumeClaim and generic ephemeral volumes. A claim leads to a volume, a volume to a folder here.
 
 Kinds of volumes: local and hostPath, and those that `Request.persistent` has (csi, nfs). A pod waits until its claim is bound
-and the volume is the claim's. The folder of a volume that the local-path provisioner made is made here (loop/localpath.py). Not
-here: block devices. Source: upstream pkg/kubelet/volumemanager (populator), pkg/volume/local.
+and the volume is the claim's. The folder of a volume that the local-path provisioner made is made here (loop/localpath.py). Of a
+block volume (volumeMode: Block) the path is that of the device. Source: upstream pkg/kubelet/volumemanager (populator),
+pkg/volume/local.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
@@ -38,13 +40,17 @@ class ClaimVolume:
             raise Unprocessed(f"error processing PVC {namespace}/{name}: {fault}") from None
         _check_mode(request, volume)
         _check_node(request, volume)
+        block = mode(volume) == "Block"
         if dig(volume, "spec", "hostPath") is not None:
-            return await HostPathVolume().set_up(request.about(volume["spec"]))
+            path = await HostPathVolume().set_up(request.about(volume["spec"]))
+            return _device(path, volume) if block else path
         for source, plugin in request.persistent.items():
             if dig(volume, "spec", source) is not None:
                 return await plugin.set_up_volume(request, volume)
         if dig(volume, "spec", "local") is None:
             raise Unprocessed(f"no volume plugin matched name: {_kind(volume)}")
+        if block:
+            return _device(Path(volume["spec"]["local"]["path"]), volume)
         path = _local(request, volume)
         if request.fs_group is not None and not _is_read_only(request):
             await _give_to_group(request, path, request.fs_group)
@@ -113,8 +119,6 @@ def _check_mode(request: Request, volume: Obj) -> None:
         raise Unprocessed(f"volume {name} has volumeMode Block, but is specified in volumeMounts")
     if mode(volume) != "Block" and used_in("volumeDevices"):
         raise Unprocessed(f"volume {name} has volumeMode Filesystem, but is specified in volumeDevices")
-    if mode(volume) == "Block":
-        raise Unprocessed(f"volume {name} has volumeMode Block, which this kubelet can't provide")
 
 
 def _check_node(request: Request, volume: Obj) -> None:
@@ -134,6 +138,17 @@ def _local(request: Request, volume: Obj) -> Path:
     if not path.exists():
         text = f'path "{path}" does not exist'
         raise VolumeFault(text, "MountVolume.NewMounter initialization failed", name_of(volume))
+    return path
+
+
+def _device(path: Path, volume: Obj) -> Path:
+    """A block device of the node, which may be shown by a link."""
+    try:
+        right, why = stat.S_ISBLK(os.stat(path).st_mode), "is not a block device"
+    except OSError as error:
+        right, why = False, (error.strerror or str(error)).lower()
+    if not right:
+        raise VolumeFault(f'path "{path}": {why}', "MapVolume.MapPodDevice failed", name_of(volume))
     return path
 
 

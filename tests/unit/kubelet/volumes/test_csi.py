@@ -36,6 +36,7 @@ from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.server.diskuse import DiskUse
 from steersman.kubelet.server.volumestats import VolumeStats
 from steersman.kubelet.volumes.csi import layout
+from steersman.kubelet.volumes.csi.messages import Present, fields, message
 from steersman.kubelet.volumes.csi.parts import Csi
 from steersman.kubelet.volumes.csi.wanted import Wanted, gives_group
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
@@ -145,6 +146,42 @@ def drivers_shown(node: Node) -> list[Obj] | None:
     table = node.api.tables.get((CSI_NODES.group, CSI_NODES.plural))
     found = table.objects.get(("", "n1")) if table is not None else None
     return None if found is None else list(found["spec"]["drivers"])
+
+
+def block_device() -> Path:
+    """One of this machine's; only looked at."""
+    for path in sorted(Path("/dev").iterdir()):
+        if path.is_block_device():
+            return path
+    pytest.skip("there is no block device here")
+
+
+def test_a_block_volume_is_a_device_and_is_undone_like_any(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.device = block_device()
+        driver.start()
+        try:
+            async with node.kubelet() as manager:
+                await node.until(lambda: drivers_shown(node))
+                node.volume({"volumeMode": "Block"}, fsType="ext4")
+                asked = pod(securityContext={"fsGroup": 5})
+                path = (await manager.set_up(asked))["d"]
+                assert path == node.published() and path.is_block_device()
+                block = message(Present(1, b""), (3, message((1, 7))))
+                for method, number in (("NodeStageVolume", 4), ("NodePublishVolume", 5)):
+                    assert fields(driver.last(method).request)[1][number] == [block]
+                await manager.tear_down("u1")
+                assert not node.published().parent.exists() and not node.staging().exists()
+                driver.device = Path("/dev/null")
+                text = await why(manager, asked)
+                assert text.startswith(f'MapVolume.MapPodDevice failed for volume "{VOLUME}" :') and "is no block device" in text
+                driver.fail["NodeStageVolume"] = (grpc.StatusCode.INTERNAL, "no")
+                assert (await why(manager, asked)).startswith("MapVolume.SetUpDevice failed")
+        finally:
+            driver.stop()
+
+    asyncio.run(scenario())
 
 
 class Set:

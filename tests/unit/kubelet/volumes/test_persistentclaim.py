@@ -14,9 +14,11 @@ import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import NODES
+from steersman.cri.interface import Device
 from steersman.kubelet import pods
 from steersman.kubelet.localpath import LocalPaths
 from steersman.kubelet.objects import ObjectCache, TokenCache
+from steersman.kubelet.volumes import persistentclaim
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
 from steersman.loop import localpath
 from steersman.loop.volumes import PROVISIONED_BY
@@ -74,6 +76,46 @@ def set_up(world: World, asked: Obj, local_paths: Path | None = None) -> Path | 
             return str(error)
 
     return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("source", ["local", "hostPath"])
+def test_a_block_volume_leads_to_its_device(world: World, tmp_path: Path, source: str) -> None:
+    device = next((path for path in sorted(Path("/dev").iterdir()) if path.is_block_device()), None)
+    if device is None:
+        pytest.skip("there is no block device here")
+    (tmp_path / "disk").symlink_to(device)
+    asked = pod(containers=[{"name": "c", "volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}])
+    world.api.put("persistentvolumeclaims", claim())
+    for name, expected in (
+        ("disk", tmp_path / "disk"),
+        ("", f'MapVolume.MapPodDevice failed for volume "{VOLUME}" : path "{tmp_path}": is not a block device'),
+        ("none", f'MapVolume.MapPodDevice failed for volume "{VOLUME}" : path "{tmp_path}/none": no such file or directory'),
+    ):
+        spec: Obj = {source: {"path": str(tmp_path / name)}, "volumeMode": "Block"}
+        world.api.put("persistentvolumes", volume(tmp_path, **spec))
+        assert set_up(world, asked) == expected
+
+
+@pytest.mark.parametrize(("read_only", "permissions"), [(False, "mrw"), (True, "r")])
+def test_a_container_gets_the_device_of_a_block_volume(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool, permissions: str
+) -> None:
+    monkeypatch.setattr(persistentclaim, "_device", lambda path, volume: path)
+    world.api.put("persistentvolumeclaims", claim())
+    made = volume(tmp_path, ours=False, local={"path": "/dev/disk"}, volumeMode="Block")
+    made["spec"].pop("nodeAffinity")
+    world.api.put("persistentvolumes", made)
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            spec = {"name": "c", "image": "busybox:1", "volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}
+            ref = {"claimName": "data", "readOnly": read_only}
+            world.create(containers=[spec], volumes=[{"name": "d", "persistentVolumeClaim": ref}])
+            await world.until(lambda: bool(world.runtime.configs))
+
+    asyncio.run(scenario())
+    (config,) = world.runtime.configs.values()
+    assert config.devices == (Device("/dev/xvda", "/dev/disk", permissions),)
 
 
 def test_a_claim_leads_to_the_folder_of_its_volume_which_is_made_at_first_use(world: World, tmp_path: Path) -> None:

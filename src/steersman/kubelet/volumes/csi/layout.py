@@ -66,6 +66,9 @@ def forget(directory: Path) -> None:
     for mount in (directory / "mount", directory / "globalmount"):
         if mount.is_dir():
             os.rmdir(mount)
+        else:
+            # What a block device was published on.
+            mount.unlink(missing_ok=True)
     for note in (directory / _NOTE, directory / f".{_NOTE}"):
         note.unlink(missing_ok=True)
     if directory.is_dir():

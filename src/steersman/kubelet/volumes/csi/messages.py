@@ -29,10 +29,14 @@ class Capability:
     fs_type: str = ""
     flags: tuple[str, ...] = ()
     group: str = ""
+    block: bool = False
 
     def encoded(self) -> bytes:
+        access = (3, message((1, self.mode)))
+        if self.block:
+            return message(Present(1, b""), access)
         mount = message((1, self.fs_type), *((2, each) for each in self.flags), (3, self.group))
-        return message(Present(2, mount), (3, message((1, self.mode))))
+        return message(Present(2, mount), access)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 The order is upstream's: the driver is registered, the volume attached, staged, published, given to the pod's group; back the same
 way. One thing at a time happens to a volume. What exists is read from the folders (layout.py), so that a kubelet that was started
-anew undoes what an earlier one did. Not here: block devices. Source: upstream pkg/volume/csi (csi_mounter.go, csi_attacher.go).
+anew undoes what an earlier one did. A block volume goes the same way; what is published is a device in place of a folder.
+Source: upstream pkg/volume/csi (csi_mounter.go, csi_attacher.go, csi_block.go).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +42,7 @@ from steersman.machinery.meta import Obj, dig
 log = logging.getLogger(__name__)
 
 DEVICE, SET_UP = "MountVolume.MountDevice failed", "MountVolume.SetUp failed"
+MAP = "MapVolume.SetUpDevice failed", "MapVolume.MapPodDevice failed"
 _PREFIX = "kubernetes.io/csi: "
 
 
@@ -117,7 +120,8 @@ class CsiVolumes:
             attachment = attachment_name(wanted.handle, wanted.driver, self._node_name)
             publish_context = await self._attached(wanted, attachment)
         async with self._alone(wanted.driver, wanted.handle):
-            step = DEVICE if wanted.persistent else SET_UP
+            first, second = MAP if wanted.block else (DEVICE, SET_UP)
+            step = first if wanted.persistent else second
             try:
                 directory.mkdir(0o750, parents=True, exist_ok=True)
                 # First, so that whatever comes of the rest is undone with the pod.
@@ -128,7 +132,7 @@ class CsiVolumes:
                 staging = ""
                 if wanted.persistent:
                     staging = await self._stage(request, driver, wanted, capability, publish_context)
-                step = SET_UP
+                step = second
                 await self._publish(request, driver, wanted, csi_driver, capability, publish_context, staging, directory)
             except (CallFailed, OSError) as error:
                 raise VolumeFault(str(error), step, wanted.spec_name) from None
@@ -150,7 +154,7 @@ class CsiVolumes:
         group = ""
         if request.fs_group is not None and await driver.can(messages.MOUNT_GROUP):
             group = str(request.fs_group)
-        return messages.Capability(mode, wanted.fs_type, wanted.mount_options, group)
+        return messages.Capability(mode, wanted.fs_type, wanted.mount_options, group, wanted.block)
 
     async def _stage(
         self, request: Request, driver: Driver, wanted: Wanted, capability: messages.Capability, context: Mapping[str, str]
@@ -193,7 +197,9 @@ class CsiVolumes:
         )
         if not target.exists():
             raise OSError(f"{_PREFIX}the driver published the volume, but {target} does not exist")
-        if request.fs_group is None or capability.group or again or wanted.read_only:
+        if wanted.block and not stat.S_ISBLK(target.stat().st_mode):
+            raise OSError(f"{_PREFIX}the driver published the volume, but {target} is no block device")
+        if request.fs_group is None or capability.group or again or wanted.read_only or wanted.block:
             return
         if gives_group(wanted, csi_driver):
             policy = dig(request.pod, "spec", "securityContext", "fsGroupChangePolicy", default="Always")

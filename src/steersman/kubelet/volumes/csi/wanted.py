@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from steersman.kubelet.volumes.base import Request
 from steersman.kubelet.volumes.csi.layout import EPHEMERAL, PERSISTENT, ephemeral_handle
+from steersman.loop.volumes import mode
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
 
 _SINGLE_WRITER, _MANY_READERS, _MANY_WRITERS, _ONE_POD, _ONE_NODE = 1, 3, 5, 6, 7
@@ -30,6 +31,8 @@ class Wanted:
     mount_options: tuple[str, ...] = ()
     stage_secret: tuple[str, str] | None = None
     publish_secret: tuple[str, str] | None = None
+    block: bool = False
+    """The device itself is wanted, and no filesystem."""
 
     @property
     def persistent(self) -> bool:
@@ -73,6 +76,7 @@ def persistent(request: Request, volume: Obj) -> Wanted:
         mount_options=tuple(spec.get("mountOptions") or ()),
         stage_secret=_ref(source, "nodeStageSecretRef"),
         publish_secret=_ref(source, "nodePublishSecretRef"),
+        block=mode(volume) == "Block",
     )
 
 
