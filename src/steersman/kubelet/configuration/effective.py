@@ -78,7 +78,8 @@ _ELSEWHERE = frozenset((
     "authentication", "authorization", "failSwapOn", "rotateCertificates", "serverTLSBootstrap", "cgroupRoot", "podLogsDir",
     "evictionHard", "serializeImagePulls", "maxParallelImagePulls", "crashLoopBackOff", "shutdownGracePeriod",
     "shutdownGracePeriodCriticalPods", "shutdownGracePeriodByPodPriority", "containerRuntimeEndpoint", "featureGates",
-    "singleProcessOOMKill", "userNamespaces", "cpuManagerPolicy", "cpuManagerPolicyOptions", "cpuManagerReconcilePeriod", "reservedSystemCPUs",
+    "singleProcessOOMKill", "userNamespaces", "cpuManagerPolicy", "cpuManagerPolicyOptions", "cpuManagerReconcilePeriod",
+    "reservedSystemCPUs",
 ))  # fmt: skip
 """Honoured, but not one to one."""
 _EVICTION = frozenset((

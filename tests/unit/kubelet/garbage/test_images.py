@@ -149,8 +149,8 @@ def test_too_little_to_remove_is_an_event_and_the_second_time_in_a_row_another()
         await bench.collector.turn()
         text = (
             "Insufficient free disk space on the node's image filesystem (95% of 1000 bytes used). Failed to free sufficient "
-            "space by deleting unused images (freed 10 bytes). Investigate disk usage, as it could be used by active images, logs, "
-            "volumes, or other data."
+            "space by deleting unused images (freed 10 bytes). Investigate disk usage, as it could be used by active images, "
+            "logs, volumes, or other data."
         )
         assert bench.events == [("FreeDiskSpaceFailed", text)]
         bench.events.clear()
