@@ -311,7 +311,7 @@ def test_whatever_happens_order_is_kept(steps: list[tuple[str, int]]) -> None:
         return found is not None and not is_deleting(found) and bool((found.get("status") or {}).get("conditions"))
 
     def failed(pod: Obj) -> bool:
-        return dig(pod, "status", "phase") == "Failed"
+        return bool(dig(pod, "status", "phase") == "Failed")
 
     def watch(action: Any) -> None:
         """Called before each write."""
