@@ -113,6 +113,11 @@ class Registry:
         self.derive: Derive | None = None
         """Who serves the custom resources (crd/) says how."""
 
+    @property
+    def revision(self) -> int:
+        """How far everything is that is served."""
+        return self._feed.revision
+
     def install(self, spec: KindSpec, *, builtin: bool = True) -> Served:
         """Serve a kind from now on. Its objects are loaded in the background; requests wait for that."""
         resource = spec.resource

@@ -324,5 +324,5 @@ def default_parts(config: ServerConfig, store: Store, listers: Listers, client: 
         paths=reviews.paths(authentication.authority),
         published=True,
         bootstrap=lambda bound: hooks.bootstrap(client, bound, clock),
-        tasks=(lambda: service_repair.run(store, listers, clock),),
+        tasks=(lambda: service_repair.run(store, listers, clock), *admission.tasks(plugins, client, clock)),
     )

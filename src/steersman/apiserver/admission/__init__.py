@@ -6,8 +6,9 @@ joins the commit (contracts.Charging); `is_on` says whether it is on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from steersman.apiserver.access import AdmissionSettings
@@ -47,7 +48,7 @@ from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
 
-__all__ = ["chain", "is_on"]
+__all__ = ["chain", "is_on", "tasks"]
 
 _DEFAULT = AdmissionSettings()
 _TOLERATIONS = "PodTolerationRestriction"
@@ -140,6 +141,11 @@ def chain(
     chosen = [plugin for entry in _ENTRIES if is_on(entry.name, settings) for plugin in entry.make(needs)]
     # Upstream's strategies and storage do these, not its plugins: they are always on.
     return (CertificateRecord(clock), *chosen, RBACEscalation(authorization))
+
+
+def tasks(plugins: Iterable[AdmissionPlugin], client: Client, clock: Clock) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """What goes on beside, while the server runs."""
+    return [partial(plugin.check_types, client, clock) for plugin in plugins if isinstance(plugin, ValidatingPolicies)]
 
 
 def is_on(name: str, settings: AdmissionSettings) -> bool:

@@ -8,6 +8,8 @@ from typing import ClassVar, Protocol
 from steersman.api.groups import admissionregistration_v1 as group
 from steersman.apiserver.contracts import AdmissionRequest, Authorizer, Lister, Listers
 from steersman.apiserver.registry import Registry
+from steersman.client.interface import Client
+from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
 
 
@@ -81,3 +83,10 @@ class ValidatingPolicies(_Policies):
         enforcing = self._awake()
         if enforcing is not None:
             await enforcing.enforce(request)
+
+    async def check_types(self, client: Client, clock: Clock) -> None:
+        """Tell in the status of policies what is likely wrong with them, until cancelled. To be called after attach()."""
+        from steersman.apiserver.admission.policies import status
+
+        assert self._registry is not None
+        await status.run(self._registry, client, clock)
