@@ -14,6 +14,7 @@ from tools.throwaway import Cluster
 from steersman.api.resources import CONFIG_MAPS, SERVICE_ACCOUNTS
 from steersman.cluster.settings import Paths
 from steersman.cluster.up import cgroup_root
+from steersman.network.overlay import DEVICE as OVERLAY
 
 
 class _Breakable(Cluster):
@@ -47,5 +48,6 @@ def place_of(made: Cluster) -> Place:
     """Before its first pod."""
     daemon = made.daemon if isinstance(made, ContainerdCluster) else None
     place = Place(made.state, cgroup_root(Paths(made.state)), f"/run/netns/{made.netns.name}", daemon)
-    place.links_before = place.links()
+    # The overlay's may come a moment later than the first pod.
+    place.links_before = place.links() | {OVERLAY}
     return place

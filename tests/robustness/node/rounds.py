@@ -18,14 +18,14 @@ from typing import Any
 from tests.conformance.api import Api
 from tests.e2e.harness import Stopwatch, eventually
 from tests.e2e.machine import ContainerdCluster
-from tests.robustness.node import drawn, failpoints
+from tests.robustness.node import drawn, failpoints, shown
 from tests.robustness.node.breakable import place_of
 from tests.robustness.node.surroundings import Place, Process, told
 from tools.throwaway import Cluster
 
 from steersman.api.resources import PODS
 from steersman.machinery.errors import NotFound
-from steersman.machinery.meta import Obj, condition, dig, name_of
+from steersman.machinery.meta import Obj, dig, name_of
 
 SPACE = "default"
 _PATIENCE_S = 60.0
@@ -190,23 +190,17 @@ class Rounds:
     # --- what must hold ---
 
     def _arrived(self, name: str) -> bool:
-        """Over; or running, with all ready but those that have ended for good: that was one that was killed."""
-        pod = self.api.get(PODS, name, SPACE)
-        status = pod["status"]
-        if status.get("phase") in ("Succeeded", "Failed"):
-            return True
-        ready = condition(status.get("conditions"), "Ready") or {}
-        return status.get("phase") == "Running" and (ready.get("status") == "True" or _all_ready_or_over(pod))
+        return shown.arrived(self.api.get(PODS, name, SPACE))
 
     def _check_alive(self, pods: list[Obj]) -> str:
         """What is wrong while they run, or ''."""
-        shown = {name_of(pod): self.api.get(PODS, name_of(pod), SPACE) for pod in pods}
-        for name, pod in shown.items():
-            for status in _statuses(pod):
+        found = {name_of(pod): self.api.get(PODS, name_of(pod), SPACE) for pod in pods}
+        for name, pod in found.items():
+            for status in shown.statuses(pod):
                 lines = self._lines(f"{name}.{status['name']}")
                 if lines > status["restartCount"] + 1:
                     return f"{name}.{status['name']} began {lines} times, restartCount is {status['restartCount']}"
-        live = [pod for pod in shown.values() if dig(pod, "status", "phase") == "Running"]
+        live = [pod for pod in found.values() if dig(pod, "status", "phase") == "Running"]
         if len(live) < len(pods):
             live_wired = None
         else:
@@ -216,7 +210,11 @@ class Rounds:
             for sort in ("address", "interface", "network namespace"):
                 if len(held.get(sort, [])) != live_wired:
                     return f"{live_wired} pods run with a network of their own, and there is: {sort}: {held.get(sort)}"
-        running = sum(bool(status["state"].get("running")) for pod in shown.values() for status in _statuses(pod))
+        said = shown.running(found)
+        there = {each.who for each in self.place.processes() if each.kind == "container" and each.who}
+        if said != there:
+            return f"there run {sorted(there)}, and shown as running are {sorted(said)}"
+        running = len(said)
         conmons = [each for each in held.get("process", []) if each.startswith("conmon")]
         if self.place.daemon is None and len(conmons) != running:
             return f"{running} containers run under {len(conmons)} conmons"
@@ -228,7 +226,7 @@ class Rounds:
         self._until_right(lambda: told(self.place.held()))
 
     def _ledger(self, pods: list[Obj]) -> dict[str, int]:
-        names = [f"{name_of(pod)}.{each['name']}" for pod in pods for each in _containers(pod)]
+        names = [f"{name_of(pod)}.{each['name']}" for pod in pods for each in shown.containers(pod)]
         return {name: self._lines(name) for name in names}
 
     def _lines(self, name: str) -> int:
@@ -280,25 +278,3 @@ def _alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def _containers(pod: Obj) -> list[Obj]:
-    return [*dig(pod, "spec", "initContainers", default=[]), *dig(pod, "spec", "containers", default=[])]
-
-
-def _statuses(pod: Obj) -> list[Obj]:
-    status = pod["status"]
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-
-
-def _all_ready_or_over(pod: Obj) -> bool:
-    policy = pod["spec"]["restartPolicy"]
-    sidecars = {each["name"] for each in _containers(pod) if each.get("restartPolicy") == "Always"}
-
-    def settled(status: Obj) -> bool:
-        ended = status["state"].get("terminated")
-        if ended is None or status["name"] in sidecars:
-            return bool(status["ready"])
-        return bool(policy == "Never" or ended["exitCode"] == 0)
-
-    return policy != "Always" and all(map(settled, _statuses(pod)))

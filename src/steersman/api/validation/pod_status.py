@@ -69,12 +69,13 @@ def _restarts(errors: Errors, status: Obj, before: Obj, spec: Obj) -> None:
 
 
 def _may_restart(container: Obj | None, policy: str, ended: Obj, *, init: bool) -> bool:
+    if init and policy == "Always":
+        # Also one that has succeeded: when the pod's sandbox is lost they all run again.
+        return True
     if container is not None:
         if container.get("restartPolicyRules"):
             return True
         policy = container.get("restartPolicy") or policy
-    elif init and policy == "Always":
-        policy = "OnFailure"
     return policy == "Always" or (policy == "OnFailure" and ended.get("exitCode", 0) != 0)
 
 

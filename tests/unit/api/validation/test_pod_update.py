@@ -134,6 +134,16 @@ def test_status_updates(title: str, change: Change, expected: list[str]) -> None
     assert texts(POD.validate_status_update(new, old)) == expected
 
 
+@pytest.mark.parametrize(("policy", "refused"), [("Always", False), ("OnFailure", True), ("Never", True)])
+def test_init_containers_that_have_succeeded_run_again_only_in_a_pod_that_always_restarts(policy: str, refused: bool) -> None:
+    old = pod(nodeName="n", restartPolicy=policy, initContainers=[{"name": "i", "image": "i"}])
+    old["status"]["initContainerStatuses"] = [{"name": "i", "state": {"terminated": {"exitCode": 0}}}]
+    new = changed(old, lambda new: new["status"].update(initContainerStatuses=[{"name": "i", "state": {"running": {}}}]))
+    POD.prepare_status_update(new, old)
+    words = "status.initContainerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"
+    assert texts(POD.validate_status_update(new, old)) == ([words] if refused else [])
+
+
 CPU = "spec.containers[0].resources"
 
 
