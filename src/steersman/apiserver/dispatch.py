@@ -10,7 +10,7 @@ from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Registry, Served
 from steersman.apiserver.routes import NOT_FOUND, Routes
-from steersman.apiserver.subresources import binding, eviction, namespaces, pods, scale
+from steersman.apiserver.subresources import binding, connecting, eviction, namespaces, pods, scale
 from steersman.machinery.errors import BadRequest, MethodNotAllowed, NotFound
 
 VerbHandler = Callable[[Api, Call, Served], Awaitable[Response]]
@@ -103,6 +103,7 @@ async def _subresource(api: Api, call: Call, served: Served) -> Response:
         raise _unknown()
     handler = api.registry.handler(info.group, info.plural, info.subresource, call.request.method)
     if handler is not None:
+        await connecting.admit(api, call, served)
         return await handler(call)
     verb = SUBRESOURCES.get(info.subresource, {}).get(info.verb)
     if verb is None:

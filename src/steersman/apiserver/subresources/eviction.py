@@ -38,6 +38,8 @@ async def evict(api: Api, call: Call, served: Served) -> Response:
         raise NotFound.of("", "pods", name)
     pod = served.decode(found)
     check_preconditions(served, name, pod, deletion)
+    write = Write(api, call, served, WriteOptions(deletion.dry_run), "eviction", warnings, deletion)
+    await api.admission.connect(write.admission("CREATE", name, eviction, None))
     if not is_deleting(pod):
         if dig(pod, "status", "phase") not in _UNGUARDED:
             await budgets.spend(api, call, pod, dry_run=deletion.dry_run)
@@ -45,7 +47,6 @@ async def evict(api: Api, call: Call, served: Served) -> Response:
             await _mark(Write(api, call, served, WriteOptions(), "status"), namespace, name)
             # The mark is a new version; what was asked for was checked above.
             deletion = replace(deletion, resource_version="")
-    write = Write(api, call, served, WriteOptions(deletion.dry_run), "eviction", warnings)
     await remove(write, namespace, name, deletion)
     return respond.of_obj(call.request, SUCCESS, 201, write.warnings)
 

@@ -219,6 +219,6 @@ def test_spoilt_managed_fields_stay_as_they_were(tmp_path: Path) -> None:
         made = orjson.loads(answer.body)
         assert made["immutable"] is True
         assert [entry["manager"] for entry in made["metadata"]["managedFields"]] != ["x"]
-        assert ".metadata.managedFields was in an invalid state after admission" in answer.headers["Warning"]
+        assert ".metadata.managedFields was in an invalid state after admission" in answer.headers["warning"]
 
     run(tmp_path, scenario)

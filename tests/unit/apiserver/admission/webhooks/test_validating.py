@@ -180,7 +180,7 @@ def test_warnings_come_with_the_answer(tmp_path: Path) -> None:
     async def scenario(w: World, hooks: Hooks) -> None:
         await register(w, hooks.hook("/a", lambda _: {"allowed": True, "warnings": ["beware"]}))
         answer = await w.raw("POST", MAPS, config_map())
-        assert answer.headers.get("Warning") == '299 - "beware"' or "beware" in str(answer.headers)
+        assert answer.headers["warning"] == '299 - "beware"'
 
     run(tmp_path, scenario)
 
