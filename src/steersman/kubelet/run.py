@@ -243,6 +243,7 @@ class Kubelet:
         group.create_task(self.agent.run())
         if self.csi is not None:
             self.csi.start(group, self.workers.poke_all)
+            nodes.add_handler(self.csi.node_changed)
         if self.config.watch_resources:
             self._watch_resources()
         if parts.cpus.active:

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 FIRST_PULL_RETRY_S = 5.0
 START_RETRY_S = 10.0
 FIRST_MOUNT_RETRY_S, LAST_MOUNT_RETRY_S = 0.5, 122.0
+ATTACH_RETRY_S = 2.0
 NETWORK_RETRY_S = 1.0
 _SANDBOX = ""
 """Among the holds: no container has this name."""
@@ -150,7 +151,9 @@ class PodSync:
         except MountFailed as error:
             for message in error.messages:
                 parts.recorder.event(pod, "Warning", "FailedMount", message)
-            raise SyncFailed(str(error), self._mount_pauses.next()) from None
+            # What attaches volumes wakes the pod by way of the Node, but not every attacher writes there at once.
+            retry_s = self._mount_pauses.next() if error.messages else ATTACH_RETRY_S
+            raise SyncFailed(str(error), retry_s) from None
         self._refreshed_s = now_s
         self._mount_pauses.reset()
 

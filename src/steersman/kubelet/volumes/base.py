@@ -28,7 +28,11 @@ class Unprocessed(VolumeFault):
 
 
 class Unattached(VolumeFault):
-    """It is not attached to this node yet."""
+    """It is not attached to this node yet. `pending`: and nobody needs to be told so far."""
+
+    def __init__(self, why: str, *, pending: bool = False) -> None:
+        super().__init__(why)
+        self.pending = pending
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,12 @@ PLUGINS: tuple[VolumePlugin, ...] = (
 
 
 class MountFailed(Exception):
-    """One sentence per volume that could not be set up, as in FailedMount events."""
+    """One sentence per volume that could not be set up, as in FailedMount events. `pending`: volumes that are still being
+    attached, of which there is nothing to tell."""
 
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__("; ".join(messages))
-        self.messages = messages
+    def __init__(self, messages: list[str], pending: list[str]) -> None:
+        super().__init__("; ".join([*messages, *(f'volume "{name}" is not attached yet' for name in pending)]))
+        self.messages, self.pending = messages, pending
 
 
 class VolumeManager:
@@ -80,6 +81,7 @@ class VolumeManager:
         """All volumes of the pod, by name. Called on every sync: content is refreshed. Raises MountFailed."""
         ready = self._paths.setdefault(uid_of(pod), {})
         failures: list[str] = []
+        pending: list[str] = []
         unprocessed: dict[str, str] = {}
         for volume in dig(pod, "spec", "volumes", default=None) or ():
             plugin = next((self._plugins[key] for key in volume if key in self._plugins), None)
@@ -93,6 +95,9 @@ class VolumeManager:
             except Unprocessed as fault:
                 unprocessed[name] = str(fault)
             except Unattached as fault:
+                if fault.pending:
+                    pending.append(name)
+                    continue
                 text = f"unmounted volumes=[{name}], unattached volumes=[{name}], failed to process volumes=[]: {fault}"
                 failures.append(f"Unable to attach or mount volumes: {text}")
             except VolumeFault as fault:
@@ -103,8 +108,8 @@ class VolumeManager:
             names, why = " ".join(unprocessed), "; ".join(unprocessed.values())
             text = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[{names}]: {why}"
             failures.append(f"Unable to attach or mount volumes: {text}")
-        if failures:
-            raise MountFailed(failures)
+        if failures or pending:
+            raise MountFailed(failures, pending)
         return ready
 
     def _request(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> Request:
@@ -138,6 +143,8 @@ class VolumeManager:
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""
         self._paths.pop(pod_uid, None)
+        if self._csi is not None:
+            self._csi.stop_waiting(pod_uid)
         pod_dir = self._config.pod_dir(pod_uid)
         if not pod_dir.is_dir():
             return

@@ -35,14 +35,16 @@ from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.objects import ObjectCache, TokenCache
 from steersman.kubelet.server.diskuse import DiskUse
 from steersman.kubelet.server.volumestats import VolumeStats
+from steersman.kubelet.volumes.base import Request, Unattached, VolumeFault
 from steersman.kubelet.volumes.csi import layout
+from steersman.kubelet.volumes.csi.attachment import Attachments
 from steersman.kubelet.volumes.csi.messages import Present, fields, message
 from steersman.kubelet.volumes.csi.parts import Csi
-from steersman.kubelet.volumes.csi.wanted import Wanted, gives_group
+from steersman.kubelet.volumes.csi.wanted import Wanted, gives_group, persistent
 from steersman.kubelet.volumes.manager import MountFailed, VolumeManager
 from steersman.kubelet.worker import PodWorker
 from steersman.loop.attachments import attachment_name
-from steersman.machinery.clock import RealClock
+from steersman.machinery.clock import RealClock, VirtualClock
 from steersman.machinery.errors import Forbidden
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, labels_of
@@ -115,9 +117,9 @@ class Node:
         return self.root / "pods" / uid / "volumes" / "kubernetes.io~csi" / name / "mount"
 
 
-async def _serve(csi: Csi) -> None:
+async def _serve(csi: Csi, wake: Callable[[], None] = lambda: None) -> None:
     async with asyncio.TaskGroup() as group:
-        csi.start(group, lambda: None)
+        csi.start(group, wake)
         await asyncio.Event().wait()
 
 
@@ -140,6 +142,19 @@ async def why(manager: VolumeManager, asked: Obj) -> str:
     with pytest.raises(MountFailed) as failure:
         await manager.set_up(asked)
     return "; ".join(failure.value.messages)
+
+
+async def waits(manager: VolumeManager, uid: str = "u1") -> list[str]:
+    """The volumes that are still being attached; of others there is nothing to tell."""
+    with pytest.raises(MountFailed) as failure:
+        await manager.set_up(pod(uid))
+    assert failure.value.messages == []
+    return failure.value.pending
+
+
+async def made(node: Node) -> Request:
+    objects, tokens = ObjectCache(node.api, node.clock), TokenCache(node.api, node.clock, random.Random(1))
+    return Request(pod(), pod()["spec"]["volumes"][0], node.root / "d", objects, tokens, node.clock.now())
 
 
 def drivers_shown(node: Node) -> list[Obj] | None:
@@ -443,13 +458,12 @@ def test_an_attachable_volume_waits_for_its_attachment_and_is_in_use_until_it_is
         name = attachment_name(HANDLE, NAME, "n1")
         async with node.kubelet() as manager:
             await node.until(lambda: driver.told)
-            async with asyncio.TaskGroup() as group:
-                mounting = group.create_task(manager.set_up(pod()))
-                await node.until(lambda: node.facts.volumes_in_use)
+            for _ in range(2):
+                assert await waits(manager) == ["d"]
                 assert node.facts.volumes_in_use == (f"kubernetes.io/csi/{NAME}^{HANDLE}",)
-                status = {"attached": True, "attachmentMetadata": {"device": "sdb"}}
-                node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": name}, "status": status})
-                await mounting
+            status = {"attached": True, "attachmentMetadata": {"device": "sdb"}}
+            node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": name}, "status": status})
+            await manager.set_up(pod())
             assert driver.last("NodeStageVolume").map(2) == driver.last("NodePublishVolume").map(2) == {"device": "sdb"}
             node.facts.volumes_in_use = ()
         async with node.kubelet() as manager:
@@ -494,8 +508,94 @@ def test_a_volume_is_waited_for_before_its_attachment_may_be_asked_for(node: Nod
             node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": name}, "status": {"attached": True}})
             # Claim, volume, CSIDriver; then the attachment.
             node.api.fail_next("get", None, None, None, Forbidden("no relationship found between node 'n1' and this object"))
+            assert await waits(manager) == ["d"]
             assert await manager.set_up(pod()) == {"d": node.published()}
         driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_attachment_that_does_not_come_is_told_every_two_minutes_with_its_reason(node: Node) -> None:
+    async def scenario() -> None:
+        clock, told = VirtualClock(), 0
+        attachments = Attachments(node.api, clock, node.facts, node.root, lambda: None)
+        request = await made(node)
+        wanted = persistent(request, await request.objects.read(PERSISTENT_VOLUMES, "", VOLUME))
+        for passed, expected in ((0, ""), (119, ""), (1, "context deadline exceeded"), (119, ""), (1, "no such disk"), (2, "")):
+            await clock.advance(passed)
+            if expected == "no such disk":
+                node.api.put(VOLUME_ATTACHMENTS, {"metadata": {"name": "a"}, "status": {"attachError": {"message": expected}}})
+            with pytest.raises(VolumeFault) as failure:
+                await attachments.look(wanted, "a", "u1")
+            assert getattr(failure.value, "pending", False) is not bool(expected)
+            assert str(failure.value) == (expected or "it is not attached yet")
+            told += bool(expected)
+        assert told == 2 and attachments.waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_that_goes_lets_go_of_what_it_waited_for_unless_another_waits_too(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        node.driver_says(attachRequired=True)
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            for uid in ("u1", "u2"):
+                assert await waits(manager, uid) == ["d"]
+            await manager.tear_down("u1")
+            assert node.facts.volumes_in_use
+            await manager.tear_down("u2")
+            assert node.facts.volumes_in_use == ()
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_volume_that_is_not_attached_keeps_no_other_of_the_pod_waiting(node: Node) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.start()
+        node.driver_says(attachRequired=True)
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            asked = pod()
+            asked["spec"]["volumes"].append({"name": "e", "emptyDir": {}})
+            with pytest.raises(MountFailed) as failure:
+                await manager.set_up(asked)
+            assert (failure.value.messages, failure.value.pending) == ([], ["d"])
+            assert str(failure.value) == 'volume "d" is not attached yet'
+            assert list(manager.paths("u1")) == ["e"]
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+def test_pods_that_wait_are_woken_when_the_node_shows_another_volume(node: Node) -> None:
+    async def scenario() -> None:
+        config = KubeletConfig(node_name="n1", root_dir=node.root)
+        csi, woken = Csi(config, node.api, node.clock, node.facts, lambda: None), 0
+        shown: Obj = {"status": {"volumesAttached": [{"name": "v", "devicePath": ""}]}}
+
+        def wake() -> None:
+            nonlocal woken
+            woken += 1
+
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(_serve(csi, wake))
+            await node.clock.sleep(0)
+            csi.node_changed({}, shown)
+            assert woken == 0, "nobody waits"
+            request = await made(node)
+            wanted = persistent(request, await request.objects.read(PERSISTENT_VOLUMES, "", VOLUME))
+            with pytest.raises(Unattached):
+                await csi._attachments.look(wanted, "a", "u1")
+            csi.node_changed(shown, {**shown, "spec": {}})
+            assert woken == 0
+            csi.node_changed({}, shown)
+            assert woken == 1
+            serving.cancel()
 
     asyncio.run(scenario())
 

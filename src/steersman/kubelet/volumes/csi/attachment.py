@@ -1,5 +1,6 @@
-"""Volumes that must be attached first: waiting for their VolumeAttachment, and the names of those that are in use here.
+"""Volumes that must be attached first: looking at their VolumeAttachment, and the names of those that are in use here.
 
+Nobody waits here: a pod whose volume is not attached looks again in its next turn, and is woken when the Node shows another one.
 The attach/detach controller makes VolumeAttachments, the driver's attacher marks them as attached. What is in use goes into the
 Node's status: it is not detached meanwhile. Source: upstream pkg/volume/csi/csi_attacher.go.
 """
@@ -21,35 +22,52 @@ from steersman.machinery.errors import Forbidden, NotFound
 from steersman.machinery.meta import Obj, dig
 
 WAIT_S = 120.0
-_FIRST_S, _MOST_S = 0.1, 2.0
 
 
 class Attachments:
     def __init__(self, client: Client, clock: Clock, facts: NodeFacts, root: Path, changed: Callable[[], None]) -> None:
         """`root`: the kubelet's folder. `changed`: what is in use has changed."""
         self._client, self._clock, self._facts, self._changed = client, clock, facts, changed
+        self._since: dict[tuple[str, str, str], float] = {}
+        """By pod, driver and handle: since when it has been waited for."""
         notes = [note for _, note in layout.of_pods(root) if note.attachment]
         facts.volumes_in_use = tuple(sorted({unique_name(note.driver, note.handle) for note in notes}))
 
-    async def wait(self, wanted: Wanted, name: str) -> dict[str, str]:
-        """Until the volume is attached: what the attacher tells the node of it. Raises VolumeFault."""
+    @property
+    def waiting(self) -> bool:
+        """Whether a pod waits for an attachment: a change of the Node's volumesAttached may be its."""
+        return bool(self._since)
+
+    async def look(self, wanted: Wanted, name: str, pod_uid: str) -> dict[str, str]:
+        """What the attacher tells the node of an attached volume.
+
+        Raises Unattached while it is not, `pending` for two minutes; then, once, what is the matter (VolumeFault). Until then, or
+        until `stop_waiting`, the volume counts as in use.
+        """
         unique = unique_name(wanted.driver, wanted.handle)
+        key, now_s = (pod_uid, wanted.driver, wanted.handle), self._clock.monotonic()
+        began_s = self._since.setdefault(key, now_s)
         self._use(unique)
-        deadline_s = self._clock.monotonic() + WAIT_S
-        pause_s = _FIRST_S
-        while True:
-            found = await self._read(name)
-            if found is not None and dig(found, "status", "attached", default=False):
-                # Another pod that waited for it may have let go of it.
-                self._use(unique)
-                return dict(dig(found, "status", "attachmentMetadata", default=None) or {})
-            why = dig(found or {}, "status", "attachError", "message", default="")
-            if self._clock.monotonic() >= deadline_s:
-                if why:
-                    raise VolumeFault(why, "MountVolume.WaitForAttach failed", wanted.spec_name)
-                raise Unattached("context deadline exceeded")
-            await self._clock.sleep(pause_s)
-            pause_s = min(pause_s * 2, _MOST_S)
+        found = await self._read(name)
+        if found is not None and dig(found, "status", "attached", default=False):
+            self._since.pop(key, None)
+            # Another pod that waited for it may have let go of it.
+            self._use(unique)
+            return dict(dig(found, "status", "attachmentMetadata", default=None) or {})
+        if now_s - began_s < WAIT_S:
+            raise Unattached("it is not attached yet", pending=True)
+        self._since[key] = now_s
+        if why := dig(found or {}, "status", "attachError", "message", default=""):
+            raise VolumeFault(why, "MountVolume.WaitForAttach failed", wanted.spec_name)
+        raise Unattached("context deadline exceeded")
+
+    def stop_waiting(self, pod_uid: str) -> list[tuple[str, str]]:
+        """The pod goes. (driver, handle) of what it waited for and nobody else does."""
+        mine = [key for key in self._since if key[0] == pod_uid]
+        for key in mine:
+            del self._since[key]
+        others = {key[1:] for key in self._since}
+        return [key[1:] for key in mine if key[1:] not in others]
 
     def let_go(self, driver: str, handle: str) -> None:
         """Nothing here has the volume any more."""

@@ -118,7 +118,7 @@ class CsiVolumes:
         attachment, publish_context = "", dict[str, str]()
         if wanted.persistent and attach_required(csi_driver):
             attachment = attachment_name(wanted.handle, wanted.driver, self._node_name)
-            publish_context = await self._attached(wanted, attachment)
+            publish_context = await self._attachments.look(wanted, attachment, request.pod_uid)
         async with self._alone(wanted.driver, wanted.handle):
             first, second = MAP if wanted.block else (DEVICE, SET_UP)
             step = first if wanted.persistent else second
@@ -140,14 +140,11 @@ class CsiVolumes:
             self._republish.add((request.pod_uid, request.volume["name"]))
         return directory / "mount"
 
-    async def _attached(self, wanted: Wanted, name: str) -> dict[str, str]:
-        try:
-            return await self._attachments.wait(wanted, name)
-        except BaseException:
-            # Also when the pod goes: nothing here hinders the volume's way to another node.
-            if not layout.used(self._root, wanted.driver, wanted.handle):
-                self._attachments.let_go(wanted.driver, wanted.handle)
-            raise
+    def stop_waiting(self, pod_uid: str) -> None:
+        """The pod goes: it no longer hinders the way to another node of a volume that it waited for."""
+        for driver, handle in self._attachments.stop_waiting(pod_uid):
+            if not layout.used(self._root, driver, handle):
+                self._attachments.let_go(driver, handle)
 
     async def _capability(self, request: Request, driver: Driver, wanted: Wanted) -> messages.Capability:
         mode = wanted.access_mode(await driver.can(messages.SINGLE_NODE_MULTI_WRITER))

@@ -15,6 +15,7 @@ from steersman.kubelet.volumes.csi.mounting import CsiVolumes
 from steersman.kubelet.volumes.csi.registration import TYPE, Drivers
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
+from steersman.machinery.meta import Obj, dig
 from steersman.machinery.waiting import Backoff
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ class Csi:
         self, config: KubeletConfig, client: Client, clock: Clock, facts: NodeFacts, changed: Callable[[], None]
     ) -> None:
         self._clock = clock
+        self._poke: Callable[[], None] = lambda: None
         self._drivers = Drivers(client, clock, config.node_name, facts)
         attachments = Attachments(client, clock, facts, config.root_dir, changed)
+        self._attachments = attachments
         self.volumes = CsiVolumes(config, self._drivers, attachments)
         self._watch = PluginWatch(config.root_dir, clock, {TYPE: self._drivers})
 
@@ -41,6 +44,13 @@ class Csi:
 
         self._drivers.on_new(came)
         group.create_task(self._run())
+
+        self._poke = poke
+
+    def node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Pods that wait for a volume look again when the Node shows another one as attached."""
+        if self._attachments.waiting and _attached(old) != _attached(new):
+            self._poke()
 
     async def _run(self) -> None:
         backoff = Backoff(0.5, 60)
@@ -55,3 +65,7 @@ class Csi:
             await self._watch.run()
         except OSError as error:
             log.error("plugins can't register error=%s", error)
+
+
+def _attached(node: Obj | None) -> list[Obj]:
+    return list(dig(node or {}, "status", "volumesAttached", default=None) or ())
