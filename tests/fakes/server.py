@@ -52,6 +52,10 @@ def config(directory: Path = Path("/nonexistent"), **settings: Any) -> ServerCon
     )
 
 
+async def _nothing(_config: ServerConfig) -> None:
+    """What a start has to make beside the server's own objects."""
+
+
 class World:
     """A running server and ways to talk to it."""
 
@@ -81,16 +85,19 @@ async def world(
     plugins: Callable[[Listers], Sequence[AdmissionPlugin]] | None = None,
     denied: Callable[[RequestInfo], bool] | None = None,
     quotas: bool = False,
+    begins: bool = False,
     store: MemoryStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
+    """begins: the server makes objects of its own at its start, as a cluster's does."""
     clock = VirtualClock()
     store = store or MemoryStore(clock)
     everybody = Everybody(denied)
 
     def parts(_c: ServerConfig, _s: Store, listers: Listers, _client: Client, _clock: Clock) -> Parts:
         charging = ResourceQuota(listers, clock) if quotas else None
-        return Parts(everybody, everybody, plugins(listers) if plugins is not None else admission, charging)
+        chain = plugins(listers) if plugins is not None else admission
+        return Parts(everybody, everybody, chain, charging, bootstrap=_nothing if begins else None)
 
     server = APIServer(config(**settings), store, clock, specs=specs, parts=parts)
     await server.start(listen=False)

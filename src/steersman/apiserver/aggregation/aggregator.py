@@ -26,7 +26,7 @@ from steersman.client.interface import Client
 from steersman.machinery import depth
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
-from steersman.machinery.meta import Obj, format_time, labels_of, name_of
+from steersman.machinery.meta import Obj, condition, format_time, labels_of, name_of
 from steersman.store.interface import Unavailable
 
 log = logging.getLogger(__name__)
@@ -107,8 +107,9 @@ class Aggregator:
             await self._clock.sleep(0)
 
     def _take_in(self, cache: WatchCache) -> None:
-        """Registrations that came, changed or went."""
-        wanted = {name_of(obj): known for obj in cache.list() if (known := registration(obj)) is not None}
+        """Registrations that came, changed or went. What is said of one holds until somebody has asked its server anew."""
+        objects = {name_of(obj): obj for obj in cache.list()}
+        wanted = {name: known for name, obj in objects.items() if (known := registration(obj)) is not None}
         changed = False
         for name in self._followed.keys() - wanted.keys():
             known = self._followed.pop(name).remote.known
@@ -119,7 +120,10 @@ class Aggregator:
             if before is not None and before.remote.known == known:
                 continue
             remote = Remote(known, self._registry.lister, self._certificate)
-            self._followed[name] = _Followed(remote, _told(known, None, None))
+            remote.available = (condition(objects[name], "Available") or {}).get("status") == "True"
+            said = before.told if before is not None else None
+            told = _told(known, said.resources, said.openapi) if said is not None else _told(known, None, None)
+            self._followed[name] = _Followed(remote, told)
             self.handlers[known.group, known.version] = remote.serve
             changed = True
         if self._followed:
@@ -209,11 +213,11 @@ class Aggregator:
 
     async def _write_condition(self, cache: WatchCache, name: str, wanted: Condition) -> None:
         obj = cache.get("", name)
-        condition = written(obj, wanted, format_time(self._clock.now())) if obj is not None else None
-        if condition is None:
+        change = written(obj, wanted, format_time(self._clock.now())) if obj is not None else None
+        if change is None:
             return
         try:
-            status: Obj = {"status": {"conditions": [condition]}}
+            status: Obj = {"status": {"conditions": [change]}}
             await self._client.patch(API_SERVICES, name, status, kind="strategic", subresource="status")
         except (StatusError, Unavailable, ConnectionError) as fault:
             log.warning("condition of an APIService was not written: name=%s error=%s", name, fault)

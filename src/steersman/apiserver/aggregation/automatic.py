@@ -14,6 +14,8 @@ from steersman.machinery.meta import Obj, labels_of, name_of
 MANAGED = "kube-aggregator.kubernetes.io/automanaged"
 ONCE, ALWAYS = "onstart", "true"
 """Built-in groups are written when the server starts, groups of custom resources as long as they are served."""
+_GIVEN_BACK = "metrics.k8s.io"
+"""Built in here and nowhere else: metrics-server may take the group, and when it goes the group is this server's again."""
 
 Place = tuple[str, str]
 """Group and version."""
@@ -40,13 +42,14 @@ def local(place: Place, *, custom: bool) -> Obj:
     """The APIService of a group-version that is served here."""
     group, version = place
     first, second = _CUSTOM if custom else (group_priority(group), _VERSIONS.get((group, version), _VERSION))
+    managed = ALWAYS if custom or group == _GIVEN_BACK else ONCE
     spec: Obj = {"version": version, "groupPriorityMinimum": first, "versionPriority": second}
     if group:
         spec["group"] = group
     return {
         "apiVersion": API_SERVICES.api_version,
         "kind": API_SERVICES.kind,
-        "metadata": {"name": name_for(group, version), "labels": {MANAGED: ALWAYS if custom else ONCE}},
+        "metadata": {"name": name_for(group, version), "labels": {MANAGED: managed}},
         "spec": spec,
     }
 

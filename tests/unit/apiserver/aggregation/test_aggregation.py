@@ -16,6 +16,7 @@ from tests.fakes import certs
 from tests.fakes.server import World, world
 
 from steersman.api.resources import API_SERVICES, NAMESPACES, SERVICES
+from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, condition
 
 FORTUNES = "/apis/fun.io/v1/namespaces/default/fortunes"
@@ -42,13 +43,14 @@ class Extension:
     port: int = 0
     bundle: str = ""
     healthy: bool = True
+    groups: dict[str, Obj] = field(default_factory=lambda: {"/apis/fun.io/v1": _LISTED})
     asked: list[tuple[str, str, dict[str, list[str]], bytes]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if not self.healthy:
             return web.Response(status=500)
-        if request.path == "/apis/fun.io/v1":
-            return web.json_response(_LISTED)
+        if request.path in self.groups:
+            return web.json_response(self.groups[request.path])
         if request.path == "/openapi/v3/apis/fun.io/v1":
             return web.json_response(_DOCUMENT)
         headers = {name.lower(): request.headers.getall(name) for name in request.headers}
@@ -87,7 +89,8 @@ async def extension(directory: Path) -> AsyncIterator[Extension]:
 def run(directory: Path, scenario: Callable[[World, Extension], Awaitable[None]]) -> None:
     async def main() -> None:
         async with extension(directory) as there:
-            async with world(proxy_client_cert=directory / "front.crt", proxy_client_key=directory / "front.key") as w:
+            cert, key = directory / "front.crt", directory / "front.key"
+            async with world(begins=True, proxy_client_cert=cert, proxy_client_key=key) as w:
                 await w.client.create(NAMESPACES, {"metadata": {"name": "ops"}})
                 spec = {"type": "ExternalName", "externalName": "localhost"}
                 await w.client.create(SERVICES, {"metadata": {"name": "fun", "namespace": "ops"}, "spec": spec})
@@ -213,11 +216,79 @@ def test_without_its_service_nothing_is_asked_and_without_its_registration_nothi
     run(tmp_path, scenario)
 
 
+def test_a_change_of_its_priority_leaves_a_server_where_it_is(tmp_path: Path) -> None:
+    async def scenario(w: World, there: Extension) -> None:
+        await w.client.create(API_SERVICES, registered(there))
+        await becomes(w, "True")
+        await w.client.patch(API_SERVICES, "v1.fun.io", {"spec": {"groupPriorityMinimum": 5}}, kind="merge")
+        for _ in range(50):
+            await w.clock.advance(0)
+            assert (await w.raw("GET", FORTUNES)).status == 200
+        assert [item["name"] for item in (await w.obj("GET", "/apis"))["groups"]][-1] == "fun.io"
+        assert await w.obj("GET", "/apis/fun.io/v1") == _LISTED
+
+    run(tmp_path, scenario)
+
+
+METRICS: Obj = {
+    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1", "resources": [
+        {"name": "nodes", "singularName": "", "namespaced": False, "kind": "NodeMetrics", "verbs": ["get", "list"]},
+        {"name": "pods", "singularName": "", "namespaced": True, "kind": "PodMetrics", "verbs": ["get", "list"]},
+    ],
+}  # fmt: skip
+
+
+def test_metrics_server_takes_the_place_of_the_built_in_metrics_and_gives_it_back(tmp_path: Path) -> None:
+    """Its manifest changes the APIService that is there, as `kubectl apply` does."""
+    name, root, nodes = "v1beta1.metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1", "/apis/metrics.k8s.io/v1beta1/nodes"
+
+    async def reason(w: World) -> str:
+        return str((condition(await w.client.get(API_SERVICES, name), "Available") or {}).get("reason"))
+
+    async def until(w: World, holds: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(500):
+            if await holds():
+                return
+            await w.clock.advance(0.1)
+        raise AssertionError("never")
+
+    async def scenario(w: World, there: Extension) -> None:
+        there.groups[root] = METRICS
+        assert await reason(w) == "Local"
+        before = await w.obj("GET", root)
+        assert before["kind"] == "APIResourceList" and before != METRICS
+        service = {"name": "fun", "namespace": "ops", "port": there.port}
+        spec = {"service": service, "groupPriorityMinimum": 100, "versionPriority": 100, "insecureSkipTLSVerify": True}
+        labels = {"k8s-app": "metrics-server"}
+        await w.client.patch(API_SERVICES, name, {"metadata": {"labels": labels}, "spec": spec}, kind="merge")
+
+        async def taken() -> bool:
+            return await reason(w) == "Passed"
+
+        await until(w, taken)
+        assert await w.obj("GET", root) == METRICS
+        assert (await w.obj("GET", nodes))["kind"] == "FortuneList", "its answer, as it is"
+        assert there.asked[-1][2]["x-remote-user"] == ["alice"]
+        groups = {item["metadata"]["name"]: item for item in (await w.obj("GET", "/apis", accept=_AGGREGATED))["items"]}
+        assert [item["resource"] for item in groups["metrics.k8s.io"]["versions"][0]["resources"]] == ["nodes", "pods"]
+        await w.client.delete(API_SERVICES, name)
+
+        async def given_back() -> bool:
+            try:
+                return await reason(w) == "Local"
+            except NotFound:
+                return False
+
+        await until(w, given_back)
+        assert await w.obj("GET", root) == before and (await w.obj("GET", nodes))["kind"] != "FortuneList"
+
+    run(tmp_path, scenario)
+
+
 def test_a_group_that_is_built_in_can_be_somebody_elses(tmp_path: Path) -> None:
     async def scenario(w: World, there: Extension) -> None:
         obj = registered(there, group="metrics.k8s.io", version="v1beta1")
-        obj["metadata"]["name"] = "v1beta1.metrics.k8s.io"
-        await w.client.create(API_SERVICES, obj)
+        await w.client.patch(API_SERVICES, "v1beta1.metrics.k8s.io", {"spec": obj["spec"]}, kind="merge")
         for _ in range(100):
             await w.clock.advance(0.01)
         # fun.io's server knows nothing of it: its answer to /apis/metrics.k8s.io/v1beta1 is no list of resources.
