@@ -67,7 +67,9 @@ class Place:
         if self.daemon is not None:
             tasks = self.daemon.root / "state" / "io.containerd.runtime.v2.task" / "k8s.io"
             sandboxes = self.daemon.root / "state" / "io.containerd.grpc.v1.cri" / "sandboxes"
-            found["containerd"] = [str(path) for top in (tasks, sandboxes) if top.is_dir() for path in top.iterdir()]
+            found["containerd"] = [
+                str(path) for top in (tasks, sandboxes) if top.is_dir() for path in top.iterdir() if _kept(path)
+            ]
         return {sort: items for sort, items in found.items() if items}
 
     def _files(self, below: str) -> list[str]:
@@ -139,6 +141,12 @@ class Place:
         """Containers of which two instances run at this moment."""
         instances = {(each.who, each.cgroup) for each in self.processes() if each.kind == "container" and each.who}
         return [who for who, count in Counter(who for who, cgroup in instances if cgroup).items() if count > 1]
+
+
+def _kept(path: Path) -> bool:
+    """Not what containerd was removing when it was killed: it renames a bundle to `.<id>` first, and its next start passes over
+    such folders."""
+    return not path.name.startswith(".")
 
 
 def told(held: dict[str, list[str]]) -> str:
