@@ -148,7 +148,7 @@ def _assemble(
         return services if services.synced.is_set() else None
 
     # Called later only: the agent needs the parts.
-    csi = Csi(config, client, clock, facts, lambda: agent.report_soon()) if config.plugins else None
+    csi = Csi(config, client, clock, facts, lambda: agent.report_soon(), recorder.event) if config.plugins else None
     parts = Parts(
         config=config,
         runtime=runtime,

@@ -72,6 +72,10 @@ class PersistentPlugin(Protocol):
     async def set_up_volume(self, request: Request, volume: Obj) -> Path:
         """As VolumePlugin.set_up, for the PersistentVolume; its folder is named for that. Raises VolumeFault."""
 
+    async def grow(self, request: Request, claim: Obj, volume: Obj) -> None:
+        """What is set up is brought to the size of the PersistentVolume, if the claim shows another. Raises StatusError,
+        ConnectionError."""
+
 
 class VolumePlugin(Protocol):
     """A volume type. `source`: its key in a volume; `name`: its folder below volumes/, `~` for `/`.

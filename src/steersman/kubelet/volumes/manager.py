@@ -87,6 +87,7 @@ class VolumeManager:
             plugin = next((self._plugins[key] for key in volume if key in self._plugins), None)
             name = volume["name"]
             if plugin is not None and name in ready and not (plugin.refreshes or self._republishes(pod, name)):
+                await self._grow(pod, volume, plugin)
                 continue
             try:
                 if plugin is None:
@@ -139,6 +140,14 @@ class VolumeManager:
     async def measure(self, path: Path) -> Obj | None:
         """How full the volume is, as its driver says; None: there is none that can tell. Raises CallFailed."""
         return await self._csi.measure(path) if self._csi is not None else None
+
+    async def _grow(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> None:
+        if self._csi is None or not isinstance(plugin, ClaimVolume) or not self._csi.grows(uid_of(pod), volume["name"]):
+            return
+        try:
+            await plugin.grow(self._request(pod, volume, plugin))
+        except (VolumeFault, StatusError, ConnectionError) as error:
+            log.info("not known whether a volume has grown pod=%s volume=%s error=%s", uid_of(pod), volume["name"], error)
 
     async def tear_down(self, pod_uid: str) -> None:
         """Undo what is set up for the pod, going by its folders: after a restart nothing else is known. Raises OSError."""

@@ -40,6 +40,9 @@ class NfsVolume:
         claimed = bool(dig(request.volume, "persistentVolumeClaim", "readOnly", default=False))
         return await self._mount({**source, "readOnly": source.get("readOnly") or claimed}, directory, options, name_of(volume))
 
+    async def grow(self, request: Request, claim: Obj, volume: Obj) -> None:
+        """The server's business."""
+
     async def _mount(self, source: Obj, directory: Path, options: Sequence[str], volume: str) -> Path:
         if mounts.is_mount(directory):
             return directory

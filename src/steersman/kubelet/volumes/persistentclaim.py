@@ -46,7 +46,9 @@ class ClaimVolume:
             return _device(path, volume) if block else path
         for source, plugin in request.persistent.items():
             if dig(volume, "spec", source) is not None:
-                return await plugin.set_up_volume(request, volume)
+                path = await plugin.set_up_volume(request, volume)
+                await plugin.grow(request, claim, volume)
+                return path
         if dig(volume, "spec", "local") is None:
             raise Unprocessed(f"no volume plugin matched name: {_kind(volume)}")
         if block:
@@ -55,6 +57,14 @@ class ClaimVolume:
         if request.fs_group is not None and not _is_read_only(request):
             await _give_to_group(request, path, request.fs_group)
         return path
+
+    async def grow(self, request: Request) -> None:
+        """See to it that what is set up is as large as the volume. Raises VolumeFault, StatusError, ConnectionError."""
+        claim = await self._claim(request, namespace_of(request.pod), self._claim_name(request))
+        volume = await _volume_of(request, claim)
+        for source, plugin in request.persistent.items():
+            if dig(volume, "spec", source) is not None:
+                await plugin.grow(request, claim, volume)
 
     async def tear_down(self, directory: Path) -> None:
         """The data outlives the pod: nothing to undo."""

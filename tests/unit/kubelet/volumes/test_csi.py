@@ -70,6 +70,7 @@ class Node:
     api: FakeClient = field(default_factory=Api)
     facts: NodeFacts = field(default_factory=NodeFacts)
     clock: RealClock = field(default_factory=RealClock)
+    events: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.facts.node = self.api.put(NODES, {"metadata": {"name": "n1", "uid": "nu", "labels": {"zone": "a"}}})
@@ -77,6 +78,9 @@ class Node:
         claim = {"metadata": {"name": "data", "namespace": "default", "uid": "c1"}, "spec": {"volumeName": VOLUME}}
         self.api.put(PERSISTENT_VOLUME_CLAIMS, {**claim, "status": {"phase": "Bound"}})
         self.volume()
+
+    def told(self, about: Obj, type: str, reason: str, message: str) -> None:
+        self.events.append((about["metadata"]["name"], reason, message))
 
     def volume(self, spec: Obj | None = None, **csi: Any) -> None:
         source = {"driver": NAME, "volumeHandle": HANDLE, "volumeAttributes": {"a": "b"}, **csi}
@@ -95,7 +99,7 @@ class Node:
     async def kubelet(self) -> AsyncIterator[VolumeManager]:
         """The volumes' part of a kubelet; started anew each time."""
         config = KubeletConfig(node_name="n1", root_dir=self.root, secrets_in_memory=False)
-        csi = Csi(config, self.api, self.clock, self.facts, lambda: None)
+        csi = Csi(config, self.api, self.clock, self.facts, lambda: None, self.told)
         objects, tokens = ObjectCache(self.api, self.clock), TokenCache(self.api, self.clock, random.Random(1))
         manager = VolumeManager(config, objects, tokens, self.clock, dict, csi=csi.volumes)
         async with asyncio.TaskGroup() as group:
@@ -161,6 +165,103 @@ def drivers_shown(node: Node) -> list[Obj] | None:
     table = node.api.tables.get((CSI_NODES.group, CSI_NODES.plural))
     found = table.objects.get(("", "n1")) if table is not None else None
     return None if found is None else list(found["spec"]["drivers"])
+
+
+def grown(node: Node, size: str = "2Gi") -> None:
+    """The storage has become larger; the node's part of it is left."""
+    node.volume({"capacity": {"storage": size}}, nodeExpandSecretRef={"name": "s", "namespace": "ns"})
+    conditions = [{"type": "FileSystemResizePending", "status": "True"}, {"type": "Unused", "status": "True"}]
+    metadata = {"name": "data", "namespace": "default", "uid": "c1"}
+    status = {"phase": "Bound", "capacity": {"storage": "1Gi"}, "conditions": conditions}
+    status |= {"allocatedResourceStatuses": {"storage": "NodeResizePending"}}
+    spec = {"volumeName": VOLUME, "resources": {"requests": {"storage": size}}}
+    node.api.put(PERSISTENT_VOLUME_CLAIMS, {"metadata": metadata, "spec": spec, "status": status})
+
+
+async def shown_claim(node: Node) -> Obj:
+    return dict((await node.api.get(PERSISTENT_VOLUME_CLAIMS, "data", "default"))["status"])
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it is in use", "before it is"])
+def test_a_claim_that_grew_is_brought_to_its_size_and_says_so(node: Node, running: bool) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = (1, 3)
+        driver.start()
+        node.api.put(SECRETS, {"metadata": {"name": "s", "namespace": "ns"}, "data": {"k": base64.b64encode(b"v").decode()}})
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            if running:
+                await manager.set_up(pod())
+            assert "NodeExpandVolume" not in driver.methods
+            grown(node)
+            await manager.set_up(pod())
+            assert driver.methods == ["NodeStageVolume", "NodePublishVolume", "NodeExpandVolume"]
+            call = driver.last("NodeExpandVolume")
+            assert [call.text(number) for number in (1, 2, 4)] == [HANDLE, str(node.published()), str(node.staging())]
+            assert fields(fields(call.request)[1][3][0])[0] == {1: 2 << 30} and call.map(6) == {"k": "v"}
+            status = await shown_claim(node)
+            assert (status["capacity"], status["allocatedResourceStatuses"]) == ({"storage": "2Gi"}, {})
+            assert [each["type"] for each in status["conditions"]] == ["Unused"]
+            text = f'MountVolume.NodeExpandVolume succeeded for volume "{VOLUME}"'
+            assert node.events == [(name, "FileSystemResizeSuccessful", text) for name in ("web-u1", "data")]
+            await manager.set_up(pod())
+            assert driver.methods.count("NodeExpandVolume") == 1
+            await manager.tear_down("u1")
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "told"),
+    [
+        (grpc.StatusCode.INTERNAL, "NodeResizePending", 2),
+        (grpc.StatusCode.OUT_OF_RANGE, "NodeResizeInfeasible", 2),
+        (grpc.StatusCode.FAILED_PRECONDITION, "NodeResizePending", 0),
+    ],
+)
+def test_a_volume_that_cannot_grow_keeps_no_pod_from_running_and_is_tried_again(
+    node: Node, code: grpc.StatusCode, state: str, told: int
+) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = (1, 3)
+        driver.fail["NodeExpandVolume"] = (code, "no")
+        driver.start()
+        node.api.put(SECRETS, {"metadata": {"name": "s", "namespace": "ns"}, "data": {}})
+        grown(node)
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            for _ in range(2):
+                assert await manager.set_up(pod()) == {"d": node.published()}
+            status = await shown_claim(node)
+            assert (status["capacity"]["storage"], status["allocatedResourceStatuses"]) == ("1Gi", {"storage": state})
+            assert [(name, reason) for name, reason, _ in node.events] == [("web-u1", "VolumeResizeFailed")] * told
+            driver.fail.clear()
+            await manager.set_up(pod())
+            assert (await shown_claim(node))["capacity"]["storage"] == "2Gi"
+        driver.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("can", "read_only"), [(False, False), (True, True)])
+def test_a_volume_that_the_node_need_not_or_may_not_grow_is_left_alone(node: Node, can: bool, read_only: bool) -> None:
+    async def scenario() -> None:
+        driver = node.driver
+        driver.capabilities = (1, 3) if can else (1,)
+        driver.start()
+        grown(node)
+        asked = pod(volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data", "readOnly": read_only}}])
+        async with node.kubelet() as manager:
+            await node.until(lambda: driver.told)
+            for _ in range(2):
+                await manager.set_up(asked)
+            assert "NodeExpandVolume" not in driver.methods and node.events == []
+        driver.stop()
+
+    asyncio.run(scenario())
 
 
 def block_device() -> Path:
@@ -575,7 +676,7 @@ def test_a_volume_that_is_not_attached_keeps_no_other_of_the_pod_waiting(node: N
 def test_pods_that_wait_are_woken_when_the_node_shows_another_volume(node: Node) -> None:
     async def scenario() -> None:
         config = KubeletConfig(node_name="n1", root_dir=node.root)
-        csi, woken = Csi(config, node.api, node.clock, node.facts, lambda: None), 0
+        csi, woken = Csi(config, node.api, node.clock, node.facts, lambda: None, node.told), 0
         shown: Obj = {"status": {"volumesAttached": [{"name": "v", "devicePath": ""}]}}
 
         def wake() -> None:

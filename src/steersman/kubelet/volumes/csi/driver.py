@@ -103,6 +103,9 @@ class Driver:
     async def unpublish(self, volume: str, target: Path) -> None:
         await self._ask("NodeUnpublishVolume", messages.unpublish(volume, str(target)))
 
+    async def expand(self, request: bytes) -> None:
+        await self._ask("NodeExpandVolume", request)
+
     async def stats(self, volume: str, path: Path, staging: Path | None) -> Obj:
         """How full it is, as /stats/summary words it."""
         request = messages.volume_stats(volume, str(path), str(staging) if staging is not None else "")

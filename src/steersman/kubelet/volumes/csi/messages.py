@@ -102,6 +102,13 @@ def volume_stats(volume: str, path: str, staging: str) -> bytes:
     return message((1, volume), (2, path), (3, staging))
 
 
+def expand(
+    volume: str, path: str, required_bytes: int, staging: str, capability: Capability, secrets: Mapping[str, str]
+) -> bytes:
+    size = message((1, required_bytes))
+    return message((1, volume), (2, path), (3, size), (4, staging), (5, capability.encoded()), *_map(6, secrets))
+
+
 def volume_usage(data: bytes) -> dict[str, int]:
     """The numbers of NodeGetVolumeStatsResponse by the names of /stats/summary. Raises Malformed."""
     found: dict[str, int] = {}

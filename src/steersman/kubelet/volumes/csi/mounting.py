@@ -23,6 +23,7 @@ from steersman.kubelet.volumes.base import Request, VolumeFault
 from steersman.kubelet.volumes.csi import layout, messages
 from steersman.kubelet.volumes.csi.attachment import Attachments
 from steersman.kubelet.volumes.csi.driver import Driver
+from steersman.kubelet.volumes.csi.expanding import Expander, Place, wanted_bytes
 from steersman.kubelet.volumes.csi.layout import Note
 from steersman.kubelet.volumes.csi.registration import Drivers
 from steersman.kubelet.volumes.csi.secrets import secret_values, service_account_tokens
@@ -52,11 +53,12 @@ class CsiVolumes:
     source, name = "csi", layout.FOLDER
     refreshes = False
 
-    def __init__(self, config: KubeletConfig, drivers: Drivers, attachments: Attachments) -> None:
+    def __init__(self, config: KubeletConfig, drivers: Drivers, attachments: Attachments, expander: Expander) -> None:
         self._root, self._node_name = config.root_dir, config.node_name
-        self._drivers, self._attachments = drivers, attachments
+        self._drivers, self._attachments, self._expander = drivers, attachments, expander
         self._locks: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
         self._republish: set[tuple[str, str]] = set()
+        self._growing: set[tuple[str, str]] = set()
 
     # --- base.VolumePlugin, base.PersistentPlugin -------------------------------------------------------------------
 
@@ -70,6 +72,33 @@ class CsiVolumes:
         """Whether the driver wants to be asked again and again for this volume of the pod."""
         return (pod_uid, name) in self._republish
 
+    def grows(self, pod_uid: str, name: str) -> bool:
+        """Whether this volume of the pod may grow while it is in use."""
+        return (pod_uid, name) in self._growing
+
+    async def grow(self, request: Request, claim: Obj, volume: Obj) -> None:
+        wanted = persistent(request, volume)
+        directory, driver = self._folder(request, wanted), self._drivers.get(wanted.driver)
+        try:
+            if driver is None or wanted.read_only or not await driver.can(messages.EXPAND_VOLUME):
+                return
+            self._growing.add((request.pod_uid, request.volume["name"]))
+            if not wanted_bytes(claim, volume):
+                return
+            async with self._alone(wanted.driver, wanted.handle):
+                staged = await driver.can(messages.STAGE_UNSTAGE)
+                staging = str(layout.staging(self._root, wanted.driver, wanted.handle)) if staged else ""
+                secrets = await secret_values(request, wanted.expand_secret, "NodeExpandSecretRef")
+                capability = await self._capability(request, driver, wanted)
+                place = Place(wanted.handle, str(directory / "mount"), staging, capability, secrets)
+                await self._expander.run(request.pod, claim, volume, driver, place)
+        except (CallFailed, OSError) as error:
+            log.warning("volume not grown volume=%s error=%s", wanted.spec_name, error)
+
+    def _folder(self, request: Request, wanted: Wanted) -> Path:
+        """The pod's, of the volume."""
+        return request.directory.parent.parent / layout.FOLDER / wanted.spec_name
+
     async def measure(self, path: Path) -> Obj | None:
         """What the driver says of a published volume; None: it is none, or the driver can't tell. Raises CallFailed."""
         note = layout.read(path.parent) if path.parent.parent.name == layout.FOLDER else None
@@ -81,7 +110,9 @@ class CsiVolumes:
 
     async def tear_down(self, directory: Path) -> None:
         """Unpublish; unstage after the last pod. Raises OSError."""
-        self._republish = {each for each in self._republish if each[0] != directory.parent.parent.parent.name}
+        uid = directory.parent.parent.parent.name
+        self._republish = {each for each in self._republish if each[0] != uid}
+        self._growing = {each for each in self._growing if each[0] != uid}
         note = layout.read(directory)
         if note is None:
             # Nothing was begun, or all is undone but the folder.
@@ -104,7 +135,7 @@ class CsiVolumes:
     # --- up ----------------------------------------------------------------------------------------------------------
 
     async def _set_up(self, request: Request, wanted: Wanted) -> Path:
-        directory = request.directory.parent.parent / layout.FOLDER / wanted.spec_name
+        directory = self._folder(request, wanted)
         driver = self._drivers.get(wanted.driver)
         if driver is None:
             step = DEVICE if wanted.persistent else SET_UP

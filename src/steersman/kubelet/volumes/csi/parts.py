@@ -11,6 +11,7 @@ from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.pluginwatch import PluginWatch
 from steersman.kubelet.volumes.csi.attachment import Attachments
+from steersman.kubelet.volumes.csi.expanding import Expander, Tell
 from steersman.kubelet.volumes.csi.mounting import CsiVolumes
 from steersman.kubelet.volumes.csi.registration import TYPE, Drivers
 from steersman.machinery.clock import Clock
@@ -25,14 +26,14 @@ class Csi:
     """`volumes` is the volume plugin. `changed`: Node.status.volumesInUse has."""
 
     def __init__(
-        self, config: KubeletConfig, client: Client, clock: Clock, facts: NodeFacts, changed: Callable[[], None]
+        self, config: KubeletConfig, client: Client, clock: Clock, facts: NodeFacts, changed: Callable[[], None], tell: Tell
     ) -> None:
         self._clock = clock
         self._poke: Callable[[], None] = lambda: None
         self._drivers = Drivers(client, clock, config.node_name, facts)
         attachments = Attachments(client, clock, facts, config.root_dir, changed)
         self._attachments = attachments
-        self.volumes = CsiVolumes(config, self._drivers, attachments)
+        self.volumes = CsiVolumes(config, self._drivers, attachments, Expander(client, tell))
         self._watch = PluginWatch(config.root_dir, clock, {TYPE: self._drivers})
 
     def start(self, group: asyncio.TaskGroup, poke: Callable[[], None]) -> None:

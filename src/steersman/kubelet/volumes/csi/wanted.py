@@ -31,6 +31,7 @@ class Wanted:
     mount_options: tuple[str, ...] = ()
     stage_secret: tuple[str, str] | None = None
     publish_secret: tuple[str, str] | None = None
+    expand_secret: tuple[str, str] | None = None
     block: bool = False
     """The device itself is wanted, and no filesystem."""
 
@@ -76,6 +77,7 @@ def persistent(request: Request, volume: Obj) -> Wanted:
         mount_options=tuple(spec.get("mountOptions") or ()),
         stage_secret=_ref(source, "nodeStageSecretRef"),
         publish_secret=_ref(source, "nodePublishSecretRef"),
+        expand_secret=_ref(source, "nodeExpandSecretRef"),
         block=mode(volume) == "Block",
     )
 
