@@ -61,7 +61,7 @@ class HttpConnection:
     ) -> None:
         """Send a request and read the answer's head. `more`: further headers, which may repeat. Raises Broken, OSError."""
         self._left_over = True
-        self._writer.write(_head(method, target, headers, body, more))
+        self._writer.write(request_head(method, target, headers, body, more))
         try:
             self.status, self.headers = _parsed(await self._head_lines())
             while self.status < 200:
@@ -166,7 +166,9 @@ def _keep_alive(made: socket.socket) -> None:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
 
 
-def _head(method: str, target: str, headers: Mapping[str, str], body: bytes, more: Sequence[tuple[str, str]] = ()) -> bytes:
+def request_head(
+    method: str, target: str, headers: Mapping[str, str], body: bytes, more: Sequence[tuple[str, str]] = ()
+) -> bytes:
     """The request as sent. Raises ValueError for a line break where it would forge another header."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if more:

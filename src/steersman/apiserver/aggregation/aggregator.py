@@ -15,10 +15,11 @@ import orjson
 from steersman.api.resources import API_SERVICES, ENDPOINT_SLICES, SERVICES
 from steersman.apiserver.aggregation import automatic
 from steersman.apiserver.aggregation.availability import PASSED, Condition, undiscovered, unreachable, written
-from steersman.apiserver.aggregation.remote import Certificate, Registration, Remote, Unreachable, registration
+from steersman.apiserver.aggregation.remote import Certificate, Registration, Remote, registration
 from steersman.apiserver.contracts import CallHandler, UserInfo
 from steersman.apiserver.discovery import Elsewhere
 from steersman.apiserver.registry import Registry
+from steersman.apiserver.upgrading import Unreachable
 from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.apiserver.watchcache.selection import Selection

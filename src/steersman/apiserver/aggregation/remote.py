@@ -1,7 +1,7 @@
 """A group-version that another server serves: its requests are passed on, under the caller's name.
 
-The other server knows this one by the front proxy's certificate and believes it who asks (X-Remote-User …). Requests that
-change protocols (exec-like subresources) are not passed on. Source: upstream kube-aggregator/pkg/apiserver/handler_proxy.go.
+The other server knows this one by the front proxy's certificate and believes it who asks (X-Remote-User …). Source: upstream
+kube-aggregator/pkg/apiserver/handler_proxy.go.
 """
 
 from __future__ import annotations
@@ -15,29 +15,22 @@ from pathlib import Path
 from urllib.parse import quote
 
 from steersman.api.resources import SERVICES
+from steersman.apiserver import upgrading
 from steersman.apiserver.contracts import Call, Listers, UserInfo
-from steersman.apiserver.http import Response
-from steersman.client.connection import Address, HttpConnection, connect
+from steersman.apiserver.http import Request, Response
+from steersman.apiserver.upgrading import DIAL_S, HOP_BY_HOP, Unreachable
+from steersman.client.connection import Address, HttpConnection, connect, request_head
 from steersman.client.http import make_ssl_context
-from steersman.machinery.errors import BadRequest
 from steersman.machinery.meta import Obj, name_of
 
-_DIAL_S = 30.0
 _LIMIT = 64 * 1024 * 1024
-_HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
-)
-_NOT_SENT = _HOP_BY_HOP | {"host", "authorization", "content-length", "expect"}
+_NOT_SENT = HOP_BY_HOP | {"host", "authorization", "content-length", "expect"}
 _IDENTITY = ("x-remote-", "impersonate-")
 _PLAIN = "text/plain; charset=utf-8"
 
 Headers = list[tuple[str, str]]
 Certificate = tuple[Path | None, Path | None]
 """PEM files of certificate and key."""
-
-
-class Unreachable(Exception):
-    """The other server cannot be asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +77,16 @@ class Remote:
         if not self.available:
             return _unavailable("service unavailable")
         request = call.request
-        if "upgrade" in request.headers.get("connection", "").lower():
-            raise BadRequest("requests that upgrade the connection are not passed on")
-        headers: Headers = [
-            (name, value) for name, value in request.headers.items() if name not in _NOT_SENT and not name.startswith(_IDENTITY)
-        ]
-        headers += [("X-Forwarded-For", request.remote), ("X-Forwarded-Uri", request.path), ("X-Forwarded-Proto", "https")]
-        body = await request.read_body() if request.read_body is not None else b""
+        headers = _passed(request)
         target = quote(request.path, safe="/:@!$&'()*+,;=~-._") + (f"?{request.raw_query}" if request.raw_query else "")
         try:
+            if upgrading.wants_upgrade(request):
+                return await self._upgrade(request, target, headers, call.user)
+            body = await request.read_body() if request.read_body is not None else b""
             connection = await self._ask(request.method, target, headers, call.user, body)
         except Unreachable as fault:
             return _unavailable(f"error trying to reach service: {fault}")
-        kept = {name.title(): value for name, value in connection.headers.items() if name not in _HOP_BY_HOP}
+        kept = {name.title(): value for name, value in connection.headers.items() if name not in HOP_BY_HOP}
         content_type = kept.pop("Content-Type", "")
         kept.pop("Content-Length", None)
         return Response(connection.status, content_type=content_type, headers=kept, chunks=_streamed(connection))
@@ -119,15 +109,14 @@ class Remote:
 
     async def _ask(self, method: str, target: str, headers: Headers, user: UserInfo, body: bytes) -> HttpConnection:
         """A connection whose answer has begun. Raises Unreachable."""
-        known = self.known
-        name = f"{known.service}.{known.namespace}.svc"
+        address = self._address()
         try:
-            async with asyncio.timeout(_DIAL_S):
-                connection = await connect(Address(self._host(), known.port, self._context(), name))
+            async with asyncio.timeout(DIAL_S):
+                connection = await connect(address)
         except (OSError, TimeoutError) as fault:
             raise Unreachable(str(fault) or type(fault).__name__) from fault
         try:
-            once = {"Host": f"{name}:{known.port}", "Connection": "close"}
+            once = {"Host": f"{address.name}:{address.port}", "Connection": "close"}
             await connection.send(method, target, once, body, more=[*headers, *identity(user)])
         except BaseException as fault:
             connection.close()
@@ -135,6 +124,17 @@ class Remote:
                 raise Unreachable(str(fault) or type(fault).__name__) from fault
             raise
         return connection
+
+    async def _upgrade(self, request: Request, target: str, headers: Headers, user: UserInfo) -> Response:
+        address = self._address()
+        once = {"Host": f"{address.name}:{address.port}", "Connection": "Upgrade", "Upgrade": request.headers.get("upgrade", "")}
+        head = request_head(request.method, target, once, b"", [*headers, *identity(user)])
+        return await upgrading.pass_on(request, address, head)
+
+    def _address(self) -> Address:
+        """Raises Unreachable."""
+        known = self.known
+        return Address(self._host(), known.port, self._context(), f"{known.service}.{known.namespace}.svc")
 
     @property
     def url(self) -> str:
@@ -162,6 +162,17 @@ class Remote:
             except (ValueError, OSError) as fault:
                 raise Unreachable(f"unable to load root certificates: {fault}") from fault
         return self._tls
+
+
+def _passed(request: Request) -> Headers:
+    """What is passed on of a request's headers: neither credentials nor what the caller says of itself."""
+    headers = [
+        (name, value)
+        for name, first in request.headers.items()
+        if name not in _NOT_SENT and not name.startswith(_IDENTITY)
+        for value in request.repeated.get(name, (first,))
+    ]
+    return [*headers, ("X-Forwarded-For", request.remote), ("X-Forwarded-Uri", request.path), ("X-Forwarded-Proto", "https")]
 
 
 def identity(user: UserInfo) -> Headers:

@@ -16,6 +16,7 @@ from tests.fakes import certs
 from tests.fakes.server import World, world
 
 from steersman.api.resources import API_SERVICES, NAMESPACES, SERVICES
+from steersman.apiserver.http import RawConnection, Request
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, condition
 
@@ -55,6 +56,12 @@ class Extension:
             return web.json_response(_DOCUMENT)
         headers = {name.lower(): request.headers.getall(name) for name in request.headers}
         self.asked.append((request.method, request.path_qs, headers, await request.read()))
+        if request.path.endswith("/shell"):
+            socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
+            await socket.prepare(request)
+            await socket.send_bytes(await socket.receive_bytes())
+            await socket.close()
+            return socket
         if request.query.get("watch"):
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
@@ -99,6 +106,34 @@ def run(directory: Path, scenario: Callable[[World, Extension], Awaitable[None]]
     asyncio.run(main())
 
 
+class Caller:
+    """The connection of a client whose request was taken over."""
+
+    def __init__(self, *sent: bytes) -> None:
+        self._sent = list(sent)
+        self.got = b""
+        self.closed = asyncio.Event()
+
+    async def read(self) -> bytes:
+        if self._sent:
+            return self._sent.pop(0)
+        await self.closed.wait()
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        self.got += data
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+UPGRADE = {
+    "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-protocol": "v5.channel.k8s.io",
+    "authorization": "Bearer x", "x-remote-user": "mallory",
+}  # fmt: skip
+
+
 def registered(there: Extension, **more: Any) -> Obj:
     service = {"name": "fun", "namespace": "ops", "port": there.port}
     spec = {"group": "fun.io", "version": "v1", "groupPriorityMinimum": 500, "versionPriority": 10, "service": service}
@@ -140,6 +175,44 @@ def test_a_watch_is_passed_on_as_it_comes(tmp_path: Path) -> None:
         async with w.transport.stream("GET", f"{FORTUNES}?watch=1") as answer:
             body = b"".join([chunk async for chunk in answer.chunks()])
         assert body.count(b"ADDED") == 3
+
+    run(tmp_path, scenario)
+
+
+def test_a_request_that_changes_protocols_is_passed_on_both_ways(tmp_path: Path) -> None:
+    async def scenario(w: World, there: Extension) -> None:
+        await w.client.create(API_SERVICES, registered(there))
+        await becomes(w, "True")
+        # A masked frame of three bytes, as clients send them.
+        caller = Caller(b"\x82\x83\x00\x00\x00\x00" + b"ls\n")
+
+        async def take_over() -> RawConnection:
+            return caller
+
+        target = f"{FORTUNES}/f/shell"
+        request = Request("GET", target, "command=sh", UPGRADE, take_over=take_over)
+        answer = await w.server.handler(request)
+        assert answer.upgraded and caller.closed.is_set()
+        head, _, frames = caller.got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ") and b"v5.channel.k8s.io" in head
+        assert frames.startswith(b"\x82\x03ls\n"), "what was sent, sent back"
+        method, asked, headers, _ = there.asked[-1]
+        assert (method, asked) == ("GET", f"{target}?command=sh")
+        assert headers["x-remote-user"] == ["alice"] and "authorization" not in headers
+
+    run(tmp_path, scenario)
+
+
+def test_a_refusal_to_change_protocols_is_the_answer(tmp_path: Path) -> None:
+    async def scenario(w: World, there: Extension) -> None:
+        await w.client.create(API_SERVICES, registered(there))
+        await becomes(w, "True")
+
+        async def take_over() -> RawConnection:
+            raise AssertionError("nothing to take over for")
+
+        answer = await w.server.handler(Request("POST", FORTUNES, "", UPGRADE, take_over=take_over))
+        assert (answer.status, answer.upgraded, answer.body) == (201, False, b'{"kind": "FortuneList", "items": []}')
 
     run(tmp_path, scenario)
 
