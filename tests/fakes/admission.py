@@ -33,6 +33,8 @@ class Hooks:
     answering: dict[str, Answering] = field(default_factory=dict)
     asked: dict[str, list[Obj]] = field(default_factory=dict)
     reviews: list[Obj] = field(default_factory=list)
+    connections: list[web.BaseRequest] = field(default_factory=list)
+    """The first request of each."""
     port: int = 0
     bundle: bytes = b""
 
@@ -53,6 +55,8 @@ class Hooks:
         return {**base, **more}
 
     async def handle(self, request: web.Request) -> web.Response:
+        if all(request.transport is not known.transport for known in self.connections):
+            self.connections.append(request)
         review = orjson.loads(await request.read())
         self.reviews.append(review)
         self.asked.setdefault(request.path, []).append(review["request"])

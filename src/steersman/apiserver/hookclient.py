@@ -1,4 +1,4 @@
-"""Asking who a WebhookClientConfig names: a URL, or a Service of the cluster. One connection for each question.
+"""Asking who a WebhookClientConfig names: a URL, or a Service of the cluster.
 
 Source: apiserver/pkg/util/webhook/client.go. Not here: webhooks named by a kubeconfig (webhook.py).
 """
@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from steersman.apiserver.contracts import Lister
-from steersman.client.connection import Address, connect
+from steersman.client.connection import Address, Broken, HttpConnection, connect
 from steersman.client.http import make_ssl_context
 from steersman.machinery import depth
 from steersman.machinery.meta import Obj
 
 _LIMIT = 64 * 1024 * 1024
 _MOST_CONTEXTS = 64
+_MOST_IDLE, _IDLE_S = 64, 10.0
 _PORT = 443
 _GOOD = range(200, 300)
 _UNKNOWN_AUTHORITY = ("unable to get local issuer certificate", "self-signed certificate", "self signed certificate")
@@ -36,36 +37,87 @@ class NoAnswer(Exception):
 
 
 class HookClient:
-    """`services` gives the lister of Services, once there is one."""
+    """`services` gives the lister of Services, once there is one.
 
-    def __init__(self, services: Callable[[], Lister]) -> None:
+    keep: connections are used again within seconds, as a handshake costs more than a question; `close` ends them.
+    """
+
+    def __init__(self, services: Callable[[], Lister], *, keep: bool = False) -> None:
         self._services = services
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._keep = keep
+        self._idle: list[tuple[Address, HttpConnection]] = []
+        """The one used last is at the end."""
 
     async def post(self, config: Obj, body: Obj, *, timeout_s: float) -> Any:
         """The JSON that answers an object. Raises NoAnswer."""
         address, name, target = await self._where(config)
         target += f"{'&' if '?' in target else '?'}timeout={timeout_s:g}s"
-        headers = {"Host": name, "Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
+        headers = {"Host": name, "Content-Type": "application/json", "Accept": "application/json"}
+        if not self._keep:
+            headers["Connection"] = "close"
         where = f'Post "https://{name}{target}"'
         try:
             async with asyncio.timeout(timeout_s):
-                connection = await connect(address)
-                try:
-                    await connection.send("POST", target, headers, orjson.dumps(body))
-                    answer = await _body(connection.chunks(), where)
-                finally:
-                    connection.close()
+                status, answer = await self._exchange(address, target, headers, orjson.dumps(body), where)
         except TimeoutError as fault:
             raise NoAnswer(f"{where}: context deadline exceeded") from fault
         except OSError as fault:
             raise NoAnswer(f"{where}: {_reason(fault, address)}") from fault
-        if connection.status not in _GOOD:
-            raise NoAnswer(f"{where}: the server answered with status {connection.status}", connection.status)
+        if status not in _GOOD:
+            raise NoAnswer(f"{where}: the server answered with status {status}", status)
         try:
             return depth.loads(answer)
         except ValueError as fault:
             raise NoAnswer(f"{where}: {fault}") from fault
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    async def _exchange(
+        self, address: Address, target: str, headers: Mapping[str, str], body: bytes, where: str
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer. Raises OSError, NoAnswer."""
+        while (connection := self._take(address)) is not None:
+            try:
+                return await self._over(connection, address, target, headers, body, where)
+            except Broken as fault:
+                # It was being closed while the question was on its way.
+                if not fault.unanswered:
+                    raise
+        return await self._over(await connect(address), address, target, headers, body, where)
+
+    async def _over(
+        self, connection: HttpConnection, address: Address, target: str, headers: Mapping[str, str], body: bytes, where: str
+    ) -> tuple[int, bytes]:
+        kept = False
+        try:
+            await connection.send("POST", target, headers, body)
+            answer = await _body(connection.chunks(), where)
+            kept = self._keep and connection.reusable
+        finally:
+            if not kept:
+                connection.close()
+        if kept:
+            connection.used_at = asyncio.get_running_loop().time()
+            self._idle.append((address, connection))
+            if len(self._idle) > _MOST_IDLE:
+                self._idle.pop(0)[1].close()
+        return connection.status, answer
+
+    def _take(self, address: Address) -> HttpConnection | None:
+        """A connection to there that can be used again. What has been idle for long is closed: who served it may be gone."""
+        oldest_s = asyncio.get_running_loop().time() - _IDLE_S
+        while self._idle and self._idle[0][1].used_at < oldest_s:
+            self._idle.pop(0)[1].close()
+        for index in range(len(self._idle) - 1, -1, -1):
+            if self._idle[index][0] == address:
+                found = self._idle.pop(index)[1]
+                if found.reusable:
+                    return found
+                found.close()
+        return None
 
     async def _where(self, config: Obj) -> tuple[Address, str, str]:
         """Where to connect, as what the server is addressed, and the path. Raises NoAnswer."""

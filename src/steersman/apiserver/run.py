@@ -134,6 +134,7 @@ class APIServer:
             if isinstance(plugin, Attached):
                 plugin.attach(self.registry)
         self.metrics.more.append(lambda: webhooks.collect(made.admission))
+        self._stack.callback(webhooks.close, made.admission)
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None] | None = None
         admitting = Admission(made.admission, self.metrics.admission, made.charging)

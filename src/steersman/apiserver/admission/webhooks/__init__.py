@@ -8,6 +8,6 @@ counts.py       metrics
 Rules and selectors are in ../matching.py, match conditions those of ../policies; connections in apiserver/hookclient.py.
 """
 
-from steersman.apiserver.admission.webhooks.plugins import MutatingWebhooks, ValidatingWebhooks, collect
+from steersman.apiserver.admission.webhooks.plugins import MutatingWebhooks, ValidatingWebhooks, close, collect
 
-__all__ = ["MutatingWebhooks", "ValidatingWebhooks", "collect"]
+__all__ = ["MutatingWebhooks", "ValidatingWebhooks", "close", "collect"]

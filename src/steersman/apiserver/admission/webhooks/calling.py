@@ -64,10 +64,13 @@ class Calling:
     def __init__(self, registry: Registry, lister: Lister, authorizer: Authorizer, clock: Clock, kind: str) -> None:
         self._configured = Configured(lister)
         self._lookup, self._authorizer, self._clock = Lookup(registry.lister), authorizer, clock
-        self._client = HookClient(partial(registry.lister, SERVICES))
+        self._client = HookClient(partial(registry.lister, SERVICES), keep=True)
         self._mutating = lister is registry.lister(group.MUTATING_WEBHOOKS.resource)
         self.kinds, self.versions = Kinds(registry), Versions(registry)
         self.counts = Counts(kind)
+
+    def close(self) -> None:
+        self._client.close()
 
     @property
     def hooks(self) -> Sequence[Hook]:

@@ -53,7 +53,7 @@ class _Memory:
 class Mutating:
     def __init__(self, calling: Calling) -> None:
         self._calling = calling
-        self.counts = calling.counts
+        self.counts, self.close = calling.counts, calling.close
 
     async def ask(self, request: AdmissionRequest) -> None:
         """Raises StatusError."""

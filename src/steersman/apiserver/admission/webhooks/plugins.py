@@ -25,6 +25,8 @@ class _Asking(Protocol):
 
     async def ask(self, request: AdmissionRequest) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class _Webhooks(ABC):
     """configurations: of which kind."""
@@ -45,6 +47,10 @@ class _Webhooks(ABC):
     @property
     def counts(self) -> Sequence[Counts]:
         return () if self._asking is None else (self._asking.counts,)
+
+    def close(self) -> None:
+        if self._asking is not None:
+            self._asking.close()
 
     async def _ask(self, request: AdmissionRequest) -> None:
         asking = self._asking
@@ -104,3 +110,10 @@ def collect(plugins: Sequence[AdmissionPlugin]) -> Iterable[Metric]:
     from steersman.apiserver.admission.webhooks.counts import families
 
     return families(found)
+
+
+def close(plugins: Sequence[AdmissionPlugin]) -> None:
+    """End their connections: the server stops."""
+    for plugin in plugins:
+        if isinstance(plugin, _Webhooks):
+            plugin.close()

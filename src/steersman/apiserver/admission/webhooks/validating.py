@@ -14,7 +14,7 @@ _FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/round_0_index_{}
 class Validating:
     def __init__(self, calling: Calling) -> None:
         self._calling = calling
-        self.counts = calling.counts
+        self.counts, self.close = calling.counts, calling.close
 
     async def ask(self, request: AdmissionRequest) -> None:
         """Raises StatusError."""

@@ -241,3 +241,17 @@ def test_what_webhooks_do_is_counted(tmp_path: Path) -> None:
         assert f"apiserver_admission_webhook_rejection_count{{{rejected}}} 1.0" in text
 
     run(tmp_path, scenario)
+
+
+def test_questions_share_a_connection_until_it_is_closed(tmp_path: Path) -> None:
+    async def scenario(w: World, hooks: Hooks) -> None:
+        await register(w, hooks.hook("/a", allowed))
+        for number in range(3):
+            assert (await w.raw("POST", MAPS, config_map(f"a{number}"))).status == 201
+        (connection,) = hooks.connections
+        assert connection.transport is not None
+        connection.transport.close()
+        assert (await w.raw("POST", MAPS, config_map("b"))).status == 201
+        assert len(hooks.asked["/a"]) == 4
+
+    run(tmp_path, scenario)
