@@ -90,10 +90,13 @@ async def _set(write: Write, wanted: Callable[[Obj, Managers], tuple[Obj, Manage
 
     async def change(current: Obj) -> Obj:
         owners = managers.stored(metadata(current).get("managedFields"))
-        scale, scaled = wanted(_scale_of(write.served, current), to_scale(owners, spec))
+        before = _scale_of(write.served, current)
+        scale, scaled = wanted(before, to_scale(owners, spec))
         version = metadata(scale).get("resourceVersion")
         if version and version != current["metadata"]["resourceVersion"]:
             raise Conflict.of(write.served.resource.group, write.served.resource.plural, info.name)
+        # Webhooks and policies are about the Scale; of the other plugins none has anything to say of it.
+        await write.api.admission.connect(write.admission("UPDATE", info.name, scale, before))
         replicas = dig(scale, "spec", "replicas", default=0)
         if replicas < 0:
             text = "must be greater than or equal to 0"
@@ -105,7 +108,7 @@ async def _set(write: Write, wanted: Callable[[Obj, Managers], tuple[Obj, Manage
         ownership.put(current, to_object(scaled, owners, spec))
         return current
 
-    stored = await modify(write, info.namespace, info.name, change, follow=False)
+    stored = await modify(write, info.namespace, info.name, change, follow=False, skip_admission=True)
     return respond.of_obj(write.call.request, _scale_of(write.served, write.served.peek(stored)), warnings=write.warnings)
 
 

@@ -34,9 +34,13 @@ _REVIEWS = frozenset(
 _REVIEWED = frozenset(("authentication.k8s.io", "authorization.k8s.io"))
 
 
-def is_ours(resource: Resource) -> bool:
-    """Whether policies may be about a resource. Not what admission itself is made of, nor what only asks."""
-    return not is_exempt(resource) and not (resource.plural in _REVIEWS and resource.group in _REVIEWED)
+def is_ours(request: AdmissionRequest) -> bool:
+    """Whether policies may be about a request. Not about what admission itself is made of, nor about what only asks."""
+    resource = request.resource
+    if is_exempt(resource) or (resource.plural in _REVIEWS and resource.group in _REVIEWED):
+        return False
+    # The deletion that an eviction ends in is no request of its own.
+    return request.operation != "DELETE" or request.subresource != "eviction"
 
 
 @dataclass(frozen=True, slots=True)

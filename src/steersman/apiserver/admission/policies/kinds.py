@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from steersman.api.groups.bodies import BODIES
 from steersman.api.kinds import KindSpec
 from steersman.apiserver.registry import Registry, Served
-from steersman.machinery.gvk import Resource
+from steersman.machinery.gvk import GroupVersionKind, Resource, split_api_version
 from steersman.machinery.meta import Obj
 
 
@@ -29,5 +30,6 @@ class Kinds:
 
     def spec_of(self, obj: Obj) -> KindSpec | None:
         """Of an object, which may be the body of a subresource."""
-        found = self.of(str(obj.get("apiVersion") or ""), str(obj.get("kind") or ""))
-        return found.spec if found is not None else None
+        version, kind = str(obj.get("apiVersion") or ""), str(obj.get("kind") or "")
+        found = self.of(version, kind)
+        return found.spec if found is not None else BODIES.get(GroupVersionKind(*split_api_version(version), kind))

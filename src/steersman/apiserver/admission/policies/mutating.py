@@ -53,7 +53,7 @@ class Mutating:
     async def enforce(self, request: AdmissionRequest) -> None:
         """Raises StatusError."""
         hooks = self._hooks.current()
-        if not hooks or not is_ours(request.resource):
+        if not hooks or not is_ours(request):
             return
         invocations = await self._dispatcher.invocations(hooks, request)
         if invocations:
