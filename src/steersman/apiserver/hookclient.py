@@ -51,12 +51,11 @@ class HookClient:
 
     async def post(self, config: Obj, body: Obj, *, timeout_s: float) -> Any:
         """The JSON that answers an object. Raises NoAnswer."""
-        address, name, target = await self._where(config)
-        target += f"{'&' if '?' in target else '?'}timeout={timeout_s:g}s"
+        address, name, target = await self._where(config, f"timeout={timeout_s:g}s")
         headers = {"Host": name, "Content-Type": "application/json", "Accept": "application/json"}
         if not self._keep:
             headers["Connection"] = "close"
-        where = f'Post "https://{name}{target}"'
+        where = _post(name, target)
         try:
             async with asyncio.timeout(timeout_s):
                 status, answer = await self._exchange(address, target, headers, orjson.dumps(body), where)
@@ -119,19 +118,23 @@ class HookClient:
                 found.close()
         return None
 
-    async def _where(self, config: Obj) -> tuple[Address, str, str]:
-        """Where to connect, as what the server is addressed, and the path. Raises NoAnswer."""
+    async def _where(self, config: Obj, query: str) -> tuple[Address, str, str]:
+        """Where to connect, as what the server is addressed, and the path with the query. Raises NoAnswer."""
         context = self._context(config.get("caBundle") or "")
         service = config.get("service")
         if service is not None:
             port = service.get("port") or _PORT
             name = f"{service['name']}.{service['namespace']}.svc"
-            host = await self._host(service, port)
             path = service.get("path") or "/"
-            return Address(host, port, context, name), f"{name}:{port}", path if path.startswith("/") else f"/{path}"
+            target = f"{path if path.startswith('/') else f'/{path}'}?{query}"
+            try:
+                host = await self._host(service, port)
+            except NoAnswer as fault:
+                raise NoAnswer(f"{_post(f'{name}:{port}', target)}: {fault}") from fault
+            return Address(host, port, context, name), f"{name}:{port}", target
         parts = urlsplit(config.get("url") or "")
         host = parts.hostname or ""
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = f"{parts.path or '/'}?{f'{parts.query}&' if parts.query else ''}{query}"
         return Address(host, parts.port or _PORT, context, host), parts.netloc, target
 
     async def _host(self, service: Obj, port: int) -> str:
@@ -163,6 +166,10 @@ class HookClient:
                 raise NoAnswer(f"unable to load root certificates: {fault}") from fault
             self._contexts[bundle] = found
         return found
+
+
+def _post(name: str, target: str) -> str:
+    return f'Post "https://{name}{target}"'
 
 
 def _reason(fault: OSError, address: Address) -> str:
