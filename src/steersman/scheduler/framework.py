@@ -64,6 +64,7 @@ class Happening(Enum):
     CLAIM = "PersistentVolumeClaimAddOrUpdate"
     VOLUME = "PersistentVolumeAddOrUpdate"
     STORAGE_CLASS = "StorageClassAddOrUpdate"
+    CSI_NODE = "CSINodeAddOrUpdate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from steersman.scheduler.plugins.node_ports import NodePorts
 from steersman.scheduler.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from steersman.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from steersman.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from steersman.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from steersman.scheduler.plugins.pod_topology_spread.plugin import PodTopologySpread
 from steersman.scheduler.plugins.priority_sort import PrioritySort
 from steersman.scheduler.plugins.scheduling_gates import SchedulingGates
@@ -38,6 +39,7 @@ def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
             NodeAffinity(),
             NodePorts(),
             NodeResourcesFit(),
+            NodeVolumeLimits(),
             volumes,
             VolumeZone(),
             spread,

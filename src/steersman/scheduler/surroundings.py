@@ -34,6 +34,7 @@ class Surroundings:
             "PersistentVolumeClaim": self.volumes.set_claim,
             "PersistentVolume": self.volumes.set_volume,
             "StorageClass": self.volumes.set_class,
+            "CSINode": self.volumes.set_csi_node,
         }
 
     # --- filling ---------------------------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ class Surroundings:
             budgets[name] = new
 
     def set_storage(self, kind: str, old: Obj | None, new: Obj | None) -> None:
-        """A claim, volume or storage class."""
+        """A claim, volume or storage class, or what a node's CSI drivers say."""
         if self._setters[kind](old, new):
             self.version += 1
 

@@ -41,6 +41,9 @@ from steersman.scheduler.podinfo import PodInfo
 
 _K = TypeVar("_K")
 
+CsiVolume = tuple[str, str]
+"""Driver and handle; of a volume that is yet to be made the claim, which has a slash where handles may have anything."""
+
 UNBOUND_IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
 
 
@@ -81,6 +84,8 @@ class Volumes:
         self.claims: dict[Key, Obj] = {}
         self.volumes: dict[str, Obj] = {}
         self.classes: dict[str, Obj] = {}
+        self.limits: dict[str, Mapping[str, int]] = {}
+        """By node and CSI driver: how many volumes."""
         self._promised: dict[str, Key] = {}
         self._selected: dict[Key, str] = {}
 
@@ -95,6 +100,19 @@ class Volumes:
 
     def set_class(self, old: Obj | None, new: Obj | None) -> bool:
         return _keep(self.classes, name_of(new or old or {}), new)
+
+    def set_csi_node(self, old: Obj | None, new: Obj | None) -> bool:
+        name, found = name_of(new or old or {}), dict[str, int]()
+        for driver in dig(new or {}, "spec", "drivers", default=None) or ():
+            if (count := dig(driver, "allocatable", "count", default=None)) is not None:
+                found[driver["name"]] = int(count)
+        if found == self.limits.get(name, {}):
+            return False
+        if found:
+            self.limits[name] = found
+        else:
+            del self.limits[name]
+        return True
 
     def promise(self, plan: Plan) -> None:
         for claim in plan.claims:
@@ -139,6 +157,20 @@ class Volumes:
         # Small ones first: they must not take what only fits the large ones.
         unbound.sort(key=lambda claim: (requested(claim).nano, name_of(claim)))
         return Question(missing=missing, bound=tuple(bound), unbound=tuple(map(self._unbound, unbound)))
+
+    def of_csi(self, pod: PodInfo) -> frozenset[CsiVolume]:
+        """The volumes of CSI drivers that the pod's claims stand for, or will."""
+        found = set[CsiVolume]()
+        for name in claim_names(pod.obj):
+            claim = self.claims.get((pod.group.namespace, name))
+            if claim is None:
+                continue
+            if volume := dig(claim, "spec", "volumeName"):
+                if source := dig(self.volumes.get(volume) or {}, "spec", "csi"):
+                    found.add((source["driver"], source["volumeHandle"]))
+            elif driver := (self.classes.get(class_of(claim)) or {}).get("provisioner"):
+                found.add((driver, f"{pod.group.namespace}/{name}"))
+        return frozenset(found)
 
     def _unbound(self, claim: Obj) -> Unbound:
         key = key_of(claim)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from steersman.api.resources import (
+    CSI_NODES,
     NAMESPACES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
@@ -34,6 +35,7 @@ _STORAGE = {
     PERSISTENT_VOLUME_CLAIMS: Happening.CLAIM,
     PERSISTENT_VOLUMES: Happening.VOLUME,
     STORAGE_CLASSES: Happening.STORAGE_CLASS,
+    CSI_NODES: Happening.CSI_NODE,
 }
 
 
@@ -51,7 +53,7 @@ class SurroundingsWatch:
         async with asyncio.TaskGroup() as group:
             informers = [self._informer(resource) for resource in (NAMESPACES, *_WORKLOADS)]
             informers += [self._informer(resource) for resource in (PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES)]
-            for optional in (POD_DISRUPTION_BUDGETS, STORAGE_CLASSES):
+            for optional in (POD_DISRUPTION_BUDGETS, STORAGE_CLASSES, CSI_NODES):
                 if await self._served(optional):
                     informers.append(self._informer(optional))
             for informer in informers:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.fakes.client import FakeClient
 
-from steersman.api.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
+from steersman.api.resources import CSI_NODES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from steersman.client.events import EventRecorder
 from steersman.loop.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
 from steersman.machinery.clock import VirtualClock
@@ -265,5 +265,100 @@ def test_an_ephemeral_volume_waits_for_its_claim() -> None:
         api.put(PERSISTENT_VOLUME_CLAIMS, made)
         await clock.advance(2, settle_turns=50)
         assert api.selected("p-scratch")
+
+    run(api, scenario)
+
+
+# --- NodeVolumeLimits ------------------------------------------------------------------------------------------------
+
+DRIVER = "x.example/disk"
+
+
+def csi_node(name: str, count: int | None) -> Obj:
+    entry: Obj = {"name": DRIVER, "nodeID": name, "topologyKeys": None}
+    if count is not None:
+        entry["allocatable"] = {"count": count}
+    return {"metadata": {"name": name}, "spec": {"drivers": [entry]}}
+
+
+def csi_volume(name: str, handle: str = "", driver: str = DRIVER) -> Obj:
+    made = volume(name)
+    made["spec"]["csi"] = {"driver": driver, "volumeHandle": handle or name}
+    return made
+
+
+def bound_claims(api: Api, *names: str, driver: str = DRIVER) -> None:
+    for name in names:
+        made = csi_volume(f"v-{name}", driver=driver)
+        made["spec"]["claimRef"] = {"namespace": "x", "name": name, "uid": "u"}
+        api.put(PERSISTENT_VOLUMES, made)
+        api.put(PERSISTENT_VOLUME_CLAIMS, claim(name, f"v-{name}"))
+
+
+FULL = "0/1 nodes are available: 1 node(s) exceed max volume count."
+
+
+def test_a_node_takes_as_many_volumes_as_its_driver_says_and_more_when_one_goes_or_the_limit_rises() -> None:
+    api = cluster()
+    api.drop(NODES, "", "n2")
+    api.put(CSI_NODES, csi_node("n1", 2))
+    bound_claims(api, "a", "b", "c", "d")
+
+    async def scenario(clock: VirtualClock) -> None:
+        for name in ("a", "b", "c"):
+            api.put(PODS, pod(name, name))
+            await clock.advance(5)
+        assert [api.where(name) for name in "abc"] == ["n1", "n1", ""] and api.told("c").startswith(FULL)
+        api.put(PODS, pod("shares", "a"))
+        await clock.advance(5)
+        assert api.where("shares") == "n1", "what is there already counts once"
+        api.drop(PODS, "x", "b")
+        await clock.advance(15)
+        assert api.where("c") == "n1"
+        api.put(PODS, pod("d", "d"))
+        await clock.advance(5)
+        assert api.where("d") == ""
+        api.put(CSI_NODES, csi_node("n1", 3))
+        await clock.advance(15)
+        assert api.where("d") == "n1"
+
+    run(api, scenario)
+
+
+@pytest.mark.parametrize(("count", "driver"), [(None, DRIVER), (1, "other.example")], ids=["no limit", "of another driver"])
+def test_volumes_without_a_limit_are_not_counted(count: int | None, driver: str) -> None:
+    api = cluster()
+    api.drop(NODES, "", "n2")
+    api.put(CSI_NODES, csi_node("n1", count))
+    bound_claims(api, "a", "b", driver=driver)
+
+    async def scenario(clock: VirtualClock) -> None:
+        for name in ("a", "b"):
+            api.put(PODS, pod(name, name))
+        await clock.advance(5)
+        assert [api.where(name) for name in "ab"] == ["n1", "n1"]
+
+    run(api, scenario)
+
+
+def test_claims_that_get_their_volume_later_count_already() -> None:
+    api = cluster()
+    api.put(CSI_NODES, csi_node("n1", 1))
+    api.put(CSI_NODES, csi_node("n2", 1))
+    api.put(STORAGE_CLASSES, storage_class())
+
+    async def scenario(clock: VirtualClock) -> None:
+        for name in ("a", "b", "c"):
+            api.put(PERSISTENT_VOLUME_CLAIMS, claim(name))
+            api.put(PODS, pod(name, name))
+            await clock.advance(5)
+            if node_name := api.selected(name):
+                made = csi_volume(f"v-{name}")
+                made["spec"]["claimRef"] = {"namespace": "x", "name": name, "uid": "u"}
+                bind(api, name, made)
+                await clock.advance(5)
+                assert api.where(name) == node_name
+        assert {api.where("a"), api.where("b")} == {"n1", "n2"}
+        assert api.told("c").startswith("0/2 nodes are available: 2 node(s) exceed max volume count.")
 
     run(api, scenario)
