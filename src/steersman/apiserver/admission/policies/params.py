@@ -6,6 +6,7 @@ Source: upstream apiserver pkg/admission/plugin/policy/generic.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from steersman.apiserver.admission.policies.kinds import Kinds
@@ -15,6 +16,7 @@ from steersman.machinery import labels
 from steersman.machinery.gvk import split_api_version
 from steersman.machinery.meta import Obj, labels_of
 
+_PATIENCE_S = 1.0
 _NOTHING: Sequence[Obj | None] = (None,)
 
 
@@ -27,9 +29,7 @@ def param_served(kind: Obj, kinds: Kinds) -> Served:
     version, name = str(kind.get("apiVersion") or ""), str(kind.get("kind") or "")
     found = kinds.of(version, name)
     if found is None or not found.stored:
-        group, short = split_api_version(version)
-        text = f"failed to find resource referenced by paramKind: '{group}/{short}, Kind={name}'"
-        raise ConfigurationFault(text)
+        raise ConfigurationFault(f"failed to find resource referenced by paramKind: '{_gvk(version, name)}'")
     return found
 
 
@@ -50,11 +50,26 @@ async def collect(served: Served | None, reference: Obj | None, namespace: str) 
         raise ConfigurationFault("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
     cache = served.cache
     if not cache.loaded:
-        await cache.ready.wait()
+        await _loaded(served)
     found = await _named(cache, where, str(reference["name"])) if reference.get("name") else _selected(cache, where, reference)
     if not found and reference.get("parameterNotFoundAction") == "Deny":
         raise ConfigurationFault("no params found for policy binding with `Deny` parameterNotFoundAction")
     return [_in_version(served, obj) for obj in found]
+
+
+async def _loaded(served: Served) -> None:
+    """Raises ConfigurationFault for what takes too long: a definition made a moment ago, or one whose webhook is not there."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await served.cache.ready.wait()
+    except TimeoutError:
+        text = f"paramKind kind `{_gvk(served.resource.api_version, served.spec.kind)}` not yet synced to use for admission"
+        raise ConfigurationFault(text) from None
+
+
+def _gvk(api_version: str, kind: str) -> str:
+    group, version = split_api_version(api_version)
+    return f"{group}/{version}, Kind={kind}"
 
 
 async def _named(cache: WatchCache, namespace: str, name: str) -> list[Obj]:
