@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.conformance.crds import convert_host_and_port, define, host_and_port, instance, resource
 from tests.fakes.admission import RULE, Answering, Hooks, allowed, configuration, patched, run
 from tests.fakes.server import World, config_map, pod
+from tests.fakes.webhook import webhook
 
 from steersman.apiserver.contracts import AdmissionRequest
 from steersman.machinery.meta import Obj
@@ -220,5 +222,24 @@ def test_spoilt_managed_fields_stay_as_they_were(tmp_path: Path) -> None:
         assert made["immutable"] is True
         assert [entry["manager"] for entry in made["metadata"]["managedFields"]] != ["x"]
         assert ".metadata.managedFields was in an invalid state after admission" in answer.headers["warning"]
+
+    run(tmp_path, scenario)
+
+
+def test_a_custom_resource_that_another_webhook_converts_is_shown_as_the_rule_has_it(tmp_path: Path) -> None:
+    """Created in v2, shown and changed in v1, answered in v2 again."""
+
+    async def scenario(w: World, hooks: Hooks) -> None:
+        (tmp_path / "converting").mkdir()
+        async with webhook(tmp_path / "converting", convert_host_and_port) as converting:
+            made = await define(w, host_and_port(hook=converting.config))
+            kind = resource(made, "v2")
+            rule = {**RULE, "apiGroups": [kind.group], "apiVersions": ["v1"], "resources": [kind.plural]}
+            other = patched({"op": "replace", "path": "/hostPort", "value": "elsewhere:80"})
+            await register(w, hooks.hook("/a", lambda _: other, rules=[rule]))
+            found = await w.client.create(kind, instance(made, "a", "v2", host="here", port="80"), "default")
+            assert (found["apiVersion"], found["host"], found["port"]) == (kind.api_version, "elsewhere", "80")
+            (asked,) = hooks.asked["/a"]
+            assert asked["object"]["hostPort"] == "here:80"
 
     run(tmp_path, scenario)
