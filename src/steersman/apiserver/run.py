@@ -1,40 +1,27 @@
 """An API server, composed: store, caches, registry, the parts that decide who may do what, pipeline, HTTPS.
 
-The lowest place that knows them all. Storage is passed in (cluster/ chooses it); `Parts` can be passed in by tests.
+The lowest place that knows them all. Storage is passed in (cluster/ chooses it); the parts that decide are parts.py's,
+or a test's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
-from steersman.apiserver import admission, authz, compaction, hooks, local, readiness, reviews, version
+from steersman.apiserver import compaction, local, readiness, version
 from steersman.apiserver.admission import webhooks
-from steersman.apiserver.admission.resource_quota import ResourceQuota
 from steersman.apiserver.aggregation.aggregator import Aggregator
-from steersman.apiserver.authn.build import build as build_authentication
 from steersman.apiserver.config import ServerConfig
-from steersman.apiserver.contracts import (
-    LOOPBACK,
-    AdmissionPlugin,
-    Authenticator,
-    Authorizer,
-    Call,
-    CallHandler,
-    Charging,
-    Explain,
-    FlowControl,
-    Listers,
-    StoreHook,
-)
+from steersman.apiserver.contracts import LOOPBACK, Call, FlowControl
 from steersman.apiserver.crd.definitions import Definitions
 from steersman.apiserver.debugging import Debugging
 from steersman.apiserver.dispatch import serves
@@ -44,13 +31,13 @@ from steersman.apiserver.flowcontrol.inflight import MaxInFlight
 from steersman.apiserver.flowcontrol.service import priority_and_fairness
 from steersman.apiserver.handlers.context import Admission, Api
 from steersman.apiserver.health import Health
-from steersman.apiserver.hooks import service_repair
 from steersman.apiserver.http import Handler, Response
 from steersman.apiserver.metrics import Metrics
 from steersman.apiserver.metricsapi.handlers import MetricsAPI
 from steersman.apiserver.metricsapi.poller import Poller, asking
 from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
+from steersman.apiserver.parts import MakeParts, Parts, build_auditor, build_encryption, default_parts
 from steersman.apiserver.pipeline import Pipeline
 from steersman.apiserver.presence import Presence
 from steersman.apiserver.registry import Attached, Registry
@@ -62,39 +49,14 @@ from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
-from steersman.machinery.gvk import Resource
 from steersman.store.interface import Store
 
 if TYPE_CHECKING:
-    from steersman.apiserver.audit.auditor import Auditor
-    from steersman.apiserver.encryption.atrest import AtRest
     from steersman.apiserver.encryption.reload import Reloading
 
+__all__ = ["APIServer", "Parts"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Parts:
-    """Who decides: what policy makes of listers, the in-process client and the clock."""
-
-    authenticator: Authenticator
-    authorizer: Authorizer
-    admission: Sequence[AdmissionPlugin] = ()
-    charging: Charging | None = None
-    explain: Explain = lambda user, info: ""
-    hooks: Mapping[Resource, StoreHook] = field(default_factory=dict)
-    posts: Mapping[tuple[str, str, str], CallHandler] = field(default_factory=dict)
-    """(group, plural, subresource) -> what serves a POST there."""
-    paths: Mapping[str, CallHandler] = field(default_factory=dict)
-    published: bool = False
-    """Whether Service default/kubernetes leads to this server."""
-    tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """What goes on beside, while the server runs."""
-    bootstrap: Callable[[ServerConfig], Awaitable[None]] | None = None
-    """Makes the objects that every cluster has; run once, before the server answers. Gets the port that was really taken."""
-
-
-MakeParts = Callable[[ServerConfig, Store, Listers, Client, Clock], Parts]
 
 
 class APIServer:
@@ -110,7 +72,7 @@ class APIServer:
         parts: MakeParts | None = None,
     ) -> None:
         """Raises ConfigError for files that cannot be used."""
-        encryption = _encryption(config, store, specs)
+        encryption = build_encryption(config, store, specs)
         if encryption is not None:
             store = encryption.store
         self.config, self.store, self.clock = config, store, clock
@@ -151,7 +113,7 @@ class APIServer:
             self.metrics.more.append(self._fairness.collect)
         else:
             limits = MaxInFlight(config.serving.max_requests_inflight, config.serving.max_mutating_requests_inflight)
-        auditor = _auditor(config, made.explain, clock)
+        auditor = build_auditor(config, made.explain, clock)
         authenticator = made.authenticator if auditor is None else auditor.noticing(made.authenticator)
         longest_s = config.serving.request_timeout_s
         self.pipeline = Pipeline(self.api, authenticator, self.routes, self.metrics, limits, auditor, longest_s)
@@ -287,43 +249,3 @@ class APIServer:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
         assert self._tasks is not None
         return self._tasks.create_task(work).cancel
-
-
-def _auditor(config: ServerConfig, explain: Explain, clock: Clock) -> Auditor | None:
-    """Raises ConfigError."""
-    if not config.audit.wanted:
-        return None
-    # Here, not above, as below.
-    from steersman.apiserver.audit.auditor import Auditor
-
-    return Auditor(config.audit, explain, clock)
-
-
-def _encryption(config: ServerConfig, store: Store, specs: Sequence[KindSpec]) -> AtRest | None:
-    """Raises ConfigError."""
-    if config.encryption_provider_config is None:
-        return None
-    # Here, not above: few servers encrypt, and reading the file takes PyYAML.
-    from steersman.apiserver.encryption.atrest import AtRest
-
-    return AtRest(config.encryption_provider_config, config.encryption_reload, store, [spec.resource for spec in specs])
-
-
-def default_parts(config: ServerConfig, store: Store, listers: Listers, client: Client, clock: Clock) -> Parts:
-    """Certificates and tokens, Node and RBAC, the default admission plugins, the bootstrap objects."""
-    authorization = authz.build(listers, clock, config.authorization)
-    authentication = build_authentication(config, listers, clock, client)
-    plugins = admission.chain(listers, clock, authorization, config.admission, client)
-    return Parts(
-        authentication,
-        authorization,
-        plugins,
-        explain=authorization.explain,
-        charging=ResourceQuota(listers, clock) if admission.is_on(ResourceQuota.name, config.admission) else None,
-        hooks=hooks.store_hooks(config, store, listers, clock),
-        posts=reviews.handlers(authentication, authorization, listers, clock, plugins),
-        paths=reviews.paths(authentication.authority),
-        published=True,
-        bootstrap=lambda bound: hooks.bootstrap(client, bound, clock),
-        tasks=(lambda: service_repair.run(store, listers, clock), *admission.tasks(plugins, client, clock)),
-    )
