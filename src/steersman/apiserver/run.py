@@ -18,7 +18,7 @@ from steersman.api.groups import BUILTIN
 from steersman.api.kinds import KindSpec
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PODS
 from steersman.apiserver import compaction, local, readiness, version
-from steersman.apiserver.admission import webhooks
+from steersman.apiserver.admission import policies, webhooks
 from steersman.apiserver.aggregation.aggregator import Aggregator
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.contracts import LOOPBACK, Call, FlowControl
@@ -96,6 +96,7 @@ class APIServer:
             if isinstance(plugin, Attached):
                 plugin.attach(self.registry)
         self.metrics.more.append(lambda: webhooks.collect(made.admission))
+        self.metrics.more.append(lambda: policies.collect(made.admission))
         self._stack.callback(webhooks.close, made.admission)
         self._presence: Presence | None = None
         self._keeping: asyncio.Task[None] | None = None

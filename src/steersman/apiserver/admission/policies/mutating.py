@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from steersman.api.groups import admissionregistration_v1 as group
 from steersman.apiserver.admission.policies.compiled import Policy
+from steersman.apiserver.admission.policies.counts import Counts
 from steersman.apiserver.admission.policies.dispatch import Dispatcher, Invocation, is_ours
 from steersman.apiserver.admission.policies.evaluation import Checks, Evaluation, Fault
 from steersman.apiserver.admission.policies.hooks import Hooks
@@ -49,6 +50,7 @@ class Mutating:
     def __init__(self, listers: Listers, authorizer: Authorizer, registry: Registry) -> None:
         self._hooks = Hooks(listers, group.MUTATING_POLICIES.resource, group.MUTATING_POLICY_BINDINGS.resource)
         self._dispatcher = Dispatcher(registry, Lookup(listers), authorizer)
+        self.counts = Counts("mutating")
 
     async def enforce(self, request: AdmissionRequest) -> None:
         """Raises StatusError."""
@@ -57,14 +59,14 @@ class Mutating:
             return
         invocations = await self._dispatcher.invocations(hooks, request)
         if invocations:
-            await _Run(self._dispatcher, request).all(invocations)
+            await _Run(self._dispatcher, self.counts, request).all(invocations)
 
 
 class _Run:
     """One request through the policies that it meets."""
 
-    def __init__(self, dispatcher: Dispatcher, request: AdmissionRequest) -> None:
-        self._dispatcher, self._request = dispatcher, request
+    def __init__(self, dispatcher: Dispatcher, counts: Counts, request: AdmissionRequest) -> None:
+        self._dispatcher, self._counts, self._request = dispatcher, counts, request
         self._checks: Checks = dispatcher.checks(request)
         self._failures: list[_Failure] = []
 
@@ -117,7 +119,10 @@ class _Run:
                 value = await evaluation.value(mutation.expression, self._checks)
                 obj = mutated(obj, mutation, value, spec)
             except (Fault, cel.BudgetExceeded) as fault:
+                self._counts.failed(policy.name, name_of(invocation.binding or {}), str(fault))
                 self._fail(invocation, str(fault))
+            else:
+                self._counts.passed(policy.name, name_of(invocation.binding or {}))
         return obj
 
     async def _replace(self, invocation: Invocation, made: Obj) -> None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from steersman.api.groups import admissionregistration_v1 as group
-from steersman.apiserver.contracts import AdmissionRequest, Authorizer, Lister, Listers
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Lister, Listers
 from steersman.apiserver.registry import Registry
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
 
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+    from steersman.apiserver.admission.policies.counts import Counts
+
 
 class _Enforcing(Protocol):
+    @property
+    def counts(self) -> Counts: ...
+
     async def enforce(self, request: AdmissionRequest) -> None: ...
 
 
@@ -32,6 +41,10 @@ class _Policies(ABC):
 
     def attach(self, registry: Registry) -> None:
         self._lister, self._registry = self._listers(self.bindings), registry
+
+    @property
+    def counts(self) -> Sequence[Counts]:
+        return () if self._enforcing is None else (self._enforcing.counts,)
 
     def _awake(self) -> _Enforcing | None:
         """Who enforces policies, if there are any."""
@@ -90,3 +103,13 @@ class ValidatingPolicies(_Policies):
 
         assert self._registry is not None
         await status.run(self._registry, client, clock)
+
+
+def collect(plugins: Sequence[AdmissionPlugin]) -> Iterable[Metric]:
+    """What metrics show of those of the plugins that are of policies."""
+    found = [counts for plugin in plugins if isinstance(plugin, _Policies) for counts in plugin.counts]
+    if not found:
+        return ()
+    from steersman.apiserver.admission.policies.counts import families
+
+    return families(found)

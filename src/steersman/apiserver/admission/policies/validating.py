@@ -14,6 +14,7 @@ import orjson
 
 from steersman.api.groups import admissionregistration_v1 as group
 from steersman.apiserver.admission.policies.compiled import Policy
+from steersman.apiserver.admission.policies.counts import Counts
 from steersman.apiserver.admission.policies.dispatch import Dispatcher, Invocation, is_ours
 from steersman.apiserver.admission.policies.evaluation import Checks
 from steersman.apiserver.admission.policies.hooks import Hooks
@@ -53,6 +54,7 @@ class Validating:
     def __init__(self, listers: Listers, authorizer: Authorizer, registry: Registry) -> None:
         self._hooks = Hooks(listers, group.VALIDATING_POLICIES.resource, group.VALIDATING_POLICY_BINDINGS.resource)
         self._dispatcher = Dispatcher(registry, Lookup(listers), authorizer)
+        self.counts = Counts("validating")
 
     async def enforce(self, request: AdmissionRequest) -> None:
         """Raises StatusError."""
@@ -61,14 +63,14 @@ class Validating:
             return
         invocations = await self._dispatcher.invocations(hooks, request)
         if invocations:
-            await _Run(self._dispatcher, request).all(invocations)
+            await _Run(self._dispatcher, self.counts, request).all(invocations)
 
 
 class _Run:
     """One request through the policies that it meets."""
 
-    def __init__(self, dispatcher: Dispatcher, request: AdmissionRequest) -> None:
-        self._dispatcher, self._request = dispatcher, request
+    def __init__(self, dispatcher: Dispatcher, counts: Counts, request: AdmissionRequest) -> None:
+        self._dispatcher, self._counts, self._request = dispatcher, counts, request
         self._checks: Checks = dispatcher.checks(request)
         self._activations: dict[Resource, dict[str, Any]] = {}
         self._denials: list[_Denial] = []
@@ -105,6 +107,8 @@ class _Run:
     def _act(self, policy: Policy, binding: Obj, judgement: Judgement) -> None:
         name, actions = name_of(binding), (binding.get("spec") or {}).get("validationActions") or ()
         for failure in judgement.failures:
+            for action in actions:
+                self._counts.failed(policy.name, name, failure.message, action.lower())
             if "Deny" in actions:
                 self._denials.append(_Denial(policy.name, name, failure.message, failure.reason))
             if "Warn" in actions:

@@ -16,6 +16,8 @@ from tests.unit.apiserver.admission.policies.objects import (
     deployment,
     install,
     message,
+    mutating,
+    mutating_binding,
     plugins,
     rules,
     validating,
@@ -282,3 +284,28 @@ def test_the_authorizer_is_asked_about_the_user() -> None:
             assert await message(server, "POST", CONFIG_MAPS, config_map("a")) == ""
 
     asyncio.run(scenario())
+
+
+def test_checks_are_counted_by_policy_and_by_what_came_of_them() -> None:
+    async def scenario() -> None:
+        async with world(plugins=plugins()) as server:
+            await install(server, validating("object.spec.replicas < 5"), binding("p", "Warn", "Audit"))
+            change = mutating("Object{spec: Object.spec{paused: object.spec.replicas > 3}}", name="m")
+            await install(server, change, mutating_binding("m"))
+            for replicas in (1, 7, 8):
+                assert await message(server, "POST", DEPLOYMENTS, deployment(f"d{replicas}", replicas)) == ""
+            lines = (await server.raw("GET", "/metrics")).body.decode().splitlines()
+            name, labels = "apiserver_validating_admission_policy_check_total", 'policy="p",policy_binding="b"'
+            for action in ("audit", "warn"):
+                assert f'{name}{{enforcement_action="{action}",error_type="invalid_error",{labels}}} 2' in map(_sorted, lines)
+            name, labels = "apiserver_mutating_admission_policy_check_total", 'policy="m",policy_binding="b"'
+            assert f'{name}{{error_type="no_error",{labels}}} 3' in map(_sorted, lines)
+
+    asyncio.run(scenario())
+
+
+def _sorted(line: str) -> str:
+    """A line of metrics, its labels in order, its number whole."""
+    name, opened, rest = line.partition("{")
+    labels, _, number = rest.partition("} ")
+    return f"{name}{{{','.join(sorted(labels.split(',')))}}} {number.removesuffix('.0')}" if opened else line
