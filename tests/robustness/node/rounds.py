@@ -168,6 +168,8 @@ class Rounds:
             chosen = rng.choice(found)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen.pid, signal.SIGKILL)
+                # A moment passes until it is dead, in which all would look as it should.
+                self._watch(lambda: not _alive(chosen.pid), 5.0)
                 kill.done = f"{chosen.pid} {chosen.who}".strip()
 
     def _daemon_pid(self) -> int:
