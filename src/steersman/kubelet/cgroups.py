@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import signal
 from pathlib import Path
 
 from steersman.cri.interface import Resources
@@ -16,6 +18,7 @@ from steersman.kubelet.resources import cpu_weight
 log = logging.getLogger(__name__)
 
 NO_QUOTA = -1
+_DYING_S = 0.2
 
 _V1 = ("cpu", "memory", "pids")
 _HUGE_PAGES = "hugetlb"
@@ -88,7 +91,10 @@ class Cgroups:
         return max(usage - int(stat.get(key, 0)), 0)
 
     def remove(self, cgroup: str) -> None:
-        """Remove the cgroup from every controller, below too. What is still in use stays."""
+        """Remove the cgroup of a pod that has ended from every controller, below too, and end what is still in it.
+
+        Nothing is, unless a runtime was killed while it made a container, and forgot it. What cannot be removed stays.
+        """
         if not self._active:
             return
         tops = [self._mount] if self._unified else [self._mount / name for name in os.listdir(self._mount)]
@@ -97,6 +103,7 @@ class Cgroups:
             if not path.is_dir():
                 continue
             for folder, _, _ in os.walk(path, topdown=False):
+                _end_all(Path(folder))
                 try:
                     os.rmdir(folder)
                 except OSError as error:
@@ -111,6 +118,28 @@ class Cgroups:
         """
         for below in ("", "/burstable", "/besteffort"):
             self.remove(f"{self._root}{below}/pod{uid}")
+
+
+def _end_all(cgroup: Path) -> None:
+    """SIGKILL to all in it, and a moment for them to go."""
+    try:
+        pids = {int(word) for word in (cgroup / "cgroup.procs").read_text().split()}
+    except OSError:
+        return
+    # Version 1 lists this process where a thread of it makes a sandbox.
+    for pid in pids - {0, os.getpid()}:
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:
+            continue
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            log.info("process left in the cgroup of a pod that has ended, killed cgroup=%s pid=%d", cgroup, pid)
+            select.select([process], (), (), _DYING_S)
+        except ProcessLookupError:
+            continue
+        finally:
+            os.close(process)
 
 
 def _settings(controller: str, resources: Resources, *, fresh: bool) -> list[tuple[str, str]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +55,19 @@ def test_a_pods_cgroup_goes_from_every_controller_and_no_other_pods_with_it(tmp_
     Cgroups(top, "kp").remove_pod("u1")
     left = sorted(path.name for path in top.glob("*/kp/besteffort/pod*"))
     assert left == ["podu2"] * 3
+
+
+def test_what_a_killed_runtime_forgot_in_a_pods_cgroup_is_ended_but_not_the_node_itself(tmp_path: Path) -> None:
+    top = mount(tmp_path)
+    group = top / "memory" / "kp" / "podu1" / "c"
+    group.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "1000"]) as forgotten:
+        (group / "cgroup.procs").write_text(f"{forgotten.pid}\n{os.getpid()}\n")
+        Cgroups(top, "kp").remove("kp/podu1")
+        try:
+            assert forgotten.wait(timeout=5) == -signal.SIGKILL
+        finally:
+            forgotten.kill()
 
 
 def test_the_sweep_leaves_pods_of_another_cluster_below_the_same_root_alone(world: World, tmp_path: Path) -> None:
