@@ -29,7 +29,9 @@ def main() -> int:
             except Broken as fault:
                 print(fault, made.condition(), sep="\n", flush=True)
                 return 1
-            print(f"seed {seed}: {watch.seconds:.1f} s: {'; '.join(map(str, kills))}", flush=True)
+            lost = f" (containerd forgot {', '.join(rounds.forgotten)})" if rounds.forgotten else ""
+            rounds.forgotten.clear()
+            print(f"seed {seed}: {watch.seconds:.1f} s: {'; '.join(map(str, kills))}{lost}", flush=True)
     print(f"{args.rounds} rounds, nothing leaked, nothing started twice")
     return 0
 

@@ -68,6 +68,8 @@ class Rounds:
     place: Place = field(init=False)
     starts: int = 0
     kills: list[Kill] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    """What containerd lost itself, and no kubelet can give back: told, and not held against us."""
 
     def __post_init__(self) -> None:
         self.place = place_of(self.cluster)
@@ -225,7 +227,13 @@ class Rounds:
         return ""
 
     def _check_gone(self) -> None:
-        self._until_right(lambda: told(self.place.held()))
+        try:
+            self._until_right(lambda: told(self.place.held()))
+        except Broken:
+            let_go = self.place.let_go()
+            self.forgotten += let_go
+            if not let_go or not self._watch(lambda: not self.place.held(), 5.0):
+                raise
 
     def _ledger(self, pods: list[Obj]) -> dict[str, int]:
         names = [f"{name_of(pod)}.{each['name']}" for pod in pods for each in shown.containers(pod)]
