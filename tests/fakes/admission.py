@@ -95,11 +95,11 @@ def plugins(listers: Listers, *before: AdmissionPlugin) -> Sequence[AdmissionPlu
     return (*before, MutatingWebhooks(listers, everybody, clock), ValidatingWebhooks(listers, everybody, clock))
 
 
-def run(directory: Path, scenario: Callable[[World, Hooks], Awaitable[None]], *before: AdmissionPlugin) -> None:
-    """A scenario with a server that asks webhooks, after the plugins `before`."""
+def run(directory: Path, scenario: Callable[[World, Hooks], Awaitable[None]], *before: AdmissionPlugin, **settings: Any) -> None:
+    """A scenario with a server that asks webhooks, after the plugins `before`. settings: of its ServerConfig."""
 
     async def main() -> None:
-        async with hooks(directory) as served, world(plugins=lambda listers: plugins(listers, *before)) as running:
+        async with hooks(directory) as served, world(plugins=lambda listers: plugins(listers, *before), **settings) as running:
             await scenario(running, served)
 
     asyncio.run(main())

@@ -40,6 +40,9 @@ class Teller(Protocol):
     def now(self) -> str: ...
 
 
+_PATCHES = "patch.webhook.admission.k8s.io/"
+
+
 class Trail:
     """Implements contracts.Trail."""
 
@@ -188,7 +191,11 @@ class Trail:
     def _tell(self, stage: str, at: str = "") -> None:
         if stage in self._verdict.omit_stages:
             return
-        now: Obj = {"stage": stage, "stageTimestamp": at or self._teller.now(), "annotations": self.annotations}
+        notes = self.annotations
+        if not self._verdict.request:
+            # What a webhook has changed shows what is in the object.
+            notes = {key: value for key, value in notes.items() if not key.startswith(_PATCHES)}
+        now: Obj = {"stage": stage, "stageTimestamp": at or self._teller.now(), "annotations": notes}
         found = {**self._event, **now}
         told = {key: found[key] for key in _ORDER if key == "user" or found.get(key)}
         self._teller.tell(orjson.dumps(told))

@@ -27,6 +27,7 @@ from steersman.machinery.patch import json_patch
 from steersman.machinery.patch.errors import PatchRejected
 
 _MUTATION = "mutation.webhook.admission.k8s.io/round_{}_index_{}"
+_PATCH = "patch.webhook.admission.k8s.io/round_{}_index_{}"
 _FAILED_OPEN = "failed-open.mutation.webhook.admission.k8s.io/round_{}_index_{}"
 _MEMORY = "MutatingAdmissionWebhook"
 _JSON_PATCH = "JSONPatch"
@@ -83,6 +84,10 @@ class Mutating:
         changed = await self._patched(it, request, answer)
         told = {"configuration": it.hook.configuration, "webhook": it.hook.name, "mutated": changed}
         request.audit_annotations[_MUTATION.format(*place)] = orjson.dumps(told).decode()
+        if changed:
+            del told["mutated"]
+            told |= {"patch": orjson.Fragment(answer.patch), "patchType": answer.patch_type}
+            request.audit_annotations[_PATCH.format(*place)] = orjson.dumps(told).decode()
         return changed
 
     async def _patched(self, it: Invocation, request: AdmissionRequest, answer: Answer) -> bool:

@@ -12,7 +12,9 @@ from tests.fakes.admission import RULE, Answering, Hooks, allowed, configuration
 from tests.fakes.server import World, config_map, pod
 from tests.fakes.webhook import webhook
 
+from steersman.apiserver.audit.settings import AuditSettings
 from steersman.apiserver.contracts import AdmissionRequest
+from steersman.machinery import yamlio
 from steersman.machinery.meta import Obj
 
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -243,3 +245,29 @@ def test_a_custom_resource_that_another_webhook_converts_is_shown_as_the_rule_ha
             assert asked["object"]["hostPort"] == "here:80"
 
     run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(("level", "shown"), [("Metadata", False), ("Request", True)])
+def test_the_audit_log_tells_who_changed_something_and_where_bodies_may_show_what(
+    tmp_path: Path, level: str, shown: bool
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(yamlio.dump({"kind": "Policy", "apiVersion": "audit.k8s.io/v1", "rules": [{"level": level}]}))
+    audit = AuditSettings(policy_file=policy, log_path=str(tmp_path / "audit.log"))
+
+    async def scenario(w: World, hooks: Hooks) -> None:
+        noted = {"auditAnnotations": {"why": "because"}}
+        await register(w, hooks.hook("/a", lambda _: {**patched({"op": "add", "path": "/data/b", "value": "c"}), **noted}))
+        await w.raw("POST", MAPS, with_data(a="b"))
+
+    run(tmp_path, scenario, audit=audit)
+    notes = orjson.loads((tmp_path / "audit.log").read_bytes().splitlines()[-1])["annotations"]
+    assert notes["a.example.com/why"] == "because"
+    named = {"configuration": "hooks", "webhook": "a.example.com"}
+    assert orjson.loads(notes["mutation.webhook.admission.k8s.io/round_0_index_0"]) == {**named, "mutated": True}
+    patch = notes.get("patch.webhook.admission.k8s.io/round_0_index_0")
+    if shown:
+        ops = [{"op": "add", "path": "/data/b", "value": "c"}]
+        assert orjson.loads(patch) == {**named, "patch": ops, "patchType": "JSONPatch"}
+    else:
+        assert patch is None
