@@ -91,15 +91,25 @@ def read(asked: Obj, answer: Any, *, mutating: bool) -> Answer:
     patch, kind = _patch(response), response.get("patchType")
     if strict:
         _check_patch(patch, kind, mutating=mutating)
-    result = response.get("status")
+    notes = _of(response, "auditAnnotations", dict, {})
     return Answer(
         response.get("allowed") is True,
-        result if isinstance(result, dict) else None,
+        _of(response, "status", dict, None),
         patch if mutating else b"",
         str(kind or "JSONPatch"),
-        [str(text) for text in response.get("warnings") or ()],
-        {str(key): str(value) for key, value in (response.get("auditAnnotations") or {}).items()},
+        [str(text) for text in _of(response, "warnings", list, [])],
+        {str(key): str(value) for key, value in notes.items()},
     )
+
+
+def _of(response: Obj, key: str, kind: type, default: Any) -> Any:
+    """Raises BadAnswer."""
+    found = response.get(key)
+    if found is None:
+        return default
+    if not isinstance(found, kind):
+        raise BadAnswer(f"response.{key} is of another type: {str(found)[:200]}")
+    return found
 
 
 def _identified(asked: Obj, answer: Obj) -> None:
@@ -111,8 +121,9 @@ def _identified(asked: Obj, answer: Obj) -> None:
 
 def _patch(response: Obj) -> bytes:
     try:
-        return base64.b64decode(response.get("patch") or "", validate=True)
-    except (binascii.Error, ValueError, TypeError) as fault:
+        text = _of(response, "patch", str, "").replace("\r", "").replace("\n", "")
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as fault:
         raise BadAnswer(f"illegal base64 data in response.patch: {fault}") from fault
 
 

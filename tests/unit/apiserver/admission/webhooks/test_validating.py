@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.admission import RULE, Hooks, allowed, configuration, denied, run
 from tests.fakes.server import World, config_map
 
+from steersman.apiserver.admission.webhooks import review
 from steersman.client.interface import Answer
 from steersman.machinery.meta import Obj
 
@@ -255,3 +256,38 @@ def test_questions_share_a_connection_until_it_is_closed(tmp_path: Path) -> None
         assert len(hooks.asked["/a"]) == 4
 
     run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        None,
+        "yes",
+        {"allowed": True, "warnings": "beware"},
+        {"allowed": True, "auditAnnotations": ["a"]},
+        {"allowed": False, "status": "no"},
+        {"allowed": True, "patch": 7},
+        {"allowed": True, "patch": "?"},
+        {"allowed": True, "patch": "e30="},
+    ],
+)
+def test_nonsense_is_no_answer(response: Any) -> None:
+    asked = review.question("v1", "u", {}, None, None)
+    said = {"uid": "u", **response} if isinstance(response, dict) else response
+    answer = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": said}
+    with pytest.raises(review.BadAnswer):
+        review.read(asked, answer, mutating=False)
+    for other in (7, {}, {**answer, "kind": "Review"}):
+        with pytest.raises(review.BadAnswer):
+            review.read(asked, other, mutating=True)
+
+
+def test_an_older_review_need_not_say_what_it_answers() -> None:
+    """v1beta1."""
+    assert review.version_for(["v2", "v1beta1", "v1"]) == "v1beta1"
+    asked = review.question("v1beta1", "u", {}, None, None)
+    assert review.read(asked, {"response": {"allowed": True, "patch": "W10K"}}, mutating=True).patch == b"[]\n"
+    with pytest.raises(review.BadAnswer, match="absent"):
+        review.read(asked, {}, mutating=True)
+    with pytest.raises(review.BadAnswer, match="does not accept known"):
+        review.version_for(["v2"])
