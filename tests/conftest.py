@@ -8,6 +8,7 @@ import re
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, cast
 
+import hypothesis
 import pytest
 
 from steersman.machinery import verbosity
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     # Most tests need no cluster, and not the imports of one either.
     from tests.conformance.api import Api
     from tools.throwaway import Cluster
+
+
+# The same cases in every run, on machines of any speed: chance looks for new ones in `make fuzz`, which names a seed.
+hypothesis.settings.register_profile(
+    "steersman",
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steersman")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

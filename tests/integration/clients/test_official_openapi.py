@@ -12,7 +12,7 @@ import pytest
 from kubernetes import client as k8s
 
 METHODS = ("get", "put", "post", "delete", "patch")
-UNKNOWN_TO_THE_CLIENT = {"metrics_v1beta1"}
+UNKNOWN_TO_THE_CLIENT = {"metrics", "metrics_v1beta1"}
 
 
 def document(api: k8s.ApiClient, path: str) -> Any:
@@ -83,7 +83,8 @@ def test_each_operation_is_a_method_of_the_official_client(api: k8s.ApiClient) -
     strange = []
     for path, _, operation in operations(document(api, "/openapi/v2")):
         (tag,) = operation["tags"]
-        if tag in UNKNOWN_TO_THE_CLIENT or "example" in path:
+        # Watches by path are deprecated, and the client's generator leaves them out.
+        if tag in UNKNOWN_TO_THE_CLIENT or "example" in path or "/watch/" in path:
             continue
         stem = "".join(part[:1].upper() + part[1:] for part in tag.split("_"))
         name = method_name(operation["operationId"].replace(stem, "", 1))

@@ -62,6 +62,9 @@ def _components(specs: list[KindSpec]) -> dict[str, Obj]:
             made[name] = schemas.unknown_kind(spec)
         if not schemas.known(list_name) and "list" in spec.verbs:
             made[list_name] = schemas.unknown_list(spec)
+    if made:
+        # What such kinds refer to.
+        names |= {schemas.META + "ObjectMeta", schemas.META + "ListMeta"}
     return dict(sorted({**schemas.components(names), **made}.items()))
 
 
