@@ -8,6 +8,7 @@ Source: upstream apiserver pkg/admission/plugin/cel, KEP-3488.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ REQUEST_BUDGET = 10_000_000
 """What the validations of one policy, binding and parameter may cost; also one mutation."""
 CONDITIONS_BUDGET = REQUEST_BUDGET // 4
 _ENOUGH = 1 << 62
+_TURN = 100_000
+"""What may be spent before other requests have a turn: a tenth of a second or so."""
 _T = TypeVar("_T")
 
 
@@ -90,6 +93,14 @@ def _asked(question: Question) -> RequestInfo:
     )
 
 
+async def _others() -> None:
+    """Let others have a turn."""
+    loop = asyncio.get_running_loop()
+    turn: asyncio.Future[None] = loop.create_future()
+    loop.call_soon(lambda: None if turn.done() else turn.set_result(None))
+    await turn
+
+
 class Evaluation:
     """The expressions of one policy, binding and parameter. activation: what names stand for, but for `variables`.
 
@@ -98,15 +109,20 @@ class Evaluation:
 
     def __init__(self, activation: Mapping[str, Any], variables: Mapping[str, Expression], budget: int = REQUEST_BUDGET) -> None:
         self._budget = cel.Budget(budget)
+        self._turn = budget
+        """What was left when others last had a turn."""
         self._variables = _Variables(variables, activation, self._budget)
         self._activation = {**activation, "variables": self._variables}
 
     def refill(self, budget: int = REQUEST_BUDGET) -> None:
         """Let what follows have a budget of its own."""
-        self._budget.remaining = budget
+        self._budget.remaining = self._turn = budget
 
     async def value(self, expression: Expression, checks: Checks) -> Any:
         """Raises Fault, BudgetExceeded (nothing more can be evaluated)."""
+        if self._turn - self._budget.remaining > _TURN:
+            await _others()
+            self._turn = self._budget.remaining
         return await checks.settled(lambda: self._run(expression))
 
     def _run(self, expression: Expression) -> Any:

@@ -208,3 +208,26 @@ def test_one_expression_that_costs_too_much_is_an_error_of_its_own() -> None:
     found = judged(validations=[{"expression": dear}, {"expression": "false"}]).failures
     assert found[0].message == f"expression '{dear}' resulted in error: operation cancelled: actual cost limit exceeded"
     assert found[1].message == "failed expression: false"
+
+
+def test_others_have_a_turn_between_expensive_expressions() -> None:
+    async def scenario() -> int:
+        asked = AdmissionRequest("CREATE", PODS, "", "default", "web", pod(), None, JANE)
+        checks = Checks(Asked(), JANE)
+        activation = inputs.activation(asked, inputs.request_of(asked, PODS), checks.variable, obj=asked.obj, old=None)
+        dear = {"expression": "authorizer.path('/x').check('get').allowed() || true"}
+        policy = compiled({"metadata": {"name": "p"}, "spec": {"validations": [dear] * 10}})
+        loop, turns, over = asyncio.get_running_loop(), 0, False
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if not over:
+                loop.call_soon(turn)
+
+        loop.call_soon(turn)
+        await judge(policy, activation, checks)
+        over = True
+        return turns
+
+    assert asyncio.run(scenario()) >= 9
