@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from steersman.api.groups import admissionregistration_v1 as group
-from steersman.apiserver.admission.matching import is_exempt
+from steersman.apiserver.admission.matching import is_exempt, is_the_servers_own
 from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Lister, Listers
 from steersman.apiserver.registry import Registry
 from steersman.machinery.clock import Clock
@@ -61,7 +61,7 @@ class _Webhooks(ABC):
                 self._without = self._lister.version
                 return
             asking = self._asking = self._made(self._registry, self._lister)
-        if not is_exempt(request.resource):
+        if not is_exempt(request.resource) and not is_the_servers_own(request):
             await asking.ask(request)
 
     @abstractmethod
