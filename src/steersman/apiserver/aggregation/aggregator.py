@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -23,17 +23,19 @@ from steersman.apiserver.upgrading import Unreachable
 from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.apiserver.watchcache.selection import Selection
+from steersman.apiserver.watchcache.watcher import Item
 from steersman.client.interface import Client
 from steersman.machinery import depth
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
+from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, condition, format_time, labels_of, name_of
 from steersman.store.interface import Unavailable
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-_GLANCE_S = 1.0
+_PAUSE_S = 1.0
 _ASK_EVERY_S = 30.0
 _ANSWER_S = 5.0
 _ASKING = UserInfo("system:kube-aggregator", groups=("system:masters",))
@@ -47,8 +49,9 @@ class _Followed:
     remote: Remote
     told: Elsewhere
     condition: Condition | None = None
-    ask_in_s: float = 0.0
-    pause_s: float = field(default=_GLANCE_S)
+    ask_at_s: float = 0.0
+    """Of the monotonic clock."""
+    pause_s: float = field(default=_PAUSE_S)
     """Until it is asked again after a failure; twice as long after each."""
 
 
@@ -59,7 +62,7 @@ class Aggregator:
         self._registry, self._feed, self._client, self._clock = registry, feed, client, clock
         self._certificate = certificate
         self._followed: dict[str, _Followed] = {}
-        self._changed, self._any = asyncio.Event(), asyncio.Event()
+        self._changed, self._any, self._stirred = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.ready = asyncio.Event()
         """Once what was registered at the start is passed on, and the server's own APIServices are there."""
         self.handlers: dict[tuple[str, str], CallHandler] = {}
@@ -78,8 +81,10 @@ class Aggregator:
         await cache.ready.wait()
         first = True
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(cache))
+            tasks.create_task(self._follow(cache, lambda _: self._changed.set()))
             tasks.create_task(self._watch_over(cache))
+            tasks.create_task(self._notice(SERVICES))
+            tasks.create_task(self._notice(ENDPOINT_SLICES))
             while True:
                 self._changed.clear()
                 self._take_in(cache)
@@ -91,7 +96,8 @@ class Aggregator:
                 else:
                     await self._clock.sleep(_RETRY_S)
 
-    async def _follow(self, cache: WatchCache) -> None:
+    async def _follow(self, cache: WatchCache, changed: Callable[[Sequence[Item]], None]) -> None:
+        """`changed` is told what has; nothing, when anything may have."""
         while True:
             await cache.ready.wait()
             try:
@@ -100,9 +106,9 @@ class Aggregator:
                 await self._clock.sleep(_RETRY_S)
                 continue
             try:
-                self._changed.set()
-                while await watcher.next():
-                    self._changed.set()
+                changed(())
+                while items := await watcher.next():
+                    changed(items)
             finally:
                 cache.unwatch(watcher)
             await self._clock.sleep(0)
@@ -132,6 +138,7 @@ class Aggregator:
         else:
             self._any.clear()
         if changed:
+            self._stirred.set()
             self._registry.touch()
 
     async def _write_own(self, cache: WatchCache, first: bool) -> bool:
@@ -147,16 +154,34 @@ class Aggregator:
             writes += [tasks.create_task(_done(self._client.delete(API_SERVICES, name))) for name in delete]
         return all(write.result() for write in writes)
 
+    async def _notice(self, resource: Resource) -> None:
+        """Changes of what APIServices lead to are looked at when they happen."""
+        served = self._registry.lookup(resource.group, resource.version, resource.plural)
+        if served is None:
+            return
+        await self._any.wait()
+        await self._follow(served.cache, self._stir)
+
+    def _stir(self, items: Sequence[Item]) -> None:
+        namespaces = {followed.remote.known.namespace for followed in self._followed.values()}
+        if not items or any(item.change is not None and item.stored.namespace in namespaces for item in items):
+            self._stirred.set()
+
     async def _watch_over(self, cache: WatchCache) -> None:
-        """A glance at services and endpoints every second, which costs next to nothing; a question every half minute."""
+        """Each is looked at when something near it changes, and when it is to be asked."""
         while True:
             await self._any.wait()
+            self._stirred.clear()
             async with asyncio.TaskGroup() as tasks:
-                for name, followed in list(self._followed.items()):
-                    tasks.create_task(self._look(cache, name, followed))
-            await self._clock.sleep(_GLANCE_S)
+                looks = [tasks.create_task(self._look(cache, *item)) for item in self._followed.items()]
+            again = self._clock.call_later(min((look.result() for look in looks), default=0.0), self._stirred.set)
+            try:
+                await self._stirred.wait()
+            finally:
+                again.cancel()
 
-    async def _look(self, cache: WatchCache, name: str, followed: _Followed) -> None:
+    async def _look(self, cache: WatchCache, name: str, followed: _Followed) -> float:
+        """In how many seconds it wants to be looked at again, if nothing happens before."""
         known = followed.remote.known
         reference = {"name": known.service, "namespace": known.namespace, "port": known.port}
         slices = [
@@ -164,20 +189,22 @@ class Aggregator:
             for item in self._registry.lister(ENDPOINT_SLICES).list(known.namespace)
             if labels_of(item).get(_SERVICE_NAME) == known.service
         ]
-        followed.ask_in_s -= _GLANCE_S
         wanted = unreachable(reference, self._registry.lister(SERVICES).get(known.namespace, known.service), slices)
+        again_s = _ASK_EVERY_S
         if wanted is not None:
-            followed.ask_in_s = 0.0
+            followed.ask_at_s, followed.pause_s = 0.0, _PAUSE_S
             self._learn(followed, None, None)
-        elif followed.ask_in_s > 0 and followed.condition is not None:
-            wanted = followed.condition
         else:
-            wanted = await self._asked(followed)
+            if followed.condition is None or followed.ask_at_s <= self._clock.monotonic():
+                wanted = await self._asked(followed)
+            else:
+                wanted = followed.condition
+            again_s = max(0.0, followed.ask_at_s - self._clock.monotonic())
         if self._followed.get(name) is not followed:
-            return
+            return 0.0
         followed.condition = wanted
         followed.remote.available = wanted.status == "True"
-        await self._write_condition(cache, name, wanted)
+        return again_s if await self._write_condition(cache, name, wanted) else _RETRY_S
 
     async def _asked(self, followed: _Followed) -> Condition:
         remote = followed.remote
@@ -189,11 +216,11 @@ class Aggregator:
             resources = _resources(body)
             document = await self._openapi(remote)
         except Unreachable as fault:
-            followed.ask_in_s = followed.pause_s
+            followed.ask_at_s = self._clock.monotonic() + followed.pause_s
             followed.pause_s = min(2 * followed.pause_s, _ASK_EVERY_S)
             self._learn(followed, None, None)
             return undiscovered(_url(remote), str(fault))
-        followed.ask_in_s, followed.pause_s = _ASK_EVERY_S, _GLANCE_S
+        followed.ask_at_s, followed.pause_s = self._clock.monotonic() + _ASK_EVERY_S, _PAUSE_S
         self._learn(followed, resources, document)
         return PASSED
 
@@ -212,16 +239,19 @@ class Aggregator:
             followed.told = told
             self._registry.touch()
 
-    async def _write_condition(self, cache: WatchCache, name: str, wanted: Condition) -> None:
+    async def _write_condition(self, cache: WatchCache, name: str, wanted: Condition) -> bool:
+        """Whether it is as it should be."""
         obj = cache.get("", name)
         change = written(obj, wanted, format_time(self._clock.now())) if obj is not None else None
         if change is None:
-            return
+            return True
         try:
             status: Obj = {"status": {"conditions": [change]}}
             await self._client.patch(API_SERVICES, name, status, kind="strategic", subresource="status")
         except (StatusError, Unavailable, ConnectionError) as fault:
             log.warning("condition of an APIService was not written: name=%s error=%s", name, fault)
+            return False
+        return True
 
 
 async def _done(write: Awaitable[object]) -> bool:

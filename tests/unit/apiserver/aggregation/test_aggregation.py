@@ -289,6 +289,21 @@ def test_without_its_service_nothing_is_asked_and_without_its_registration_nothi
     run(tmp_path, scenario)
 
 
+def test_a_service_that_goes_is_noticed_at_once(tmp_path: Path) -> None:
+    async def scenario(w: World, there: Extension) -> None:
+        await w.client.create(API_SERVICES, registered(there))
+        await becomes(w, "True")
+        before_s = w.clock.monotonic()
+        await w.client.delete(SERVICES, "fun", "ops")
+        for _ in range(200):
+            await w.clock.advance(0)
+        found = condition(await w.client.get(API_SERVICES, "v1.fun.io"), "Available") or {}
+        assert (found["reason"], w.clock.monotonic()) == ("ServiceNotFound", before_s)
+        assert (await w.raw("GET", FORTUNES)).status == 503
+
+    run(tmp_path, scenario)
+
+
 def test_a_change_of_its_priority_leaves_a_server_where_it_is(tmp_path: Path) -> None:
     async def scenario(w: World, there: Extension) -> None:
         await w.client.create(API_SERVICES, registered(there))
