@@ -19,6 +19,7 @@ from steersman.scheduler.plugins.priority_sort import PrioritySort
 from steersman.scheduler.plugins.scheduling_gates import SchedulingGates
 from steersman.scheduler.plugins.taint_toleration import TaintToleration
 from steersman.scheduler.plugins.volume_binding import VolumeBinding
+from steersman.scheduler.plugins.volume_restrictions import VolumeRestrictions
 from steersman.scheduler.plugins.volume_zone import VolumeZone
 
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -39,6 +40,7 @@ def default_profile(scheduler_name: str = DEFAULT_SCHEDULER) -> Profile:
             NodeAffinity(),
             NodePorts(),
             NodeResourcesFit(),
+            VolumeRestrictions(),
             NodeVolumeLimits(),
             volumes,
             VolumeZone(),

@@ -14,6 +14,7 @@ from steersman.api.resources import CSI_NODES, NODES, PERSISTENT_VOLUME_CLAIMS, 
 from steersman.client.events import EventRecorder
 from steersman.loop.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
 from steersman.machinery.clock import VirtualClock
+from steersman.machinery.errors import NotFound
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, condition
 from steersman.scheduler.profiles import default_profile
@@ -360,5 +361,51 @@ def test_claims_that_get_their_volume_later_count_already() -> None:
                 assert api.where(name) == node_name
         assert {api.where("a"), api.where("b")} == {"n1", "n2"}
         assert api.told("c").startswith("0/2 nodes are available: 2 node(s) exceed max volume count.")
+
+    run(api, scenario)
+
+
+# --- VolumeRestrictions ----------------------------------------------------------------------------------------------
+
+ONE_POD = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+
+
+def test_a_claim_of_one_pod_is_given_to_the_next_when_that_one_is_gone() -> None:
+    api = cluster()
+    bound_claims(api, "a")
+    only = claim("a", "v-a")
+    only["spec"]["accessModes"] = ["ReadWriteOncePod"]
+    api.put(PERSISTENT_VOLUME_CLAIMS, only)
+
+    async def scenario(clock: VirtualClock) -> None:
+        api.put(PODS, pod("first", "a"))
+        await clock.advance(5)
+        api.put(PODS, pod("second", "a"))
+        await clock.advance(5)
+        assert api.where("first") and not api.where("second")
+        assert api.told("second").startswith(f"0/2 nodes are available: 2 {ONE_POD}.")
+        api.drop(PODS, "x", "first")
+        await clock.advance(15)
+        assert api.where("second")
+
+    run(api, scenario)
+
+
+def test_who_matters_more_gets_the_claim() -> None:
+    api = cluster()
+    bound_claims(api, "a")
+    only = claim("a", "v-a")
+    only["spec"]["accessModes"] = ["ReadWriteOncePod"]
+    api.put(PERSISTENT_VOLUME_CLAIMS, only)
+
+    async def scenario(clock: VirtualClock) -> None:
+        api.put(PODS, pod("first", "a"))
+        await clock.advance(5)
+        high = pod("second", "a")
+        high["spec"]["priority"] = 100
+        api.put(PODS, high)
+        await clock.advance(5)
+        with pytest.raises(NotFound):
+            api.found(PODS, "first")
 
     run(api, scenario)
