@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from steersman.api.groups import admissionregistration_v1 as group
+from steersman.apiserver.admission.matching import is_the_servers_own
 from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, Lister, Listers
 from steersman.apiserver.registry import Registry
 from steersman.client.interface import Client
@@ -73,7 +74,7 @@ class MutatingPolicies(_Policies):
 
     async def admit(self, request: AdmissionRequest) -> None:
         enforcing = self._awake()
-        if enforcing is not None and request.operation != "DELETE":
+        if enforcing is not None and request.operation != "DELETE" and not is_the_servers_own(request):
             await enforcing.enforce(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
@@ -94,7 +95,7 @@ class ValidatingPolicies(_Policies):
 
     async def validate(self, request: AdmissionRequest) -> None:
         enforcing = self._awake()
-        if enforcing is not None:
+        if enforcing is not None and not is_the_servers_own(request):
             await enforcing.enforce(request)
 
     async def check_types(self, client: Client, clock: Clock) -> None:
