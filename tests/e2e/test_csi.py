@@ -14,7 +14,7 @@ from tests.conformance.api import Api
 from tests.e2e.harness import Cluster, eventually
 from tests.fakes.csidriver import NAME
 
-from steersman.api.resources import CSI_NODES, NODES, PODS, VOLUME_ATTACHMENTS
+from steersman.api.resources import CSI_NODES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, is_condition_true, labels_of
 
@@ -120,11 +120,15 @@ def test_volumes_of_a_csi_driver_come_and_go_with_their_pod(cluster: Cluster, ap
         assert eventually(born.exists) and born.parent.stat().st_gid == 3000
         assert len(mounts_of(cluster, "globalmount")) == 1 and len(mounts_of(cluster, "kubernetes.io~csi")) == 2
 
+        # As a resizer does in the end.
+        api.patch(PERSISTENT_VOLUMES, f"csi-{namespace}", {"spec": {"capacity": {"storage": "2Gi"}}})
         os.kill(cluster.pid("node"), signal.SIGKILL)
         eventually(lambda: (driver / "calls").read_text().count("NodeStageVolume\n") == 2, what="the new kubelet stages again")
         after = eventually(lambda: ready(api, namespace))
         assert after is not None and after["status"]["containerStatuses"][0]["restartCount"] == 0
         assert cluster.kubectl("exec", "-n", namespace, "user", "--", "cat", "/data/born", "/own/x") == "born\nx\n"
+        eventually(lambda: api.get(PERSISTENT_VOLUME_CLAIMS, "data", namespace)["status"]["capacity"] == {"storage": "2Gi"})
+        assert "NodeExpandVolume\n" in (driver / "calls").read_text()
 
         api.delete(PODS, "user", namespace)
         eventually(lambda: gone(api, namespace))

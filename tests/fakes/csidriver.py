@@ -206,7 +206,7 @@ class _Handler(grpc.GenericRpcHandler):
 def main(root: str, registry: str) -> None:
     """Until told to end."""
     driver = FolderDriver(Path(root), Path(registry), bind=True, topology={"topology.folders.csi/node": "here"}, max_volumes=7)
-    driver.log = Path(root, "calls")
+    driver.log, driver.capabilities = Path(root, "calls"), (*_CAPABILITIES, 3)
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     driver.start()
