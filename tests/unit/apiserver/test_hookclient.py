@@ -75,9 +75,7 @@ def test_a_url_is_asked_and_its_answer_is_json(tmp_path: Path) -> None:
         async with webhook(tmp_path, lambda asked: {"answer": asked["asked"] + 1}) as hook:
             client = HookClient(Services)
             assert await client.post(hook.config, {"asked": 1}, timeout_s=10) == {"answer": 2}
-            with pytest.raises(
-                NoAnswer, match="tls: failed to verify certificate: x509: certificate signed by unknown"
-            ):
+            with pytest.raises(NoAnswer, match="tls: failed to verify certificate: x509: certificate signed by unknown"):
                 await client.post({"url": hook.config["url"]}, {}, timeout_s=10)
             with pytest.raises(NoAnswer, match="status 404"):
                 await client.post({**hook.config, "url": hook.config["url"] + "x"}, {}, timeout_s=10)
