@@ -202,7 +202,8 @@ def test_a_rolling_update_replaces_even_adopted_pods(space: Space) -> None:
     old = space.create(REPLICA_SETS, made)
     space.until(REPLICA_SETS, "w", ready(1))
     new = space.create(DEPLOYMENTS, controller("w", env=[{"name": "NEW", "value": "1"}]))
-    found = space.until(DEPLOYMENTS, "w", available(1))
+    # Before its own pod is ready the adopted one counts.
+    found = space.until(DEPLOYMENTS, "w", lambda it: available(1)(it) and it["status"].get("updatedReplicas") == 1)
     assert found["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3546343826724305833"
     first, second = replica_sets(space)
     assert uid_of(first) == uid_of(old) and owner(first) == owner(second) == uid_of(new)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -23,7 +24,7 @@ async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 
 async def in_own_thread(function: Callable[[], T]) -> T:
-    """Like off_loop, in a fresh thread."""
+    """Like off_loop, in a fresh thread that has ended afterwards: a control group it had joined can be removed."""
     outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def body() -> None:
@@ -32,8 +33,19 @@ async def in_own_thread(function: Callable[[], T]) -> T:
         except BaseException as error:
             outcome.set_exception(error)
 
-    threading.Thread(target=body, name="native-own", daemon=True).start()
-    return await finish(asyncio.wrap_future(outcome))
+    thread = threading.Thread(target=body, name="native-own", daemon=True)
+    thread.start()
+    try:
+        return await finish(asyncio.wrap_future(outcome))
+    finally:
+        await off_loop(_ended, thread)
+
+
+def _ended(thread: threading.Thread) -> None:
+    """Wait until the kernel, too, has done with it: a moment after Python."""
+    thread.join()
+    while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+        os.sched_yield()
 
 
 async def finish(future: asyncio.Future[T]) -> T:
