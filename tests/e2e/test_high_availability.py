@@ -251,7 +251,6 @@ def test_losing_machines_one_after_the_other_loses_nothing_else(world: World) ->
         second.kubectl("rollout", "status", "-n", SPACE, "deployment/front", "--timeout=30s")
         with asking(world.outside, url) as afterwards:
             writing_goes_on(writers, "node-2")
-            eventually(lambda: afterwards.good + afterwards.bad > 0, what="somebody has asked")
         assert afterwards.good > 0 and afterwards.bad == 0
 
         for machine in (world.etcd[member], first, third):

@@ -10,8 +10,10 @@ from tests.e2e.harness import Cluster
 
 _CLIENT = """
 bad=0; good=0
+ask() { if curl -sf --max-time 5 http://$1 >/dev/null; then good=$((good+1)); else bad=$((bad+1)); fi; }
+ask $1; echo begun
 trap 'echo "good=$good bad=$bad"; exit 0' TERM
-while :; do if curl -sf --max-time 5 http://$1 >/dev/null; then good=$((good+1)); else bad=$((bad+1)); fi; done
+while :; do ask $1; done
 """
 
 
@@ -30,6 +32,8 @@ def asking(cluster: Cluster, address: str) -> Iterator[Counts]:
     try:
         yield counts
     finally:
+        # Also on a machine so busy that the block was over before one request was.
+        assert client.stdout is not None and client.stdout.readline() == "begun\n"
         # nsenter becomes the shell itself, so this is the client's own pid.
         client.send_signal(signal.SIGTERM)
         said, _ = client.communicate(timeout=30)

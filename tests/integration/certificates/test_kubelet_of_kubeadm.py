@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    with containerds.running(tmp_path / "containerd", [archive]) as daemon:
+    # Not below pytest's folder: the path of a socket has 104 characters at most.
+    with tempfile.TemporaryDirectory(prefix="stm-cri-") as folder, containerds.running(Path(folder), [archive]) as daemon:
         made = Machine(tmp_path, daemon.socket, port)
         try:
             yield made
