@@ -143,7 +143,7 @@ def test_a_containerd_that_hangs_is_told_by_the_node_harms_no_pod_and_is_taken_u
     eventually(lambda: running(cluster, "tool"))
     address, log = cluster.get("pod", "tool")["status"]["podIP"], cluster.state / "logs" / "node.log"
     before = len(log.read_text())
-    os.kill(cluster.daemon.pid, signal.SIGSTOP)
+    cluster.daemon.hang()
     try:
         told = eventually(lambda: ready(cluster) if ready(cluster)["status"] == "False" else None, within_s=50)
         assert (told["reason"], told["message"]) == ("KubeletNotReady", "container runtime is down")
@@ -155,7 +155,7 @@ def test_a_containerd_that_hangs_is_told_by_the_node_harms_no_pod_and_is_taken_u
         assert len([line for line in lines if "container runtime does not answer" in line]) == 1
         assert len(lines) < 12, lines
     finally:
-        os.kill(cluster.daemon.pid, signal.SIGCONT)
+        cluster.daemon.go_on()
     eventually(lambda: ready(cluster)["status"] == "True", within_s=20)
     eventually(lambda: cluster.kubectl("exec", "tool", "-c", "c", "--", "true", code=None) == "")
     assert cluster.get("pod", "tool")["status"]["containerStatuses"][0]["restartCount"] == 0

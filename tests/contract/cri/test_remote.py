@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -40,12 +38,12 @@ def test_a_runtime_that_hangs_is_told_in_one_sentence_and_found_again(containerd
         endpoint = Endpoint(containerd.socket, RealClock())
         request = cri.VersionRequest()
         await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse)
-        os.kill(containerd.pid, signal.SIGSTOP)
+        containerd.hang()
         try:
             with pytest.raises(RuntimeFault, match=r"at \S+ did not answer Version within 0.3 s$"):
                 await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse, 0.3)
         finally:
-            os.kill(containerd.pid, signal.SIGCONT)
+            containerd.go_on()
         answer = await endpoint.call(RUNTIME + "Version", request, cri.VersionResponse)
         assert answer.runtime_name == "containerd"
         await endpoint.close()

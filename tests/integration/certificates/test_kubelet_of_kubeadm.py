@@ -167,6 +167,12 @@ async def joined(c: Cluster) -> Obj:
 
 def test_it_joins_by_kubeadms_command_line_and_runs_pods_over_containerd(machine: Machine, tmp_path: Path) -> None:
     async def scenario(c: Cluster) -> None:
+        async def answers() -> bool:
+            try:
+                return bool(await asked(c, machine.port, "/configz"))
+            except aiohttp.ClientError:
+                return False
+
         await tokens.create(c.admin, TOKEN)
         machine.prepare(c)
         with machine.kubelet(c) as log:
@@ -189,6 +195,7 @@ def test_it_joins_by_kubeadms_command_line_and_runs_pods_over_containerd(machine
             shown = [re.split(" {3,}", line) for line in machine.crictl("pods").splitlines()]
             assert sorted(cells[3] for cells in shown) == ["NAME", "pod", "static-n1"], shown
 
+            await c.until(answers)  # its certificate may still be on its way
             told = (await asked(c, machine.port, "/configz"))["kubeletconfig"]
             assert (told["clusterDNS"], told["rotateCertificates"]) == (["10.96.0.53"], True)
             asking = (await c.admin.list(CERTIFICATE_SIGNING_REQUESTS))["items"]
@@ -198,13 +205,6 @@ def test_it_joins_by_kubeadms_command_line_and_runs_pods_over_containerd(machine
 
         # Started again without the token, as after a reboot: it has credentials of its own now, and its pods run on.
         (c.directory / "bootstrap.conf").unlink()
-
-        async def answers() -> bool:
-            try:
-                return bool(await asked(c, machine.port, "/configz"))
-            except aiohttp.ClientError:
-                return False
-
         with machine.kubelet(c):
             await c.until(answers)
             again = await running(c, "default", "pod")

@@ -25,6 +25,7 @@ _RULES = (
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "<date>"),
     (r"(?<=resourceVersion: )\"\d+\"|(?<=\"resourceVersion\": )\"\d+\"", '"<version>"'),
     (r"(?<=Resource Version:  )\d+", "<version>"),
+    (r"(?<=\" in )[\d.]+m?s(?= \()", "<age>"),  # of a pull
     (r"(^|  |\()(\d+h)?(\d+m)?(\d+s|\d+ms|\d\.\d+m?s)(?= |$|\))( \(x\d+ over [\dms]+\))?", r"\1<age>"),
     (r"(^|  )[2-9]m(?=  |$| ago)", r"\1<age>"),
     (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-xxxxx"),
