@@ -149,6 +149,13 @@ class Bench:
         lines = (self.root / "logs" / "pod" / name / "0.log").read_text().splitlines()
         return [(stream, tag, text) for _, stream, tag, text in (line.split(" ", 3) for line in lines)]
 
+    async def written(self, count: int, name: str = "c") -> list[tuple[str, str]]:
+        """(stream, text) of the log of a container that runs on, once it has that many lines."""
+        async with asyncio.timeout(20):
+            while len(found := self.log(name)) < count:
+                await RealClock().sleep(0.01)
+        return [(stream, text) for stream, _, text in found]
+
     def attached(self) -> list[str]:
         """The sandboxes that were given a network."""
         return self.network.attached if self.containerd is None else self.containerd.network_calls("ADD")

@@ -133,10 +133,9 @@ def test_containers_of_a_pod_share_network_and_ipc_but_not_processes(run: Run) -
         async with bench.runtime() as runtime:
             script = "for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done; ip -o addr show lo | wc -l; echo $$"
             lasting = shell(f"echo shared > /dev/shm/x; {script}; exec sleep 100", name="first")
-            _, container = await bench.started(runtime, lasting)
-            await runtime.exec_sync(container, ["sh", "-c", "until grep -q sleep /proc/1/cmdline; do :; done"], 10)
+            await bench.started(runtime, lasting)
+            first = [text for _, text in await bench.written(7, "first")]
             second = await bench.output(runtime, shell(f"cat /dev/shm/x; {script}", name="second"))
-            first = [text for _, _, text in bench.log("first")]
             assert second[0] == "shared"
             assert first[:3] == second[1:4]
             assert {first[3], first[4]}.isdisjoint({second[4], second[5]})
