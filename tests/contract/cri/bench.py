@@ -153,7 +153,7 @@ class Bench:
         """(stream, text) of the log of a container that runs on, once it has that many lines."""
         async with asyncio.timeout(20):
             while len(found := self.log(name)) < count:
-                await RealClock().sleep(0.01)
+                await self.clock.sleep(0.01)
         return [(stream, text) for stream, _, text in found]
 
     def attached(self) -> list[str]:
