@@ -7,12 +7,13 @@ import re
 from steersman.cli.kubectl import common
 from steersman.cli.kubectl.commands.expose import overridden
 from steersman.cli.kubectl.context import Context
-from steersman.cli.kubectl.errors import KubectlError, PlainError, UsageError
+from steersman.cli.kubectl.errors import ExitError, KubectlError, PlainError, UsageError
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.gone import wait_until_gone
 from steersman.cli.kubectl.lastapplied import annotate
 from steersman.cli.kubectl.resources import Info
 from steersman.cli.kubectl.writing import Writer
+from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, name_of, uid_of
 
 SUMMARY = "Create and run a particular image in a pod."
@@ -178,7 +179,7 @@ async def _attached(ctx: Context, flags: Flags, writer: Writer, info: Info) -> i
     phase = await _wait_for_phase(ctx, info, ("Running", "Succeeded", "Failed"), flags.seconds("pod-running-timeout"))
     try:
         if phase == "Running":
-            await _attach(ctx, flags, info)
+            await _attach_or_show_log(ctx, flags, info)
         else:
             await _show_log(ctx, info)
         return await _exit_code(ctx, flags, info)
@@ -187,13 +188,24 @@ async def _attached(ctx: Context, flags: Flags, writer: Writer, info: Info) -> i
             await _remove(ctx, flags, writer, info)
 
 
+async def _attach_or_show_log(ctx: Context, flags: Flags, info: Info) -> None:
+    """It may have ended since it was seen to run."""
+    try:
+        await _attach(ctx, flags, info)
+    except ExitError:
+        raise
+    except (KubectlError, StatusError) as error:
+        ctx.complain(f"warning: couldn't attach to pod/{info.name}, falling back to streaming logs: {error}")
+        await _show_log(ctx, info)
+
+
 async def _attach(ctx: Context, flags: Flags, info: Info) -> None:
     from steersman.cli.kubectl.commands.exec import converse
 
-    quiet = flags.on("quiet")
+    container, quiet = _first_container(info), flags.on("quiet")
     if flags.on("stdin") and not quiet:
         ctx.complain("If you don't see a command prompt, try pressing enter.")
-    await converse(ctx, "attach", info.object, info.name, [], stdin=flags.on("stdin"), tty=flags.on("tty"), quiet=quiet)
+    await converse(ctx, "attach", info.object, container, [], stdin=flags.on("stdin"), tty=flags.on("tty"), quiet=quiet)
 
 
 async def _wait_for_phase(ctx: Context, info: Info, phases: tuple[str, ...], timeout_s: float) -> str:
@@ -209,8 +221,14 @@ async def _wait_for_phase(ctx: Context, info: Info, phases: tuple[str, ...], tim
 
 
 async def _show_log(ctx: Context, info: Info) -> None:
-    text = await ctx.client.raw("GET", info.resource.path(info.namespace, info.name, "log"), headers={"Accept": "*/*"})
+    path = f"{info.resource.path(info.namespace, info.name, 'log')}?container={_first_container(info)}"
+    text = await ctx.client.raw("GET", path, headers={"Accept": "*/*"})
     ctx.out.write(str(text))
+
+
+def _first_container(info: Info) -> str:
+    """Overrides may have named it otherwise than the pod."""
+    return str(info.object["spec"]["containers"][0]["name"])
 
 
 async def _exit_code(ctx: Context, flags: Flags, info: Info) -> int:

@@ -110,6 +110,9 @@ class Container:
                 writer.write(f"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {accepted}\r\n\r\n".encode())
                 await self.exec(Peer(reader, writer, parse_qs(parts.query)))
             return False
+        sent = await reader.readexactly(int(headers.get("content-length", "0")))
+        if method == "POST" and parts.path.endswith("/pods"):  # created, and at work at once
+            parts = parts._replace(path=f"{parts.path}/{json.loads(sent)['metadata']['name']}")
         status, body = self.refusal if "upgrade" in headers and self.refusal else self._document(parts.path, parts.query)
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()

@@ -259,3 +259,16 @@ def test_the_best_pod_to_talk_to_is_running_ready_and_old() -> None:
     shuffled = order[3:] + order[:3]
     assert sorted(shuffled, key=active_first) == order
     assert sorted([_ranked("Running", late), _ranked("Running", late, 3)], key=telling_first)[0] == _ranked("Running", late, 3)
+
+
+def test_a_pod_that_ends_before_it_is_attached_to_shows_its_log(tmp_path: Path) -> None:
+    def prepare(made: Container) -> None:
+        made.logs["c"] = b"done already\n"
+        made.refusal = (400, b'{"kind": "Status", "code": 400, "message": "container c in pod web is not running"}')
+
+    told, asked = run(tmp_path, "run web --image=x --attach", prepare)
+    assert (told.out, told.code) == ("done already\n", 0)
+    assert told.err.startswith(
+        "warning: couldn't attach to pod/web, falling back to streaming logs: unable to upgrade connection: "
+    )
+    assert [line for line in asked if "/attach?" in line or "/log?" in line][-1].endswith("/pods/web/log?container=c")
