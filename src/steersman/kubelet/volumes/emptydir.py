@@ -37,8 +37,7 @@ class EmptyDirVolume:
                 raise VolumeFault(f"mount failed: {error}") from None
             fresh = True
         if fresh:
-            # mkdir's mode is cut by the umask.
-            os.chmod(directory, 0o777)
+            ownership.open_to_all(directory)
             if request.fs_group is not None:
                 ownership.set_ownership(directory, request.fs_group)
         return directory

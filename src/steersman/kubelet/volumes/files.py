@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from steersman.kubelet.volumes import atomic, mounts, payload
+from steersman.kubelet.volumes import atomic, mounts, ownership, payload
 from steersman.kubelet.volumes.base import Request, VolumeFault
 from steersman.machinery.meta import Obj
 
@@ -35,10 +35,9 @@ class _Written:
             mounts.mount_memory(request.directory)
             fresh = True
         if fresh:
-            os.chmod(request.directory, 0o777)
+            ownership.open_to_all(request.directory)
             if request.fs_group is not None:
-                os.chown(request.directory, -1, request.fs_group)
-                os.chmod(request.directory, 0o2777)
+                ownership.set_ownership(request.directory, request.fs_group, readonly=True)
         atomic.write(request.directory, files, request.now, request.fs_group)
         return request.directory
 

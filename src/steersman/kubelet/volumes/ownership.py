@@ -1,4 +1,4 @@
-"""fsGroup: give a volume's files to a group (upstream pkg/volume/volume_linux.go)."""
+"""Who may write to a volume: everybody, or a group (fsGroup; upstream pkg/volume/volume_linux.go)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import stat
 from pathlib import Path
 
 _READ_WRITE, _READ_ONLY, _DIRECTORY = 0o660, 0o440, 0o110
+
+
+def open_to_all(directory: Path) -> None:
+    """Everybody may write, whatever the umask was. A tmpfs has the sticky bit beside that, and keeps it."""
+    mode = stat.S_IMODE(os.stat(directory).st_mode)
+    if mode & 0o777 != 0o777:
+        os.chmod(directory, mode | 0o777)
 
 
 def _wanted_mode(mode: int, readonly: bool) -> int:

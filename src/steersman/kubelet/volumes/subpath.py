@@ -84,8 +84,10 @@ def bind(root: Path, relative: str, target: Path) -> Path:
 def _place(is_folder: bool, target: Path) -> None:
     """An empty folder or file to mount over."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.ismount(target):
-        mounts.unmount(target)
+    # Of the container's last run: what is made below must be ours, not the volume's file.
+    mounts.detach(target)
+    if target.exists() and target.is_dir() is not is_folder:
+        target.rmdir() if target.is_dir() else target.unlink()
     if is_folder:
         target.mkdir(exist_ok=True)
     else:

@@ -182,6 +182,43 @@ def test_a_sub_path_is_bound_to_the_folder_it_was_opened_as(tmp_path: Path) -> N
     assert not os.path.ismount(target)
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_restarted_container_gets_its_sub_path_anew_and_the_volume_is_not_touched(tmp_path: Path, kind: str) -> None:
+    from steersman.kubelet.volumes import mounts
+
+    volume, target = tmp_path / "volume", tmp_path / "target" / "0"
+    volume.mkdir()
+    part = volume / "part"
+    part.touch() if kind == "file" else part.mkdir()
+    try:
+        for _ in range(3):
+            os.utime(part, (10, 10))
+            subpath.bind(volume, "part", target)
+            assert part.stat().st_mtime == 10
+        assert mounts.mounts_below(target) == [target]
+        part.unlink() if kind == "file" else part.rmdir()
+        part.mkdir() if kind == "file" else part.touch()
+        subpath.bind(volume, "part", target)
+        assert target.is_dir() == part.is_dir()
+    finally:
+        mounts.unmount_below(tmp_path / "target")
+
+
+@pytest.mark.root
+def test_an_empty_dir_in_memory_keeps_the_sticky_bit_of_tmpfs_and_its_sub_paths_have_it_too(world: World) -> None:
+    from steersman.kubelet.volumes import mounts
+
+    root = set_up(world, EmptyDirVolume(), {"emptyDir": {"medium": "Memory"}}, securityContext={"fsGroup": 123})
+    target = root.parent / "target"
+    try:
+        assert (stat.S_IMODE(root.stat().st_mode), root.stat().st_gid) == (0o3777, 123)
+        found = subpath.bind(root, "sub", target).stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o3777, 0, 123)
+    finally:
+        mounts.unmount_below(root.parent)
+
+
 def test_a_sub_path_is_not_made_through_a_link_that_was_put_there_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
