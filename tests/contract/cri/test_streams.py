@@ -172,6 +172,24 @@ def test_attach_to_a_containers_stdio(run: Run) -> None:
     run(scenario)
 
 
+def test_stdin_that_stays_open_lets_go_whoever_has_said_all(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            _, container = await bench.started(runtime, shell("while read line; do echo got $line; done; echo end", stdin=True))
+            for word in ("one", "two"):
+                terminal = await runtime.attach(container, tty=False, stdin=True)
+                await terminal.write_stdin(f"{word}\n".encode())
+                await read_until(terminal, b"\n")
+                await terminal.close_stdin()
+                assert await read_all(terminal.read_stdout) == b""
+                assert await terminal.wait() == 0
+                await terminal.close()
+            assert [text for _, _, text in bench.log()] == ["got one", "got two"]
+            await runtime.stop_container(container, 0)
+
+    run(scenario)
+
+
 def test_attach_to_a_terminal_and_let_go(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:

@@ -32,11 +32,12 @@ class AttachTerminal:
         resize: Callable[[int, int], None],
         *,
         stdin: bool,
+        stdin_once: bool,
     ) -> None:
         self._socket = connection
-        self._wait_exit, self._resize, self._stdin = wait_exit, resize, stdin
+        self._wait_exit, self._resize, self._stdin, self._stdin_once = wait_exit, resize, stdin, stdin_once
         self._queued: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: []}
-        self._ended = False
+        self._ended = self._detached = False
         self._reading = asyncio.Lock()
 
     async def read_stdout(self) -> bytes | None:
@@ -82,17 +83,20 @@ class AttachTerminal:
                 return
 
     async def close_stdin(self) -> None:
-        if self._stdin:
-            try:
-                self._socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
+        if not self._stdin:
+            return
+        # What stays open for the next who attaches has no end to pass on: this client has said all, and is let go.
+        self._detached = not self._stdin_once
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR if self._detached else socket.SHUT_WR)
+        except OSError:
+            pass
 
     async def resize(self, width: int, height: int) -> None:
         self._resize(width, height)
 
     async def wait(self) -> int:
-        return await self._wait_exit()
+        return 0 if self._detached else await self._wait_exit()
 
     async def close(self) -> None:
         self._ended = True

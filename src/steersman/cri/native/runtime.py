@@ -252,6 +252,7 @@ class NativeRuntime:
             lambda: self._containers.wait(container_id),
             lambda width, height: self._oci.resize(container_id, width, height) if record.config.tty else None,
             stdin=stdin and record.config.stdin,
+            stdin_once=record.config.stdin_once,
         )
 
     async def port_forward(self, sandbox_id: str, port: int) -> Tunnel:

@@ -10,12 +10,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 log = logging.getLogger(__name__)
 
+_HEAD_LIMIT = 1 << 20
+"""As Go's servers. What exec is to run is part of the request's line."""
+
 
 def server_of(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], lingering_s: float = 10.0) -> web.Server:
     """Without a log of requests. lingering_s: how long what an answered client still sends is read."""
     told = log.getChild("http")
     told.addFilter(_is_ours)
-    return web.Server(answer, access_log=None, lingering_time=lingering_s, logger=told)
+    return web.Server(
+        answer,
+        access_log=None,
+        lingering_time=lingering_s,
+        logger=told,
+        max_line_size=_HEAD_LIMIT,
+        max_field_size=_HEAD_LIMIT,
+    )
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

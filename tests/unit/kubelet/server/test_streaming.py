@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from steersman.cri.interface import RuntimeFault
+from steersman.kubelet.server.listening import server_of
 from steersman.kubelet.server.streaming import Streaming
 from steersman.machinery import spdy
 from steersman.machinery.meta import Obj
@@ -105,7 +106,7 @@ async def server(world: World) -> AsyncIterator[tuple[int, list[Echo]]]:
             return await streaming.port_forward(request, "s1")
         return await streaming.command(request, "c1", attach=request.path.startswith("/attach"))
 
-    listening = web.Server(handle, lingering_time=0)
+    listening = server_of(handle, 0)
     sockets = await asyncio.get_running_loop().create_server(listening, "127.0.0.1", 0)
     try:
         yield sockets.sockets[0].getsockname()[1], made
@@ -137,6 +138,16 @@ def test_exec_over_a_websocket_carries_streams_sizes_and_the_exit_code(world: Wo
                 assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
                 assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
                 assert made[0].sizes == [(80, 24)]
+
+    asyncio.run(scenario())
+
+
+def test_a_command_may_be_as_long_as_go_takes_it(world: World) -> None:
+    async def scenario() -> None:
+        async with server(world) as (port, _), aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{port}/exec/ns/web/c?output=1&command=echo&command={'a' * 250_000}&command=0"
+            async with session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
+                assert socket.protocol == "v5.channel.k8s.io"
 
     asyncio.run(scenario())
 
