@@ -268,7 +268,7 @@ def test_a_pod_that_ends_before_it_is_attached_to_shows_its_log(tmp_path: Path) 
 
     told, asked = run(tmp_path, "run web --image=x --attach", prepare)
     assert (told.out, told.code) == ("done already\n", 0)
-    assert told.err.startswith(
-        "warning: couldn't attach to pod/web, falling back to streaming logs: unable to upgrade connection: "
+    assert (
+        told.err == "warning: couldn't attach to pod/web, falling back to streaming logs: container c in pod web is not running\n"
     )
     assert [line for line in asked if "/attach?" in line or "/log?" in line][-1].endswith("/pods/web/log?container=c")
