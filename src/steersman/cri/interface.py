@@ -154,6 +154,8 @@ class Security:
     run_as_username: str = ""
     run_as_group: int | None = None
     supplemental_groups: tuple[int, ...] = ()
+    strict_groups: bool = False
+    """These groups only, none that the image's /etc/group has the user in (supplementalGroupsPolicy: Strict)."""
     privileged: bool = False
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
@@ -354,6 +356,9 @@ class Runtime(Protocol):
 
     def user_namespaces(self) -> bool:
         """Whether pods can have one of their own; what `status` found last."""
+
+    def supplemental_groups_policy(self) -> bool:
+        """Whether it knows of Security.strict_groups; what `status` found last."""
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
         """The node's pod address range, once it is known."""

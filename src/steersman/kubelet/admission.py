@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from steersman.kubelet import pods
 from steersman.kubelet.resources import amount, pod_total
+from steersman.kubelet.security import has_strict_groups
 from steersman.machinery.meta import Obj, dig, labels_of, name_of
 
 
@@ -43,6 +44,9 @@ def admit(
     os_name = dig(pod, "spec", "os", "name", default="linux")
     if os_name != "linux":
         return Rejection("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    if node is not None and has_strict_groups(pod) and not dig(node, "status", "features", "supplementalGroupsPolicy"):
+        text = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return Rejection("SupplementalGroupsPolicyNotSupported", text)
     if refused := _sysctls(pod, unsafe_sysctls):
         return refused
     others = list(active)

@@ -179,7 +179,7 @@ class NodeAgent:
             "nodeInfo": self._system_info(),
             "images": await self._image_list(),
             "runtimeHandlers": [{"name": "", "features": self._features()}],
-            "features": {"supplementalGroupsPolicy": False},
+            "features": {"supplementalGroupsPolicy": self._runtime.supplemental_groups_policy()},
             # Nobody has to be told that nothing is in use, unless something was.
             **({"volumesInUse": list(in_use)} if in_use or old.get("volumesInUse") else {}),
         }

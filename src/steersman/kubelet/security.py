@@ -53,6 +53,11 @@ def supplemental_groups(pod: Obj) -> tuple[int, ...]:
     return tuple(dict.fromkeys(groups))
 
 
+def has_strict_groups(pod: Obj) -> bool:
+    """Whether its processes are in no groups but those it names, whatever its images say."""
+    return bool(dig(pod, "spec", "securityContext", "supplementalGroupsPolicy", default="") == "Strict")
+
+
 def verify_non_root(pod: Obj, spec: Obj, image: Image | None) -> None:
     """Refuse a container that says runAsNonRoot but would be root. Raises RuntimeFault(CreateContainerConfigError)."""
     if not effective(pod, spec, "runAsNonRoot"):
@@ -99,6 +104,7 @@ def container_security(pod: Obj, spec: Obj, seccomp_dir: str, target_id: str = "
         run_as_user=effective(pod, spec, "runAsUser"),
         run_as_group=effective(pod, spec, "runAsGroup"),
         supplemental_groups=supplemental_groups(pod),
+        strict_groups=has_strict_groups(pod),
         privileged=privileged,
         add_capabilities=tuple(capabilities.get("add") or ()),
         drop_capabilities=tuple(capabilities.get("drop") or ()),

@@ -230,6 +230,7 @@ class FakeRuntime:
     stop_s: float = 0.0
     pod_cidr: str = ""
     maps_users: bool = True
+    knows_strict_groups: bool = True
     pods: dict[str, SandboxConfig] = field(default_factory=dict)
     """The configurations of sandboxes."""
     memory_usage: int = 0
@@ -273,6 +274,9 @@ class FakeRuntime:
 
     def user_namespaces(self) -> bool:
         return self.maps_users
+
+    def supplemental_groups_policy(self) -> bool:
+        return self.knows_strict_groups
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
         self.pod_cidr = pod_cidr

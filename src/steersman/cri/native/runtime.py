@@ -158,6 +158,9 @@ class NativeRuntime:
     def user_namespaces(self) -> bool:
         return not usernamespaces.missing()
 
+    def supplemental_groups_policy(self) -> bool:
+        return True
+
     async def update_runtime_config(self, pod_cidr: str) -> None:
         await self._network.set_pod_cidr(pod_cidr)
         try:

@@ -67,8 +67,9 @@ def resolve_user(security: Security, image_user: str, read: Callable[[str], str]
         if entry is None and not group.isdecimal():
             raise RuntimeFault(f"unable to find group {group}: no matching entries in group file")
         gid = int(entry[2]) if entry else int(group)
-    # An explicit group replaces the account's memberships, as in runc; the pod's supplemental groups always count.
-    member = [int(entry[2]) for entry in groups if account and not group and account[0] in entry[3].split(",")]
+    # Memberships count beside an explicit group too, unless the pod will have none but its own.
+    listed = [] if account is None or security.strict_groups else [entry for entry in groups if account[0] in entry[3].split(",")]
+    member = [int(entry[2]) for entry in listed]
     # The primary group comes first: a process may drop it by setgid, and must not gain what its group is denied (CVE-2023-25173).
     every = tuple(dict.fromkeys([gid, *member, *security.supplemental_groups]))
     return Identity(uid, gid, every, account[5] if account and account[5] else "/")

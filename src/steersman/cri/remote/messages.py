@@ -180,6 +180,7 @@ def _security(wanted: Security, pod: SandboxConfig) -> cri.LinuxContainerSecurit
         run_as_username=wanted.run_as_username,
         readonly_rootfs=wanted.readonly_rootfs,
         supplemental_groups=wanted.supplemental_groups,
+        supplemental_groups_policy=cri.Strict if wanted.strict_groups else cri.Merge,
         no_new_privs=wanted.no_new_privs,
         masked_paths=wanted.masked_paths,
         readonly_paths=wanted.readonly_paths,

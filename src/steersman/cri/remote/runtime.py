@@ -61,7 +61,7 @@ class RemoteRuntime:
         self._listing = Listing(endpoint, clock)
         self._hints = changes.Hints(endpoint, clock)
         self._following = False
-        self._recursive_read_only = self._user_namespaces = False
+        self._recursive_read_only = self._user_namespaces = self._supplemental_groups_policy = False
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -97,12 +97,16 @@ class RemoteRuntime:
         handler = next((each for each in answer.runtime_handlers if not each.name), None)
         self._recursive_read_only = bool(handler and handler.features.recursive_read_only_mounts)
         self._user_namespaces = bool(handler and handler.features.user_namespaces)
+        self._supplemental_groups_policy = answer.features.supplemental_groups_policy
         faults = {each.type: each.message or each.reason for each in answer.status.conditions if not each.status}
         return faults.get("RuntimeReady", ""), await self._network.ready() or faults.get("NetworkReady", "")
 
     def user_namespaces(self) -> bool:
         """containerd says so since 2.0; one that does not know of them would quietly use the node's."""
         return self._user_namespaces
+
+    def supplemental_groups_policy(self) -> bool:
+        return self._supplemental_groups_policy
 
     async def _status(self, *, verbose: bool) -> cri.StatusResponse:
         return await self._endpoint.call(RUNTIME + "Status", cri.StatusRequest(verbose=verbose), cri.StatusResponse)

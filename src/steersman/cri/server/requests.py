@@ -145,6 +145,7 @@ def _security(given: cri.LinuxContainerSecurityContext) -> Security:
         run_as_username=given.run_as_username,
         run_as_group=given.run_as_group.value if given.HasField("run_as_group") else None,
         supplemental_groups=tuple(given.supplemental_groups),
+        strict_groups=given.supplemental_groups_policy == cri.Strict,
         privileged=given.privileged,
         add_capabilities=tuple(given.capabilities.add_capabilities),
         drop_capabilities=tuple(given.capabilities.drop_capabilities),

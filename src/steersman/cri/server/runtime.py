@@ -44,7 +44,9 @@ class RuntimeService:
         ]
         features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True, user_namespaces=self._runtime.user_namespaces())
         return cri.StatusResponse(
-            status=cri.RuntimeStatus(conditions=conditions), runtime_handlers=[cri.RuntimeHandler(features=features)]
+            status=cri.RuntimeStatus(conditions=conditions),
+            runtime_handlers=[cri.RuntimeHandler(features=features)],
+            features=cri.RuntimeFeatures(supplemental_groups_policy=self._runtime.supplemental_groups_policy()),
         )
 
     async def RuntimeConfig(self, request: cri.RuntimeConfigRequest) -> cri.RuntimeConfigResponse:

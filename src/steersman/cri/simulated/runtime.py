@@ -85,6 +85,9 @@ class SimulatedRuntime:
     def user_namespaces(self) -> bool:
         return True
 
+    def supplemental_groups_policy(self) -> bool:
+        return True
+
     async def update_runtime_config(self, pod_cidr: str) -> None:
         self._addresses.use(pod_cidr)
 

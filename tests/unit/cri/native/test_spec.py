@@ -160,6 +160,8 @@ FILES = {
             "web",
             Identity(1000, 3000, (3000, 4000), "/"),
         ),
+        (Security(run_as_user=33, run_as_group=3000), "", Identity(33, 3000, (3000, 50), "/var/www")),
+        (Security(run_as_user=33, supplemental_groups=(60,), strict_groups=True), "", Identity(33, 34, (34, 60), "/var/www")),
         (Security(run_as_username="web", supplemental_groups=(50, 60)), "", Identity(33, 34, (34, 50, 60), "/var/www")),
     ],
 )
