@@ -77,6 +77,8 @@ class Pipeline:
         try:
             if long_running or info.verb == "get":
                 # A get is answered from memory; only a store that has stopped could keep it, and then nothing else works.
+                if request.raw_query and not long_running:
+                    _deadline(request, self._longest_s)
                 response = await self._serve(request, info, user)
             else:
                 async with asyncio.timeout(_deadline(request, self._longest_s)):

@@ -128,7 +128,14 @@ class APIServer:
             self.metrics.more.append(encryption.collect)
         self._loopback: Handler = self.pipeline.acting_as(LOOPBACK)
         self._http = HTTPServer(config, self.pipeline.handle, clock)
-        readiness.add_checks(self.health, store, clock, is_ready=lambda: self._ready, is_ending=lambda: self._ending)
+        readiness.add_checks(
+            self.health,
+            store,
+            clock,
+            is_ready=lambda: self._ready,
+            is_aggregating=lambda: self._aggregator.ready.is_set(),
+            is_ending=lambda: self._ending,
+        )
         if config.serving.profiling:
             Debugging(clock).install(self.routes)
         install_basic(self.routes, self.health, self.metrics, version.body)

@@ -181,6 +181,11 @@ def test_checks_are_told_one_by_one_and_how_they_went_is_kept() -> None:
         text = (await w.raw("GET", "/metrics/slis")).body.decode()
         assert 'kubernetes_healthcheck{name="etcd",type="readyz"} 1\n' in text
         assert 'kubernetes_healthchecks_total{name="etcd",status="success",type="livez"} 1\n' in text
+        for endpoint in ("healthz", "livez", "readyz"):
+            said = (await w.raw("GET", f"/{endpoint}?verbose=1")).body.decode().splitlines()
+            for name in ("start-kube-aggregator-informers", "kube-apiserver-autoregistration", "apiservice-openapi-controller"):
+                assert f"[+]poststarthook/{name} ok" in said
+            assert "[+]autoregister-completion ok" in said
 
     run(scenario)
 

@@ -58,6 +58,8 @@ def test_what_nobody_allows_is_forbidden() -> None:
         ("DELETE", "/api/v1/namespaces", 405, "the server does not allow this method on the requested resource"),
         ("GET", f"{MAPS}/a%25b", 400, "Name parameter invalid: \"a%b\": may not contain '%'"),
         ("DELETE", f"{MAPS}/a?timeout=abc", 400, 'invalid timeout specified in the request URL - time: invalid duration "abc"'),
+        ("GET", "/version?timeout=abc", 400, 'invalid timeout specified in the request URL - time: invalid duration "abc"'),
+        ("GET", f"{MAPS}/a?timeout=abc", 400, 'invalid timeout specified in the request URL - time: invalid duration "abc"'),
     ],
 )
 def test_paths_that_are_none_are_refused(method: str, target: str, code: int, text: str) -> None:
