@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from steersman.api.resources import CONTROLLER_REVISIONS
 from steersman.loop.hashing import content_hash
@@ -34,6 +35,13 @@ def data_of(owner: Obj) -> Obj:
     return {"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}}
 
 
+def in_order(value: Any) -> Any:
+    """With the keys of all its objects in order: clients in Go compare a revision's bytes with their own, which are."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
 def template_of(revision: Obj) -> Obj:
     """The pod template a revision stands for."""
     return {key: value for key, value in revision["data"]["spec"]["template"].items() if key != "$patch"}
@@ -56,7 +64,7 @@ def find_current(owner: Obj, revisions: Sequence[Obj]) -> Obj | None:
 
 def make(owner: Obj, number: int, hash_label: str) -> Obj:
     """A revision of the template. Its labels are the template's, so that the owner's selector finds it."""
-    data = data_of(owner)
+    data = in_order(data_of(owner))
     digest = content_hash(data, dig(owner, "status", "collisionCount", default=0) or None)
     labels = {**dig(owner, "spec", "template", "metadata", "labels", default={}), hash_label: digest}
     metadata: Obj = {

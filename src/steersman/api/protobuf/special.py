@@ -46,6 +46,9 @@ def _moment(seconds: int) -> str:
         raise Malformed("Time.MarshalJSON: year outside of range [0,9999]") from None
 
 
+_ESCAPED = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "<>&\u2028\u2029")
+"""Go's encoder has no such character in JSON, lest somebody puts it into a web page."""
+
 _NO_TIME = "0001-01-01T00:00:00"
 
 
@@ -167,8 +170,13 @@ def write_int_or_string(value: int | str) -> bytes:
 
 
 def write_raw(value: Any) -> bytes:
+    """As Go writes JSON: its clients compare the bytes of a ControllerRevision with their own."""
+    text = orjson.dumps(value)
+    for plain, escaped in _ESCAPED:
+        if plain in text:
+            text = text.replace(plain, escaped)
     out = bytearray()
-    put_bytes(out, _FIRST_BYTES, orjson.dumps(value))
+    put_bytes(out, _FIRST_BYTES, text)
     return bytes(out)
 
 
