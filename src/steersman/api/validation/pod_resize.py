@@ -27,9 +27,10 @@ def validate_resize(new: Obj, old: Obj) -> list[FieldError]:
         errors.append(forbidden("", _NO_SUPPORT))
     if qos_class(spec) != ((old.get("status") or {}).get("qosClass") or qos_class(stored)):
         errors.append(invalid("spec", qos_class(spec), "Pod QOS Class may not change as a result of resizing"))
-    _same_containers(errors, spec, stored)
-    if not errors:
-        _containers(errors, spec, stored)
+    if moved := _moved_containers(spec, stored):
+        # What follows compares each container with the one in its place.
+        return [*errors, *moved]
+    _containers(errors, spec, stored)
     _pod_level(errors, spec.get("resources") or {}, stored.get("resources") or {})
     return errors
 
@@ -40,14 +41,18 @@ def _supported(pod: Obj) -> bool:
     return all(item.get("resources") is not None for item in statuses if (item.get("state") or {}).get("running"))
 
 
-def _same_containers(errors: Errors, spec: Obj, stored: Obj) -> None:
+def _moved_containers(spec: Obj, stored: Obj) -> Errors:
+    errors: Errors = []
     for kind in ("containers", "initContainers"):
         names = [item.get("name") for item in spec.get(kind) or ()]
         before = [item.get("name") for item in stored.get(kind) or ()]
         if len(names) != len(before):
             errors.append(forbidden(f"spec.{kind}", f"{kind} may not be added or removed on resize"))
-        elif names != before:
-            errors.append(forbidden(f"spec.{kind}", f"{kind} may not be renamed or reordered on resize"))
+            continue
+        for index, (name, old) in enumerate(zip(names, before)):
+            if name != old:
+                errors.append(forbidden(f"spec.{kind}[{index}].name", f"{kind} may not be renamed or reordered on resize"))
+    return errors
 
 
 def _containers(errors: Errors, spec: Obj, stored: Obj) -> None:

@@ -80,12 +80,17 @@ def _take_ephemeral(spec: Obj, sent: Obj) -> None:
 
 def _take_resources(spec: Obj, sent: Obj) -> None:
     for key in ("containers", "initContainers"):
-        wanted = {item.get("name"): item for item in sent.get(key) or ()}
-        for item in spec.get(key) or ():
-            other = wanted.get(item.get("name"))
+        stored, wanted = spec.get(key) or [], sent.get(key) or []
+        if [item.get("name") for item in stored] != [item.get("name") for item in wanted]:
+            # Brought over as it is, for validation to refuse it by its place.
+            spec[key] = wanted
+            continue
+        for item, other in zip(stored, wanted):
             for part in ("resources", "resizePolicy"):
-                if other is not None and part in other:
+                if part in other:
                     item[part] = other[part]
+                elif part == "resources":
+                    item.pop(part, None)
     if sent.get("resources"):
         spec["resources"] = sent["resources"]
 

@@ -157,6 +157,10 @@ CPU = "spec.containers[0].resources"
             [f"{CPU}.limits: Forbidden: only cpu and memory resources are mutable"]),
         ("the class stays", lambda new: new["spec"]["containers"][0]["resources"]["requests"].update(cpu="1"),
             ['spec: Invalid value: "Guaranteed": Pod QOS Class may not change as a result of resizing']),
+        ("all that is wrong is told", lambda new: new["spec"]["containers"][0]["resources"].clear(),
+            ['spec: Invalid value: "BestEffort": Pod QOS Class may not change as a result of resizing',
+             f"{CPU}.limits: Forbidden: resource limits cannot be removed",
+             f"{CPU}.requests: Forbidden: resource requests cannot be removed"]),
     ],
 )  # fmt: skip
 def test_resizing(title: str, change: Change, expected: list[str]) -> None:

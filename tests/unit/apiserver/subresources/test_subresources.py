@@ -154,3 +154,23 @@ def test_resize_changes_resources_only() -> None:
             await w.client.update(PODS, {**resized, "spec": {**made["spec"], "containers": [more]}}, subresource="resize")
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("c2", "c1"), r"spec.containers\[0\].name: Forbidden: {0}, spec.containers\[1\].name: Forbidden: {0}"),
+        (("c1", "new"), r"spec.containers\[1\].name: Forbidden: {0}"),
+        (("c1",), "spec.containers: Forbidden: containers may not be added or removed on resize"),
+    ],
+)
+def test_a_resize_is_not_there_to_move_containers(names: tuple[str, ...], words: str) -> None:
+    async def scenario(w: World) -> None:
+        body = pod()
+        body["spec"]["containers"] = [{"name": name, "image": "nginx"} for name in ("c1", "c2")]
+        made = await w.client.create(PODS, body)
+        containers = [{**made["spec"]["containers"][0], "name": name} for name in names]
+        with pytest.raises(Invalid, match=words.format("containers may not be renamed or reordered on resize")):
+            await w.client.update(PODS, {**made, "spec": {**made["spec"], "containers": containers}}, subresource="resize")
+
+    run(scenario)
