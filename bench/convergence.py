@@ -21,7 +21,7 @@ from bench.report import Figure, Report
 from bench.usage import cpu_s
 from steersman.api.resources import DEPLOYMENTS, PODS
 from steersman.client.rest import RestClient
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.procs import pss
 from steersman.machinery.meta import Obj, name_of
 

@@ -24,7 +24,7 @@ from bench.report import Figure, Report
 from bench.usage import cpu_s, idle_python
 from steersman.api.resources import PODS
 from steersman.client.rest import RestClient
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.procs import pss
 from steersman.machinery.meta import Obj
 

@@ -22,7 +22,7 @@ import aiohttp
 
 from steersman.api.resources import PODS
 from steersman.client.rest import RestClient
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.procs import pss
 from steersman.machinery.meta import Obj, name_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from steersman.client.http import HttpTransport
 from steersman.client.rest import RestClient
-from steersman.cluster import components, kubeconfigs, pki
+from steersman.cluster import apiserving, kubeconfigs, pki, process
 from steersman.cluster.procs import pss
 from steersman.cluster.settings import ClusterSettings, Paths, save
 from steersman.machinery.clock import RealClock
@@ -115,7 +115,7 @@ async def _answers(paths: Paths, port: int, path: str, alive: Callable[[], bool]
 
 def _serve_api(paths: Paths, port: int) -> None:
     settings = _settings(port)
-    components.run_part(components.apiserver, paths, settings)
+    process.run_part(apiserving.apiserver, paths, settings)
 
 
 def _serve_bare(paths: Paths, port: int, body: bytes) -> None:
@@ -131,4 +131,4 @@ def _serve_bare(paths: Paths, port: int, body: bytes) -> None:
         async with server:
             await asyncio.Event().wait()
 
-    components.run_until_told(main)
+    process.run_until_told(main)

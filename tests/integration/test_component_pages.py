@@ -16,7 +16,7 @@ from steersman.api.resources import CLUSTER_ROLE_BINDINGS, PODS, SERVICE_ACCOUNT
 from steersman.apiserver.run import APIServer
 from steersman.client.http import HttpTransport
 from steersman.client.rest import RestClient
-from steersman.cluster import components, kubeconfigs, pki
+from steersman.cluster import controlling, kubeconfigs, pki
 from steersman.cluster.componentserver import Pages, serving
 from steersman.cluster.leading import Election
 from steersman.cluster.observed import Observed
@@ -121,8 +121,8 @@ def test_a_scheduler_and_a_controller_manager_tell_what_they_do(paths: Path) -> 
             ports = {name: free_port() for name in ("scheduler", "manager")}
             pages = {name: Pages(bind_address="127.0.0.1", port=port, client_ca=ca) for name, port in ports.items()}
             election = Election(name="kube-scheduler")
-            scheduling = components.scheduler(state.kubeconfigs / "scheduler.conf", CLOCK, election, pages["scheduler"])
-            managing = components.controller_manager(
+            scheduling = controlling.scheduler(state.kubeconfigs / "scheduler.conf", CLOCK, election, pages["scheduler"])
+            managing = controlling.controller_manager(
                 state.kubeconfigs / "controller-manager.conf", None, "10.244.0.0/16", CLOCK, None, pages=pages["manager"]
             )
             working = [tasks.create_task(scheduling), tasks.create_task(managing)]

@@ -13,7 +13,7 @@ from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.settings import SettingsError, write_private
 from steersman.kubelet import certificates
 from steersman.kubelet.certificates import Refused, Rotation

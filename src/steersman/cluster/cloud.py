@@ -17,8 +17,8 @@ from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.cloud.interface import Provider, ProviderError
 from steersman.cluster import leading
-from steersman.cluster.components import client_for
 from steersman.cluster.leading import Election
+from steersman.cluster.process import client_for
 from steersman.cluster.settings import ClusterSettings, SettingsError
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError

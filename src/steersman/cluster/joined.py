@@ -21,7 +21,7 @@ from steersman.client.interface import Client, Transport
 from steersman.client.patience import PatientTransport
 from steersman.client.rest import RestClient
 from steersman.cloud.controllers.node import UNINITIALIZED
-from steersman.cluster import apiservers, bootstrapped, clockwatch, components
+from steersman.cluster import apiservers, bootstrapped, clockwatch, nodeparts
 from steersman.cluster import node as nodes
 from steersman.cluster.balancer import Balancer
 from steersman.cluster.settings import ClusterSettings, Paths
@@ -58,8 +58,8 @@ async def node(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
                 group.create_task(apiservers.follow(proxy, balancer, paths.api_servers, clock))
                 group.create_task(apiservers.watch_over(balancer, ready, clock))
                 group.create_task(kubelet_run.run(config, client, parts.runtime, parts.images, clock, rotation=rotation))
-                group.create_task(components.run_proxy(proxy, paths, settings, clock))
-                group.create_task(components.run_dns(dns, settings, clock))
+                group.create_task(nodeparts.run_proxy(proxy, paths, settings, clock))
+                group.create_task(nodeparts.run_dns(dns, settings, clock))
 
         await bootstrapped.run(files, kubelet_config(paths, settings), clock, all_of_it)
 

@@ -18,7 +18,7 @@ from steersman.api.resources import CONFIG_MAPS, NODES
 from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.cluster import clusterinfo, discovery, kubeconfigs, preflight, supervisor, up
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, default_node_name, load, save
 from steersman.cluster.waiting import UpError, node_ready, until

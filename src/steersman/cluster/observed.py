@@ -1,4 +1,4 @@
-"""What can be seen of a component at work from outside: filled by components.py, shown by componentserver.py."""
+"""What can be seen of a component at work from outside: filled by controlling.py, shown by componentserver.py."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.cluster.supervisor import Part
 
 _MODULES = {
-    "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.components"),
+    "apiserver": ("uvloop", "steersman.apiserver.run", "steersman.store.sqlite", "steersman.cluster.apiserving"),
     "control": (
+        "steersman.cluster.controlling",
         "steersman.scheduler.run",
         "steersman.controllers",
         "steersman.cluster.cloud",
@@ -21,7 +22,13 @@ _MODULES = {
         "steersman.client.events",
     ),
     "nodes": ("uvloop", "steersman.cluster.simulated", "steersman.kubelet.server.app"),
-    "node": ("steersman.cluster.node", "steersman.kubelet.run", "steersman.proxy.run", "steersman.dns.run"),
+    "node": (
+        "steersman.cluster.nodeparts",
+        "steersman.cluster.node",
+        "steersman.kubelet.run",
+        "steersman.proxy.run",
+        "steersman.dns.run",
+    ),
 }
 
 
@@ -45,17 +52,17 @@ def _load(modules: tuple[str, ...]) -> None:
 
 
 def _main(name: str, paths: Paths, settings: ClusterSettings) -> None:
-    from steersman.cluster import components
+    from steersman.cluster import apiserving, controlling, nodeparts, process
 
     if settings.joined_server:
         from steersman.cluster import joined
 
-        components.run_part(joined.node, paths, settings)
+        process.run_part(joined.node, paths, settings)
         return
     body = {
-        "apiserver": components.apiserver,
-        "control": components.control,
-        "node": components.node_parts,
-        "nodes": components.simulated_nodes,
+        "apiserver": apiserving.apiserver,
+        "control": controlling.control,
+        "node": nodeparts.node_parts,
+        "nodes": nodeparts.simulated_nodes,
     }[name]
-    components.run_part(body, paths, settings)
+    process.run_part(body, paths, settings)

@@ -4,7 +4,8 @@ The parent stays small on purpose. Importing everything in it before forking sha
 every object that is looked at, so a part copies those pages anyway, and the parent holds on to them all (measured: 27 MB more
 in total, and a slower start, since parts that import by themselves do it at the same time). A part that dies is brought back
 with a back-off that grows only while it keeps dying early. Parts get SIGTERM when the parent is gone; containers are not
-children of any part (conmon holds them), so nothing here disturbs them. What is not here: what the parts do (components.py).
+children of any part (conmon holds them), so nothing here disturbs them. What is not here: what the parts do
+(apiserving.py, controlling.py, nodeparts.py).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from steersman.cluster import (
 )
 from steersman.cluster.accessoptions import AccessOptions
 from steersman.cluster.apioptions import ApiOptions
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import (
     DEFAULT_STATE_DIR,

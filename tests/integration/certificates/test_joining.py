@@ -24,7 +24,7 @@ from steersman.apiserver.run import APIServer
 from steersman.client import kubeconfig
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
-from steersman.cluster import addons, bootstrapped, components, discovery, pki
+from steersman.cluster import addons, bootstrapped, controlling, discovery, pki, process
 from steersman.cluster.bootstrapped import Files
 from steersman.cluster.commands import token as tokens
 from steersman.cluster.settings import ClusterSettings, Paths
@@ -96,10 +96,10 @@ async def cluster(directory: Path, longest: timedelta = LONGEST) -> AsyncIterato
             made = kubeconfig.make("c", address, ca=(paths.pki / "ca.crt").read_bytes(), cert=cert, key=key)
             kubeconfig.write(paths.kubeconfigs / f"{name}.conf", made)
         signer = FileSigner(paths.pki / "ca.crt", paths.pki / "ca.key", longest)
-        manager = components.controller_manager(
+        manager = controlling.controller_manager(
             paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt", "", clock, None, signer
         )
-        async with components.client_for(paths.admin_kubeconfig, "tests") as admin, asyncio.TaskGroup() as group:
+        async with process.client_for(paths.admin_kubeconfig, "tests") as admin, asyncio.TaskGroup() as group:
             running = group.create_task(manager)
             await addons.ensure(admin, settings, (paths.pki / "ca.crt").read_bytes())
             yield Cluster(address, paths, admin, directory)

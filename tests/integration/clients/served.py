@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.e2e.harness import eventually
 
-from steersman.cluster import components, kubeconfigs, pki
+from steersman.cluster import controlling, kubeconfigs, nodeparts, pki
+from steersman.cluster.process import run_part
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
 
@@ -111,10 +112,10 @@ class Served:
 async def control_and_nodes(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     scheduler, manager = (paths.kubeconfigs / f"{name}.conf" for name in ("scheduler", "controller-manager"))
     async with asyncio.TaskGroup() as group:
-        group.create_task(components.scheduler(scheduler, clock, None))
-        group.create_task(components.controller_manager(manager, None, settings.cluster_cidr, clock, None))
-        group.create_task(components.simulated_nodes(paths, settings, clock))
+        group.create_task(controlling.scheduler(scheduler, clock, None))
+        group.create_task(controlling.controller_manager(manager, None, settings.cluster_cidr, clock, None))
+        group.create_task(nodeparts.simulated_nodes(paths, settings, clock))
 
 
 if __name__ == "__main__":
-    components.run_part(control_and_nodes, Paths(Path(sys.argv[1])), settings_for(int(sys.argv[2])))
+    run_part(control_and_nodes, Paths(Path(sys.argv[1])), settings_for(int(sys.argv[2])))

@@ -33,7 +33,7 @@ from steersman.apiserver import local
 from steersman.client.accounts import AccountTransport
 from steersman.client.events import EventRecorder
 from steersman.client.rest import RestClient
-from steersman.cluster.components import ACCOUNTS
+from steersman.cluster.controlling import ACCOUNTS
 from steersman.loop import runner
 from steersman.machinery.errors import TooManyRequests
 from steersman.machinery.gvk import Resource

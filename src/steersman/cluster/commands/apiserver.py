@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from steersman.apiserver.config import ConfigError
-from steersman.cluster import apioptions, components
+from steersman.cluster import apioptions, apiserving
 from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.commands import accessflags, apiflags, servingflags, standalone
 from steersman.cluster.settings import SettingsError, default_address
@@ -77,7 +77,7 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
     )
     config = apioptions.into(apioptions.chosen(apiflags.given(args), ApiOptions()), config)
     encrypted = config.encryption_provider_config is not None
-    await components.serve_api(config, lambda: _open_store(args, encrypted, clock), clock)
+    await apiserving.serve_api(config, lambda: _open_store(args, encrypted, clock), clock)
 
 
 def _port_range(text: str) -> tuple[int, int]:

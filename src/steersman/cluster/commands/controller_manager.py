@@ -8,7 +8,7 @@ from pathlib import Path
 
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.client.leases import LeadershipLost
-from steersman.cluster import components
+from steersman.cluster import controlling
 from steersman.cluster.commands import election, pageflags, standalone
 from steersman.cluster.settings import NODE_GRACE_S, SettingsError
 from steersman.cluster.signing import FileSigner
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--node-monitor-grace-period", type=standalone.seconds, default=NODE_GRACE_S, metavar="DURATION", help=help_
     )
-    election.add_flags(parser, components.CONTROLLERS)
+    election.add_flags(parser, controlling.CONTROLLERS)
     pageflags.configure(parser, usual_port=10257)
 
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     tokens = FileTokenSigner(key) if key is not None else None
     return standalone.serve(
         args,
-        lambda clock: components.controller_manager(
+        lambda clock: controlling.controller_manager(
             args.kubeconfig,
             args.root_ca_file,
             args.cluster_cidr,

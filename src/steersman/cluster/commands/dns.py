@@ -6,7 +6,7 @@ import argparse
 
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.commands import standalone
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.settings import SettingsError, default_address, default_node_name
 from steersman.machinery.clock import Clock
 

@@ -7,8 +7,8 @@ import asyncio
 import sys
 
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
-from steersman.cluster.components import client_for
 from steersman.cluster.example import deploy
+from steersman.cluster.process import client_for
 from steersman.cluster.progress import Progress
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.machinery.clock import Clock, RealClock

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.commands import standalone
 from steersman.cluster.commands.common import add_state_dir, paths_of
-from steersman.cluster.components import client_for
+from steersman.cluster.process import client_for
 from steersman.cluster.settings import SettingsError
 from steersman.kubelet.cpumanager.checkpoint import BadState
 from steersman.machinery.clock import Clock

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(config: Path, wish: removing.Wish, clock: Clock) -> None:
-    from steersman.cluster.components import client_for
+    from steersman.cluster.process import client_for
 
     async with client_for(config, "remove", clock) as client:
         await removing.remove(client, wish, clock, Progress(clock))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.client import kubeconfig
-from steersman.cluster.components import run_until_told
+from steersman.cluster.process import run_until_told
 from steersman.machinery import duration, verbosity
 from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.waiting import Backoff

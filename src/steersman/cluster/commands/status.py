@@ -56,7 +56,7 @@ def _print_parts(paths: Paths, settings: ClusterSettings) -> bool:
 
 async def _print_cluster(paths: Paths, settings: ClusterSettings) -> bool:
     from steersman.api.resources import NODES, PODS
-    from steersman.cluster.components import client_for
+    from steersman.cluster.process import client_for
 
     async with client_for(paths.admin_kubeconfig, "status") as client:
         try:
@@ -79,7 +79,7 @@ async def _print_cluster(paths: Paths, settings: ClusterSettings) -> bool:
 async def _print_node(paths: Paths, settings: ClusterSettings) -> bool:
     """What a node that has joined may know: itself, and its pods."""
     from steersman.api.resources import NODES, PODS
-    from steersman.cluster.components import client_for
+    from steersman.cluster.process import client_for
 
     name = settings.node_name
     async with client_for(paths.kubeconfigs / "kubelet.conf", "status") as client:

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _create_for_control_planes(args: argparse.Namespace, paths: Paths, settings: ClusterSettings, clock: Clock) -> int:
     from steersman.cluster import controlplane
-    from steersman.cluster.components import client_for
+    from steersman.cluster.process import client_for
 
     controlplane.check_shareable(settings)
     token = wanted(args, clock.now())
@@ -81,7 +81,7 @@ async def _create_for_control_planes(args: argparse.Namespace, paths: Paths, set
 
 
 async def _run(args: argparse.Namespace, config: Path, clock: Clock) -> int:
-    from steersman.cluster.components import client_for
+    from steersman.cluster.process import client_for
 
     async with client_for(config, "token", clock) as client:
         if args.action == "create":
