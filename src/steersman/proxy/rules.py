@@ -39,7 +39,11 @@ class Table:
 
 
 def base(config: ProxyConfig) -> str:
-    """The table anew, with its fixed chains, empty maps and sets."""
+    """The table anew, with its fixed chains, empty maps and sets.
+
+    What connection tracking calls invalid is dropped: nobody translates its addresses, so a client would get answers of a
+    connection from somebody it does not know, and end it.
+    """
     return f"""add table ip {TABLE}
 delete table ip {TABLE}
 table ip {TABLE} {{
@@ -79,6 +83,7 @@ table ip {TABLE} {{
   }}
   chain filter-input {{ type filter hook input priority -110; policy accept; ct state new jump no-endpoints; }}
   chain filter-forward {{ type filter hook forward priority -110; policy accept;
+    ct state invalid drop
     ct state new jump no-endpoints
     ct state new jump cluster-ips-check
   }}
@@ -190,12 +195,14 @@ def _sticky(made: Table, port: ServicePort, endpoints: Sequence[Endpoint], name:
     choices: list[str] = []
     for number, each in enumerate(endpoints):
         chain = _chain_name("ep", f"{port.id}/{name}/{each.ip}:{each.port}")
-        made.affinity_sets[f"aff-{chain}"] = port.affinity_s
+        # A set's timeout can't be changed: another timeout is another set.
+        clients = f"aff-{chain}-{port.affinity_s}"
+        made.affinity_sets[clients] = port.affinity_s
         made.chains[chain] = (
-            f"update @aff-{chain} {{ ip saddr }}",
+            f"update @{clients} {{ ip saddr }}",
             f"meta l4proto {port.protocol} dnat ip to {each.ip}:{each.port}",
         )
-        known.append(f"ip saddr @aff-{chain} goto {chain}")
+        known.append(f"ip saddr @{clients} goto {chain}")
         choices.append(f"{number} : goto {chain}")
     return (*known, f"numgen inc mod {len(endpoints)} vmap {{ {', '.join(choices)} }}")
 

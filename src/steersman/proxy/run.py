@@ -15,10 +15,11 @@ from steersman.client.informer import Informer
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import dig, labels_of
-from steersman.proxy import rules
+from steersman.proxy import conntrack, healthchecks, kernel, rules
+from steersman.proxy.healthchecks import HealthChecks
 from steersman.proxy.nftables import NftFault, run_script
 from steersman.proxy.rules import ProxyConfig, Table
-from steersman.proxy.services import SERVICE_NAME, NodeView, service_ports
+from steersman.proxy.services import SERVICE_NAME, NodeView, ServicePort, service_ports
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Proxy:
         self._node = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={options.node_name}")
         self._config = ProxyConfig(options.cluster_cidr, options.service_cidr, options.node_ips)
         self._applied: Table | None = None
+        self._health = HealthChecks(options.node_ips, clock)
+        self._flows: conntrack.Backends = {}
         self._dirty = asyncio.Event()
 
     async def run(self) -> None:
@@ -68,7 +71,10 @@ class Proxy:
             for informer in informers:
                 await informer.synced.wait()
             self._dirty.set()
-            await self._follow()
+            try:
+                await self._follow()
+            finally:
+                self._health.close()
 
     async def _follow(self) -> None:
         while True:
@@ -85,17 +91,35 @@ class Proxy:
         node = self._node.get("", self._options.node_name)
         zone = labels_of(node).get(ZONE_LABEL, "") if node else ""
         view = NodeView(self._options.node_name, zone)
-        wanted = rules.table(service_ports(self._services, self._slices, view), self._config)
+        ports = service_ports(self._services, self._slices, view)
+        wanted = rules.table(ports, self._config)
         script = rules.difference(self._applied or Table(), wanted)
         if self._applied is None:
             script = rules.base(self._config) + script
-        if not script:
-            return True
+        await self._health.update(healthchecks.wanted(ports))
         try:
-            await run_script(script, self._clock)
+            if script:
+                await run_script(script, self._clock)
         except NftFault as fault:
             log.error("service rules not applied node=%s error=%s", dig(node, "metadata", "name"), fault)
             self._applied = None
             return False
+        if self._applied is None:
+            # Not earlier: it is the first rules that make the kernel track connections.
+            kernel.set_timeouts()
         self._applied = wanted
+        await self._end_stale_flows(ports)
         return True
+
+    async def _end_stale_flows(self, ports: list[ServicePort]) -> None:
+        """Not before the rules are there: what a client sends next is to find them."""
+        backends = conntrack.udp_backends(ports, self._options.node_ips)
+        if backends == self._flows:
+            return
+        try:
+            ended = await asyncio.to_thread(conntrack.end_stale_flows, backends)
+        except OSError as fault:
+            log.warning("flows to endpoints that are gone not ended error=%s", fault)
+        else:
+            log.debug("flows to endpoints that are gone ended count=%d", ended)
+        self._flows = backends

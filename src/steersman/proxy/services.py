@@ -14,6 +14,7 @@ from steersman.machinery.meta import Key, Obj, dig, key_of, labels_of, namespace
 
 SERVICE_NAME = "kubernetes.io/service-name"
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+HEADLESS = "service.kubernetes.io/headless"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +39,8 @@ class ServicePort:
     """One port of a Service. `cluster` and `local`: endpoints under the Cluster and Local policies.
 
     `any_endpoint`: there are usable endpoints somewhere, so Local traffic without a local one is dropped, not rejected.
+    `serving`: endpoints that may have connections, terminating ones among them. `local_ready`: addresses of ready ones here,
+    which is what a load balancer asks `health_port` for.
     """
 
     namespace: str
@@ -55,6 +58,9 @@ class ServicePort:
     affinity_s: int
     cluster: tuple[Endpoint, ...]
     local: tuple[Endpoint, ...]
+    serving: tuple[Endpoint, ...] = ()
+    health_port: int = 0
+    local_ready: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -90,7 +96,8 @@ def service_ports(services: Iterable[Obj], slices: Iterable[Obj], node: NodeView
 def _is_served(service: Obj) -> bool:
     spec = service.get("spec") or {}
     headless = spec.get("clusterIP") in (None, "", "None")
-    return not headless and spec.get("type") != "ExternalName" and PROXY_NAME not in labels_of(service)
+    elsewhere = labels_of(service).keys() & {PROXY_NAME, HEADLESS}
+    return not headless and spec.get("type") != "ExternalName" and not elsewhere
 
 
 def _ports_of(service: Obj, slices: list[Obj], node: NodeView) -> Iterable[ServicePort]:
@@ -99,6 +106,7 @@ def _ports_of(service: Obj, slices: list[Obj], node: NodeView) -> Iterable[Servi
     seconds = dig(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds", default=10800)
     namespace, name = key_of(service)
     is_balancer = spec.get("type") == "LoadBalancer"
+    external_local = spec.get("externalTrafficPolicy") == "Local"
     ingress = dig(service, "status", "loadBalancer", "ingress", default=[]) if is_balancer else []
     for port in spec.get("ports") or ():
         protocol = port.get("protocol", "TCP")
@@ -114,11 +122,14 @@ def _ports_of(service: Obj, slices: list[Obj], node: NodeView) -> Iterable[Servi
             external_ips=_ipv4(spec.get("externalIPs") or ()),
             source_ranges=_ipv4(spec.get("loadBalancerSourceRanges") or ()) if is_balancer else (),
             balancer_ips=_ipv4(item["ip"] for item in ingress if item.get("ip") and item.get("ipMode", "VIP") == "VIP"),
-            external_local=spec.get("externalTrafficPolicy") == "Local",
+            external_local=external_local,
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             affinity_s=seconds if affinity else 0,
             cluster=_for_cluster(candidates, node),
             local=_for_local(candidates),
+            serving=_sorted(item for item in candidates if item.ready or item.serving_terminating),
+            health_port=spec.get("healthCheckNodePort", 0) if is_balancer and external_local else 0,
+            local_ready=frozenset(item.endpoint.ip for item in candidates if item.ready and item.endpoint.local),
         )
 
 

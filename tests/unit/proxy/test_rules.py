@@ -74,6 +74,7 @@ def test_endpoints_follow_readiness_termination_and_topology(endpoints: list[Obj
         service(clusterIP="None", clusterIPs=["None"]),
         service(type="ExternalName", clusterIP=""),
         {**service(), "metadata": {"name": "web", "labels": {"service.kubernetes.io/service-proxy-name": "other"}}},
+        {**service(), "metadata": {"name": "web", "labels": {"service.kubernetes.io/headless": ""}}},
     ],
 )
 def test_services_that_are_not_for_this_proxy_are_left_alone(unserved: Obj) -> None:
@@ -99,11 +100,27 @@ def test_equal_tables_need_no_script_and_a_removed_service_leaves_nothing() -> N
     assert "delete element ip kube-proxy service-ips" in script
 
 
+def sticky(seconds: int) -> dict[str, Any]:
+    return {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}}}
+
+
+def test_an_affinity_of_another_length_is_kept_in_another_set() -> None:
+    short, long = (made(sticky(seconds), endpoint(2)) for seconds in (60, 120))
+    assert list(short.affinity_sets.values()) == [60] and list(long.affinity_sets.values()) == [120]
+    script = rules.difference(short, long)
+    for name in short.affinity_sets:
+        assert f"delete set ip kube-proxy {name}\n" in script
+    for name in long.affinity_sets:
+        assert f"add set ip kube-proxy {name} {{ type ipv4_addr; flags dynamic,timeout; timeout 120s; }}\n" in script
+
+
 SPECS: list[dict[str, Any]] = [
     {},
     {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]},
     {"type": "NodePort", "externalTrafficPolicy": "Local", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]},
     {"sessionAffinity": "ClientIP", "internalTrafficPolicy": "Local"},
+    sticky(60),
+    sticky(120),
     {"externalIPs": ["198.51.100.7"]},
 ]
 

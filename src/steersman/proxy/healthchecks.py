@@ -1,0 +1,102 @@
+"""The health check node ports: where a load balancer in front of nodes asks whether a service has ready endpoints on this one.
+
+For services of type LoadBalancer whose external traffic stays on the node that takes it. 200 with a ready endpoint here, 503
+without one: terminating ones still serve, but get no new clients. Source: upstream pkg/proxy/healthcheck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from steersman.machinery.clock import Clock
+from steersman.machinery.waiting import within
+from steersman.proxy.services import ServicePort
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How many endpoints of a service are ready here."""
+
+    namespace: str
+    name: str
+    endpoints: int
+
+    def response(self) -> bytes:
+        told = {
+            "service": {"namespace": self.namespace, "name": self.name},
+            "localEndpoints": self.endpoints,
+            "serviceProxyHealthy": True,
+        }
+        body = json.dumps(told, indent="\t").encode()
+        head = (
+            f"HTTP/1.1 {'200 OK' if self.endpoints else '503 Service Unavailable'}",
+            "Content-Type: application/json",
+            "X-Content-Type-Options: nosniff",
+            f"X-Load-Balancing-Endpoint-Weight: {self.endpoints}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        return "\r\n".join((*head, "", "")).encode() + body
+
+
+def wanted(ports: Iterable[ServicePort]) -> dict[int, Health]:
+    """By health check node port. An endpoint counts once, however many ports of the service it has."""
+    ready: dict[tuple[int, str, str], frozenset[str]] = {}
+    for port in ports:
+        if port.health_port:
+            key = (port.health_port, port.namespace, port.name)
+            ready[key] = ready.get(key, frozenset()) | port.local_ready
+    return {number: Health(namespace, name, len(ips)) for (number, namespace, name), ips in ready.items()}
+
+
+class HealthChecks:
+    """Listens on the wanted ports of the node's addresses. Used by one task; `close` when it ends."""
+
+    def __init__(self, node_ips: tuple[str, ...], clock: Clock) -> None:
+        self._node_ips, self._clock = node_ips, clock
+        self._health: dict[int, Health] = {}
+        self._servers: dict[int, asyncio.Server] = {}
+
+    async def update(self, health: dict[int, Health]) -> None:
+        self._health = health
+        for number in self._servers.keys() - health.keys():
+            self._servers.pop(number).close()
+        for number in health.keys() - self._servers.keys():
+            try:
+                self._servers[number] = await self._listen(number)
+            except OSError as fault:
+                log.error(
+                    "health check port not opened service=%s/%s error=%s", health[number].namespace, health[number].name, fault
+                )
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    async def _listen(self, number: int) -> asyncio.Server:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._answer(number, reader, writer)
+
+        return await asyncio.start_server(answer, list(self._node_ips), number)
+
+    async def _answer(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Whatever is asked, by whatever method, the answer is the same."""
+        try:
+            asked = await within(self._clock, _PATIENCE_S, lambda: reader.readuntil(b"\r\n\r\n"))
+            health = self._health.get(number)
+            if asked and health is not None:
+                writer.write(health.response())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            pass
+        finally:
+            writer.close()
