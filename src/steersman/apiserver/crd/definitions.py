@@ -29,7 +29,7 @@ from steersman.apiserver.watchcache.selection import Selection
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Conflict, InternalError, NotFound, StatusError
-from steersman.machinery.meta import Obj, is_deleting, name_of, uid_of
+from steersman.machinery.meta import Obj, is_condition_true, is_deleting, name_of, uid_of
 from steersman.store.interface import Unavailable
 
 log = logging.getLogger(__name__)
@@ -152,8 +152,7 @@ class Definitions:
 
 
 def _mark(definition: Obj) -> bytes:
-    """Changes when what is to be served changes."""
+    """Changes when what is to be served changes. Anybody may write conditions, also some without a type or a status."""
     status = definition.get("status") or {}
-    conditions = [item for item in status.get("conditions") or () if item["type"] in _SERVED_BY]
-    told = {item["type"]: item["status"] for item in conditions}
+    told = {kind: is_condition_true(definition, kind) for kind in _SERVED_BY}
     return orjson.dumps((definition["spec"], status.get("acceptedNames"), told), option=orjson.OPT_SORT_KEYS)
