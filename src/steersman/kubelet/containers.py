@@ -23,7 +23,7 @@ from steersman.cri.interface import (
     RuntimeFault,
     SandboxConfig,
 )  # fmt: skip
-from steersman.kubelet import env, naming, pods, resources, security
+from steersman.kubelet import env, envfile, naming, pods, resources, security
 from steersman.kubelet.cgroups import is_unified
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.cpumanager.manager import CPUManager
@@ -229,7 +229,8 @@ class ContainerStarter:
         if services is None and pods.is_static(place.pod):
             # The API server may itself be a static pod: it can't wait for its Services.
             services = ()
-        sources = env.Sources(maps.get, secrets.get, services, self.node.allocatable, self.node.host_ips, place.pod_ips)
+        facts, files = self.node, envfile.reader(place.volumes)
+        sources = env.Sources(maps.get, secrets.get, services, facts.allocatable, facts.host_ips, place.pod_ips, files)
         return env.environment(pod, spec, sources)
 
     def _mounts(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steersman.cri.interface import RuntimeFault
+from steersman.kubelet import envfile
 from steersman.kubelet.downward import field_value
 from steersman.kubelet.expansion import expand
 from steersman.kubelet.resources import resource_field
@@ -18,7 +19,8 @@ from steersman.machinery.meta import Obj, dig, name_of, namespace_of
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where values come from. config_map/secret(name) give the object or None; services: those the pod may know."""
+    """Where values come from. config_map/secret(name) give the object or None; services: those the pod may know;
+    file(volume, path) gives the text of a file in a volume of the pod's, None if it is not there, and raises OSError."""
 
     config_map: Callable[[str], Obj | None]
     secret: Callable[[str], Obj | None]
@@ -26,6 +28,7 @@ class Sources:
     allocatable: Mapping[str, int] = field(default_factory=dict)
     host_ips: Sequence[str] = ()
     pod_ips: Sequence[str] = ()
+    file: Callable[[str, str], str | None] = lambda volume, path: None
 
 
 def _config_error(message: str) -> RuntimeFault:
@@ -87,7 +90,20 @@ def _value_from(pod: Obj, spec: Obj, source: Obj, sources: Sources) -> str | Non
         return _key(pod, ref, "ConfigMap", sources.config_map(ref["name"]), False)
     if ref := source.get("secretKeyRef"):
         return _key(pod, ref, "Secret", sources.secret(ref["name"]), True)
+    if ref := source.get("fileKeyRef"):
+        return _in_file(ref, sources)
     return None
+
+
+def _in_file(ref: Obj, sources: Sources) -> str | None:
+    try:
+        text = sources.file(ref["volumeName"], ref["path"])
+        value = envfile.value_of(text, ref["key"]) if text is not None else ""
+    except (OSError, ValueError) as error:
+        raise _config_error(f"couldn't parse env file: {error}") from None
+    if value or ref.get("optional"):
+        return value or None
+    raise _config_error(f'environment variable key "{ref["key"]}" not found in file "{ref["path"]}"')
 
 
 def _key(pod: Obj, ref: Obj, kind: str, found: Obj | None, encoded: bool) -> str | None:

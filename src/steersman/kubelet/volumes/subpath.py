@@ -14,7 +14,7 @@ from steersman.kubelet.volumes import mounts
 from steersman.kubelet.volumes.base import VolumeFault
 
 
-def _open_inside(root: Path, relative: str) -> int:
+def open_inside(root: Path, relative: str) -> int:
     """A file descriptor of root/relative, no component a link."""
     current = os.open(root, os.O_PATH | os.O_NOFOLLOW)
     try:
@@ -70,7 +70,7 @@ def bind(root: Path, relative: str, target: Path) -> Path:
         wanted = _resolved(root, relative)
         if root.is_file():
             return root
-        opened = _open_inside(Path(os.path.realpath(root)), str(wanted.relative_to(os.path.realpath(root))))
+        opened = open_inside(Path(os.path.realpath(root)), str(wanted.relative_to(os.path.realpath(root))))
         try:
             _place(stat.S_ISDIR(os.fstat(opened).st_mode), target)
             mounts.mount(f"/proc/self/fd/{opened}", target, "", mounts.MS_BIND | mounts.MS_REC)
