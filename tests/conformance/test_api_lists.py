@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.fakes.server import World, world
 
-from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS
+from steersman.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, condition, name_of
 
@@ -21,7 +21,10 @@ GROUP = "walk.example.com"
     "[sig-api-machinery] Servers with support for API chunking should support continue listing from the last key if the "
     "original version has been compacted away, though the list is inconsistent [Slow] [Conformance]"
 )
-def test_a_list_goes_on_after_its_version_has_been_forgotten() -> None:
+@pytest.mark.parametrize(
+    "added", [pytest.param(["t-20-new"], id="one came in between"), pytest.param([], id="nothing of the kind has changed")]
+)
+def test_a_list_goes_on_after_its_version_has_been_forgotten(added: list[str]) -> None:
     async def scenario() -> None:
         async with world() as w:
             for number in range(40):
@@ -31,9 +34,13 @@ def test_a_list_goes_on_after_its_version_has_been_forgotten() -> None:
             first = await w.client.list(POD_TEMPLATES, "default", limit=7)
             meta = first["metadata"]
             assert (len(first["items"]), meta["remainingItemCount"]) == (7, 33)
-            # A new object among those to come, after which the first version is forgotten.
-            await w.client.create(POD_TEMPLATES, {**made, "metadata": {"name": "t-20-new"}}, "default")
+            # Something happens, after which the first version is forgotten.
+            for name in added:
+                await w.client.create(POD_TEMPLATES, {**made, "metadata": {"name": name}}, "default")
+            await w.client.create(CONFIG_MAPS, {"metadata": {"name": "other"}}, "default")
             await w.client.list(POD_TEMPLATES, "default")
+            second = await w.obj("GET", f"{POD_TEMPLATES.path('default')}?limit=7&continue={meta['continue']}")
+            assert second["metadata"]["resourceVersion"] == meta["resourceVersion"]
             await w.store.compact(int(meta["resourceVersion"]) + 1)
             refused = await w.obj("GET", f"{POD_TEMPLATES.path('default')}?limit=7&continue={meta['continue']}")
             assert (refused["code"], refused["reason"]) == (410, "Expired")
@@ -47,8 +54,8 @@ def test_a_list_goes_on_after_its_version_has_been_forgotten() -> None:
             seen += [name_of(item) for item in found["items"]]
             versions.add(found["metadata"]["resourceVersion"])
             token = found["metadata"].get("continue") or ""
-            assert len(found["items"]) <= 7 and found["metadata"].get("remainingItemCount", 0) == 34 - len(seen)
-        assert seen == sorted([*(f"t-{number:02}" for number in range(7, 40)), "t-20-new"])
+            assert len(found["items"]) <= 7 and found["metadata"].get("remainingItemCount", 0) == 33 + len(added) - len(seen)
+        assert seen == sorted([*(f"t-{number:02}" for number in range(7, 40)), *added])
         (version,) = versions
         assert int(version) > before
 

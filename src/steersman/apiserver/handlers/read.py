@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from steersman.apiserver import respond
+from steersman.apiserver import compaction, respond
 from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.context import Api
 from steersman.apiserver.handlers.options import (
@@ -195,10 +195,20 @@ def _token(text: str) -> tuple[int, str]:
     return revision, start
 
 
+async def _remembered(api: Api, revision: int, too_old: str) -> None:
+    """Raises Expired if the store has forgotten that revision. The cache might know it still, for as long as nothing changes; but
+    how long a version can be read is no matter of what else happens, and clients count on its end."""
+    try:
+        await api.store.range(compaction.KEY, limit=1, revision=revision)
+    except Compacted as fault:
+        raise Expired(too_old) from fault
+
+
 async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revision: int, start: str, too_old: str) -> Page:
     """The list as it was at that revision: from the cache if nothing has changed since, else from the store's history."""
     cache = served.cache
     if cache.version <= revision <= cache.as_of(api.feed.revision):
+        await _remembered(api, revision, too_old)
         page = _from_cache(api, served, chosen, limit, start)
         if page.continue_:
             return _cut(served, chosen, page.items, revision, page.remaining or 0)
