@@ -11,14 +11,13 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from steersman.machinery.clock import Clock
-from steersman.machinery.waiting import within
+from steersman.proxy.pages import NOT_FOUND, Page, listen
 from steersman.proxy.services import ServicePort
 
 log = logging.getLogger(__name__)
-
-_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +28,15 @@ class Health:
     name: str
     endpoints: int
 
-    def response(self) -> bytes:
+    def page(self) -> Page:
         told = {
             "service": {"namespace": self.namespace, "name": self.name},
             "localEndpoints": self.endpoints,
             "serviceProxyHealthy": True,
         }
-        body = json.dumps(told, indent="\t").encode()
-        head = (
-            f"HTTP/1.1 {'200 OK' if self.endpoints else '503 Service Unavailable'}",
-            "Content-Type: application/json",
-            "X-Content-Type-Options: nosniff",
-            f"X-Load-Balancing-Endpoint-Weight: {self.endpoints}",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        )
-        return "\r\n".join((*head, "", "")).encode() + body
+        status = HTTPStatus.OK if self.endpoints else HTTPStatus.SERVICE_UNAVAILABLE
+        weight = f"X-Load-Balancing-Endpoint-Weight: {self.endpoints}"
+        return Page(status, "application/json", json.dumps(told, indent="\t"), (weight,))
 
 
 def wanted(ports: Iterable[ServicePort]) -> dict[int, Health]:
@@ -83,20 +75,10 @@ class HealthChecks:
         self._servers.clear()
 
     async def _listen(self, number: int) -> asyncio.Server:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._answer(number, reader, writer)
+        """Whatever is asked there, the answer is the same."""
 
-        return await asyncio.start_server(answer, list(self._node_ips), number)
-
-    async def _answer(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Whatever is asked, by whatever method, the answer is the same."""
-        try:
-            asked = await within(self._clock, _PATIENCE_S, lambda: reader.readuntil(b"\r\n\r\n"))
+        def page_of(_path: str) -> Page:
             health = self._health.get(number)
-            if asked and health is not None:
-                writer.write(health.response())
-                await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+            return health.page() if health is not None else NOT_FOUND
+
+        return await listen(self._node_ips, number, page_of, self._clock)

@@ -20,6 +20,7 @@ from steersman.proxy.healthchecks import HealthChecks
 from steersman.proxy.nftables import NftFault, run_script
 from steersman.proxy.rules import ProxyConfig, Table
 from steersman.proxy.services import SERVICE_NAME, NodeView, ServicePort, service_ports
+from steersman.proxy.status import Bind, Status
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,14 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `steersman proxy` is told. node_ips: addresses on which node ports are answered."""
+    """What `steersman proxy` is told. node_ips: where node ports are answered. healthz, metrics: where its pages are."""
 
     node_name: str
     node_ips: tuple[str, ...]
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
+    healthz: Bind | None = ("0.0.0.0", 10256)
+    metrics: Bind | None = ("127.0.0.1", 10249)
 
 
 async def run(client: Client, options: Options, clock: Clock) -> None:
@@ -59,6 +62,7 @@ class Proxy:
         self._config = ProxyConfig(options.cluster_cidr, options.service_cidr, options.node_ips)
         self._applied: Table | None = None
         self._health = HealthChecks(options.node_ips, clock)
+        self._status = Status(clock, lambda: self._node.get("", options.node_name))
         self._flows: conntrack.Backends = {}
         self._dirty = asyncio.Event()
 
@@ -66,21 +70,28 @@ class Proxy:
         informers = (self._services, self._slices, self._node)
         async with asyncio.TaskGroup() as group:
             for informer in informers:
-                informer.add_handler(lambda _old, _new: self._dirty.set())
+                informer.add_handler(lambda _old, _new: self._changed())
                 group.create_task(informer.run())
             for informer in informers:
                 await informer.synced.wait()
-            self._dirty.set()
+            self._changed()
             try:
+                await self._status.open(self._options.healthz, self._options.metrics)
                 await self._follow()
             finally:
                 self._health.close()
+                self._status.close()
+
+    def _changed(self) -> None:
+        self._status.queued()
+        self._dirty.set()
 
     async def _follow(self) -> None:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
             if await self.sync():
+                self._status.updated()
                 await self._clock.sleep(MIN_INTERVAL_S)
             else:
                 self._dirty.set()
