@@ -202,9 +202,3 @@ class Metrics:
         if found is None:
             found = self.series[key] = Series(key)
         return found
-
-    def render(self) -> bytes:
-        # Imported by the first who looks: counting does without.
-        from steersman.apiserver import exposition
-
-        return exposition.render(self)

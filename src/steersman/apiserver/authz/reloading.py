@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from steersman.apiserver.authz import Authorization
+from steersman.apiserver.authz.authorization import Authorization
 from steersman.apiserver.config import ConfigError
 from steersman.apiserver.contracts import RequestInfo, UserInfo, Verdict
 from steersman.machinery.clock import Clock

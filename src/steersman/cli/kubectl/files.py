@@ -20,7 +20,7 @@ from steersman.machinery.gvk import Resource, split_api_version
 from steersman.machinery.meta import Obj, labels_of, name_of, namespace_of
 
 if TYPE_CHECKING:
-    from steersman.cli.kubectl.resources import Target
+    from steersman.cli.kubectl.mapping import Target
 
 _EXTENSIONS = (".json", ".yaml", ".yml")
 _SEPARATOR = re.compile(r"^---.*$\n?", re.MULTILINE)
@@ -30,7 +30,7 @@ async def from_files(
     ctx: Context, files: Sequence[str], *, recursive: bool = False, selector: str = "", local: bool = False
 ) -> tuple[list[Target], list[Exception]]:
     """Each object with its resource and namespace; and what is wrong with single documents."""
-    from steersman.cli.kubectl.resources import Target
+    from steersman.cli.kubectl.mapping import Target
 
     found: list[Target] = []
     errors: list[Exception] = []

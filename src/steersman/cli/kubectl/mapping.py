@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -20,6 +21,7 @@ from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
 from steersman.machinery.gvk import Resource, api_version
+from steersman.machinery.meta import Obj
 
 CACHE_LIFE = timedelta(hours=6)
 
@@ -164,3 +166,13 @@ def _unpacked(
         Resource(group, version, plural, bool(namespaced), kind),
         frozenset(verbs), singular, tuple(short), tuple(categories), tuple(subs), preferred,
     )  # fmt: skip
+
+
+class Target(NamedTuple):
+    """One request's worth: a name, or (without one) a whole collection in a namespace or in all."""
+
+    mapping: Mapping
+    namespace: str = ""
+    name: str = ""
+    source: str = ""
+    obj: Obj | None = None

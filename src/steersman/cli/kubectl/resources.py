@@ -18,7 +18,7 @@ from typing import NamedTuple
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, PlainError, raise_all
 from steersman.cli.kubectl.flags import Flags
-from steersman.cli.kubectl.mapping import Mapping
+from steersman.cli.kubectl.mapping import Mapping, Target
 from steersman.machinery.errors import BadRequest, NotFound, StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, name_of, namespace_of, resource_version_of
@@ -122,16 +122,6 @@ class Info:
     def refresh(self, obj: Obj) -> None:
         """Take over what the server answered."""
         self.obj, self.name, self.namespace = obj, name_of(obj), namespace_of(obj)
-
-
-class Target(NamedTuple):
-    """One request's worth: a name, or (without one) a whole collection in a namespace or in all."""
-
-    mapping: Mapping
-    namespace: str = ""
-    name: str = ""
-    source: str = ""
-    obj: Obj | None = None
 
 
 @dataclass(slots=True)

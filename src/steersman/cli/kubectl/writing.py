@@ -104,6 +104,14 @@ class Writer:
 
         self._ctx.print(f"{title(obj)} {operation if plain else self.done(operation)}")
 
+    def tell_objects(self, done: list[tuple[Obj, str]]) -> None:
+        """Objects, each with what was done to it, for `-o yaml` and the like: one as itself, several as a List."""
+        if len(done) == 1:
+            self.tell_object(*done[0])
+        elif done:
+            items = [obj for obj, _ in done]
+            self.tell_object({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {}}, "")
+
     @property
     def _printing(self) -> bool:
         return bool(self._output or self._template)

@@ -24,9 +24,9 @@ from steersman.machinery.cel.ast import (
 )
 from steersman.machinery.cel.errors import Issue
 from steersman.machinery.cel.functions import Overload
-from steersman.machinery.cel.kinds import kind_of
 from steersman.machinery.cel.types import BOOL, DYN, ERROR, Type
 from steersman.machinery.cel.unify import Bindings
+from steersman.machinery.cel.values import kind_of
 
 _IN_CONTAINER = "(in container '')"
 _MAX_VISITS = 100_000

@@ -6,12 +6,15 @@ Here is what Python lacks: unsigned integers, time to the nanosecond, optionals,
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from steersman.machinery.cel import types
 from steersman.machinery.cel.errors import CelRuntimeError, no_such_overload
 from steersman.machinery.cel.types import Type
+from steersman.machinery.quantity import Quantity
 
 MIN_INT: Final = -(1 << 63)
 MAX_INT: Final = (1 << 63) - 1
@@ -137,7 +140,7 @@ def key_of(value: Any) -> Any:
         return value
     if kind is bool:
         return _BOOL_KEYS[value]
-    raise CelRuntimeError(f"unsupported key type: {type_of_value(value).runtime_name}")
+    raise CelRuntimeError(f"unsupported key type: {kind_of(value).runtime_name}")
 
 
 def lookup_key(value: Any) -> Any:
@@ -166,11 +169,36 @@ def size_of(value: Any) -> int:
     return getattr(value, "cost_size", 1)
 
 
-def type_of_value(value: Any) -> Type:
-    """What type() answers."""
-    from steersman.machinery.cel.kinds import kind_of
+_KINDS: dict[type, Type] = {
+    bool: types.BOOL,
+    int: types.INT,
+    UInt: types.UINT,
+    float: types.DOUBLE,
+    str: types.STRING,
+    bytes: types.BYTES,
+    type(None): types.NULL,
+    Duration: types.DURATION,
+    Timestamp: types.TIMESTAMP,
+    Type: types.TYPE,
+    Quantity: types.QUANTITY,
+    ipaddress.IPv4Address: types.IP,
+    ipaddress.IPv6Address: types.IP,
+}
 
-    return kind_of(value)
+
+def kind_of(value: Any) -> Type:
+    """What type() answers."""
+    found = _KINDS.get(type(value))
+    if found is not None:
+        return found
+    if isinstance(value, list):
+        return types.NAMED["list"]
+    if isinstance(value, Mapping):
+        return types.NAMED["map"]
+    if isinstance(value, Optional):
+        return types.NAMED["optional_type"]
+    named = getattr(value, "cel_type", None)
+    return named if isinstance(named, Type) else types.DYN
 
 
 _SAME_IS_EQUAL: Final = frozenset({str, bytes, bool, int, float, UInt, type(None), Duration, Timestamp})

@@ -19,7 +19,6 @@ from steersman.apiserver.admission.policies.hooks import Hooks
 from steersman.apiserver.admission.policies.judging import met
 from steersman.apiserver.admission.policies.params import ConfigurationFault
 from steersman.apiserver.admission.policies.patching import mutated
-from steersman.apiserver.admission.policies.plugins import MutatingPolicies
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.contracts import AdmissionRequest, Authorizer, Listers
 from steersman.apiserver.lookup import Lookup
@@ -30,6 +29,8 @@ from steersman.machinery.gvk import split_api_version
 from steersman.machinery.meta import Obj, key_of, name_of
 
 _IF_NEEDED = "IfNeeded"
+_INVOKED = "mutating admission policies invoked"
+"""By this a request remembers them."""
 _DELAY = "There can be a delay between when CustomResourceDefinitions are created and when they are available."
 
 
@@ -164,7 +165,7 @@ def _invoked(request: AdmissionRequest) -> set[tuple[str, ...]]:
     """Who of those that the request has met wants to be asked again when it has changed."""
     if request.memory is None:
         request.memory = {}
-    found = request.memory.setdefault(MutatingPolicies.name, set())
+    found = request.memory.setdefault(_INVOKED, set())
     assert isinstance(found, set)
     return found
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from steersman.cli.kubectl import common
+from steersman.cli.kubectl.commands.get_formats import printer_of
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import Aggregate, KubectlError, UsageError
 from steersman.cli.kubectl.flags import Flag, Flags
-from steersman.cli.kubectl.output import GET_FORMATS, Printer, PrintOptions, printer
 from steersman.cli.kubectl.resources import Found, Query, find, query_of
 from steersman.machinery.errors import NotFound, from_status
 from steersman.machinery.meta import Obj
@@ -88,17 +88,6 @@ def _check(ctx: Context, flags: Flags, args: list[str]) -> None:
         raise UsageError(ctx.command, _NO_RESOURCE)
     if watching and flags.text("sort-by"):
         ctx.complain("warning: --watch requested, --sort-by will be ignored for watch events received")
-
-
-def printer_of(flags: Flags) -> Printer:
-    """For all formats but tables."""
-    options = PrintOptions(
-        template=flags.text("template"),
-        managed_fields=flags.on("show-managed-fields"),
-        allow_missing_keys=flags.on("allow-missing-template-keys"),
-        no_headers=flags.on("no-headers"),
-    )
-    return printer(flags.text("output"), options, allowed=GET_FORMATS)
 
 
 async def _print_objects(ctx: Context, flags: Flags, query: Query) -> int:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import Aggregate, KubectlError
 from steersman.cli.kubectl.flags import Flags
+from steersman.cli.kubectl.mapping import Target
 from steersman.cli.kubectl.output.table import TableOptions, TablePrinter
-from steersman.cli.kubectl.resources import Query, Target, targets, unlistable
+from steersman.cli.kubectl.resources import Query, targets, unlistable
 from steersman.client.rest import collection_path, object_path
 from steersman.client.rest import query as query_text
 from steersman.machinery import duration

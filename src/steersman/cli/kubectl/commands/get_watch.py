@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import orjson
 
-from steersman.cli.kubectl.commands.get import printer_of
+from steersman.cli.kubectl.commands.get_formats import printer_of
 from steersman.cli.kubectl.commands.get_tables import accepted, as_table, fetch, options_of
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError
 from steersman.cli.kubectl.flags import Flags
+from steersman.cli.kubectl.mapping import Target
 from steersman.cli.kubectl.output.table import TablePrinter
-from steersman.cli.kubectl.resources import Query, Target, targets
+from steersman.cli.kubectl.resources import Query, targets
 from steersman.client.rest import collection_path, lines
 from steersman.client.rest import query as query_text
 from steersman.machinery.errors import from_status

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from steersman.machinery.cel import timetext
 from steersman.machinery.cel.errors import CelRuntimeError
 from steersman.machinery.cel.functions import Overload, overload
-from steersman.machinery.cel.values import MAX_INT, MAX_UINT, MIN_INT, SECOND, Duration, Timestamp, UInt, type_of_value
+from steersman.machinery.cel.values import MAX_INT, MAX_UINT, MIN_INT, SECOND, Duration, Timestamp, UInt, kind_of
 
 _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -22,7 +22,7 @@ _TWO_64 = float(1 << 64)
 
 
 def _fail(value: Any, wanted: str) -> NoReturn:
-    raise CelRuntimeError(f"type conversion error from '{type_of_value(value).runtime_name}' to '{wanted}'")
+    raise CelRuntimeError(f"type conversion error from '{kind_of(value).runtime_name}' to '{wanted}'")
 
 
 def _overflow(unsigned: bool = False) -> CelRuntimeError:
@@ -181,6 +181,6 @@ OVERLOADS: tuple[Overload, ...] = (
     overload("timestamp", "(int) -> timestamp", lambda value: Timestamp(value * SECOND)),
     overload("timestamp", "(string) -> timestamp", timestamp_of_string, literal=_bad_timestamp),
     overload("dyn", "(A) -> dyn", _same),
-    overload("type", "(A) -> type(A)", type_of_value),
+    overload("type", "(A) -> type(A)", kind_of),
 )
 """double(int) rounds as Python's float() does: to the nearest, ties to even."""

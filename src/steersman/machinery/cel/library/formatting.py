@@ -11,7 +11,7 @@ from steersman.machinery.cel import timetext
 from steersman.machinery.cel.ast import Node
 from steersman.machinery.cel.errors import CelRuntimeError, CostLimitExceeded
 from steersman.machinery.cel.types import Type
-from steersman.machinery.cel.values import Duration, Timestamp, key_value, type_of_value
+from steersman.machinery.cel.values import Duration, Timestamp, key_value, kind_of
 
 _CLAUSE = re.compile(r"%(?:\.([0-9]*))?(.?)", re.DOTALL)
 _QUOTED = {
@@ -107,7 +107,7 @@ def _refused(clause: str, given: Type, text: str) -> str | None:
 
 
 def _formatted(clause: str, precision: str | None, value: Any) -> str:
-    wrong = _refused(clause, type_of_value(value), value if isinstance(value, str) else "")
+    wrong = _refused(clause, kind_of(value), value if isinstance(value, str) else "")
     if wrong:
         raise CelRuntimeError(wrong)
     if clause == "s":
@@ -164,7 +164,7 @@ def text_of(value: Any, *, inside: bool = False) -> str:
     if isinstance(value, Mapping):
         shown = sorted(zip(_parts(map(key_value, value)), _parts(value.values())))
         return f"{{{', '.join(f'{key}: {item}' for key, item in shown)}}}"
-    raise CelRuntimeError(_ALLOWED["s"][0].format(type_of_value(value).runtime_name))
+    raise CelRuntimeError(_ALLOWED["s"][0].format(kind_of(value).runtime_name))
 
 
 def _parts(values: Iterable[Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.admission import RULE, Hooks, allowed, configuration, denied, run
 from tests.fakes.server import World, config_map
 
+from steersman.apiserver import exposition
 from steersman.apiserver.admission.webhooks import review
 from steersman.client.interface import Answer
 from steersman.machinery.meta import Obj
@@ -235,7 +236,7 @@ def test_what_webhooks_do_is_counted(tmp_path: Path) -> None:
     async def scenario(w: World, hooks: Hooks) -> None:
         await register(w, hooks.hook("/a", lambda _: denied("no", code=403)))
         await w.raw("POST", MAPS, config_map())
-        text = w.server.metrics.render().decode()
+        text = exposition.render(w.server.metrics).decode()
         labels = 'name="a.example.com",operation="CREATE"'
         assert f'apiserver_admission_webhook_request_total{{code="403",{labels},rejected="true",type="validating"}} 1.0' in text
         rejected = 'error_type="no_error",' + labels + ',rejection_code="403",type="validating"'

@@ -14,7 +14,7 @@ from steersman.cli.kubectl.errors import KubectlError, PlainError, UsageError, r
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.gone import wait_until_gone
 from steersman.cli.kubectl.lastapplied import ANNOTATION, annotate, read
-from steersman.cli.kubectl.resources import Found, Info, find, query_of
+from steersman.cli.kubectl.resources import Info, find, query_of
 from steersman.cli.kubectl.writing import Writer
 from steersman.machinery.errors import Conflict, Invalid, NotFound, StatusError
 from steersman.machinery.meta import Obj, annotations_of, is_deleting, metadata, uid_of
@@ -83,7 +83,7 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
             applied.append((info.object, operation))
         else:
             writer.tell(info, operation)
-    show(ctx, writer, found, applied)
+    writer.tell_objects(applied)
     raise_all(found.errors)
     return 0
 
@@ -112,17 +112,6 @@ def _check(ctx: Context, flags: Flags, args: list[str]) -> None:
         raise KubectlError("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)")
     if flags.text("dry-run") == "server" and flags.on("force"):
         raise KubectlError("--dry-run=server cannot be used with --force")
-
-
-def show(ctx: Context, writer: Writer, found: Found, applied: list[tuple[Obj, str]]) -> None:
-    """With `-o yaml` and the like: one object as itself, several as a List."""
-    if not applied:
-        return
-    if len(applied) == 1:
-        writer.tell_object(*applied[0])
-        return
-    items = [obj for obj, _ in applied]
-    writer.tell_object({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {}}, "")
 
 
 async def _apply(ctx: Context, flags: Flags, writer: Writer, info: Info) -> str:

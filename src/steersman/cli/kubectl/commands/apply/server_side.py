@@ -45,9 +45,7 @@ async def apply_all(ctx: Context, flags: Flags) -> int:
             applied.append((info.object, "serverside-applied"))
         else:
             writer.tell(info, "serverside-applied")
-    from steersman.cli.kubectl.commands.apply import show
-
-    show(ctx, writer, found, applied)
+    writer.tell_objects(applied)
     raise_all(found.errors)
     return 0
 
