@@ -165,7 +165,7 @@ def _assemble(
         volumes=VolumeManager(
             config, objects, tokens, clock, lambda: facts.allocatable, lambda: facts.node, csi=csi.volumes if csi else None
         ),  # fmt: skip
-        probes=ProbeManager(runtime, reach, clock, recorder, group, workers.poke, rng),
+        probes=ProbeManager(runtime, reach, clock, recorder, group, workers.probed, rng),
         cgroups=Cgroups(config.cgroup_mount, config.cgroup_root, active=config.enforce_cgroups),
         starter=ContainerStarter(config, runtime, image_manager, objects, recorder, clock, facts, all_services, reach, cpus),
         stopper=Stopper(runtime, recorder, clock, reach),

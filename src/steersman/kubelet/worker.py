@@ -85,6 +85,12 @@ class PodWorker:
         """Something may have changed: look."""
         self._wake.set()
 
+    def probed(self) -> None:
+        """A probe has settled: shown at once, even during a turn that takes long. Stopping may take all of the grace period."""
+        if self._turn is not None and self.admitted and not self.stopped.is_set():
+            self.publish(self.view)
+        self._wake.set()
+
     def refresh(self) -> None:
         """What its volumes are made of has changed: make them anew, without waiting for the sync period to pass."""
         self._sync.refresh_volumes()

@@ -89,6 +89,12 @@ class PodWorkers:
         if worker is not None:
             worker.poke()
 
+    def probed(self, uid: str) -> None:
+        """One of the pod's probes has settled."""
+        worker = self.by_uid.get(uid)
+        if worker is not None:
+            worker.probed()
+
     def refresh(self, uid: str) -> None:
         """What the pod's volumes are made of has changed."""
         worker = self.by_uid.get(uid)

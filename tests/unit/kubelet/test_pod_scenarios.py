@@ -285,6 +285,24 @@ def test_a_pod_that_never_restarts_fails_when_its_sandbox_is_lost_before_all_of_
     play(world, scenario)
 
 
+def test_a_pod_shows_that_it_is_no_longer_ready_while_it_is_being_stopped(world: World) -> None:
+    async def scenario() -> None:
+        probe = {"exec": {"command": ["ready"]}, "periodSeconds": 2, "failureThreshold": 1}
+        world.create(containers=[app(readinessProbe=probe, lifecycle={"preStop": {"sleep": {"seconds": 20}}})])
+        await world.until(lambda: bool((shown(world).get("containerStatuses") or [{}])[0].get("ready")))
+        world.delete(grace_s=30)
+        await world.clock.advance(5)
+        assert app_state(world)["ready"], "it is still serving what is under way"
+        world.runtime.exec_results["ready"] = 1
+        await world.clock.advance(3)
+        ready = condition(shown(world)["conditions"], "Ready")
+        assert ready is not None and (ready["status"], ready["reason"]) == ("False", "ContainersNotReady")
+        assert "running" in app_state(world)["state"] and not app_state(world)["ready"]
+        await world.until(lambda: ("default", "web") not in world.api.objects["pods"])
+
+    play(world, scenario)
+
+
 def test_a_restarted_kubelet_finds_its_pods_running_and_leaves_them_alone(world: World) -> None:
     probe = {"exec": {"command": ["ready"]}, "periodSeconds": 60}
 

@@ -42,7 +42,7 @@ Counted = tuple[str, str, str, str, str, str]
 
 
 class ProbeManager:
-    """`group`: where probe tasks run. poke(uid): the pod's worker should look."""
+    """`group`: where probe tasks run. settled(uid): the pod's worker should look."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class ProbeManager:
         clock: Clock,
         recorder: Recorder,
         group: asyncio.TaskGroup,
-        poke: Callable[[str], None],
+        settled: Callable[[str], None],
         rng: random.Random,
     ) -> None:
         self.results = ProbeResults()
         self._runtime, self._reach = runtime, reach
         self._clock, self._recorder, self._group = clock, recorder, group
-        self._poke, self._rng = poke, rng
+        self._settled, self._rng = settled, rng
         self._running: dict[tuple[str, str], _Running] = {}
         self._adopted: set[str] = set()
         self.counts: dict[Counted, int] = {}
@@ -170,7 +170,7 @@ class ProbeManager:
                 if run >= limits[last] and table.get(container.id) is not last:
                     table[container.id] = last
                     log.info("probe settled pod=%s container=%s kind=%s result=%s", uid_of(pod), spec["name"], kind, last.value)
-                    self._poke(uid_of(pod))
+                    self._settled(uid_of(pod))
                     if kind == "startupProbe" or (kind == "livenessProbe" and last is Result.FAILURE):
                         return
             nudge.clear()
