@@ -167,9 +167,9 @@ def _is_read_only(request: Request) -> bool:
 
 
 async def _give_to_group(request: Request, path: Path, group: int) -> None:
-    """May be long for a volume with many files: not on the event loop."""
+    """May be long for a volume with many files: not on the event loop. Of a link to the volume, what it leads to is given."""
     policy = dig(request.pod, "spec", "securityContext", "fsGroupChangePolicy", default="Always")
-    await asyncio.to_thread(ownership.set_ownership, path, group, on_root_mismatch=policy == "OnRootMismatch")
+    await asyncio.to_thread(ownership.set_ownership, path.resolve(), group, on_root_mismatch=policy == "OnRootMismatch")
 
 
 def _kind(volume: Obj) -> str:

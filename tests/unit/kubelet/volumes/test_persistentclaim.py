@@ -129,6 +129,16 @@ def test_a_claim_leads_to_the_folder_of_its_volume_which_is_made_at_first_use(wo
     assert group == local / VOLUME and (local / VOLUME / "kept").stat().st_gid == 7
 
 
+def test_the_group_gets_the_folder_and_not_the_link_that_leads_there(world: World, tmp_path: Path) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir(0o755)
+    link.symlink_to(folder)
+    world.api.put("persistentvolumeclaims", claim())
+    world.api.put("persistentvolumes", volume(link, ours=False))
+    assert set_up(world, pod(securityContext={"fsGroup": 7})) == link
+    assert (folder.stat().st_gid, stat.S_IMODE(folder.stat().st_mode)) == (7, 0o2775)
+
+
 def test_only_folders_of_the_provisioner_are_made(world: World, tmp_path: Path) -> None:
     world.api.put("persistentvolumeclaims", claim())
     for made in (volume(tmp_path / "local" / VOLUME, ours=False), volume(tmp_path / "elsewhere")):
