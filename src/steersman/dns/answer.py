@@ -16,7 +16,7 @@ _MAX_CNAMES = 8
 def answer(zone: Zone, query: Any) -> Any | None:
     """The reply to a query about the cluster's names, None if the name is not ours.
 
-    An ExternalName answer ends in a CNAME out of the zone: the server completes it upstream.
+    An ExternalName answer may end in a CNAME out of the zone (`open_end`): the server completes it upstream.
     """
     name = str(query.q.qname).rstrip(".").lower()
     kind = QTYPE[query.q.qtype]
@@ -66,6 +66,29 @@ def _resolve(zone: Zone, reply: Any, name: str, kind: str) -> None:
         reply.add_answer(RR(owner, QTYPE.TXT, rdata=TXT(zone.txt[name]), ttl=TTL_S))
     if kind in ("SOA", "ANY") and name == zone.domain:
         reply.add_answer(_soa(zone))
+
+
+def open_end(zone: Zone, reply: Any) -> str:
+    """The name outside of the zone that an answer ends in, '' if there is none or nobody asked where it leads."""
+    if not reply.rr or reply.rr[-1].rtype != QTYPE.CNAME or reply.q.qtype in (QTYPE.CNAME, QTYPE.ANY):
+        return ""
+    target = str(reply.rr[-1].rdata.label).rstrip(".").lower()
+    return "" if target == zone.domain or target.endswith("." + zone.domain) else target
+
+
+def question(name: str, kind: int) -> bytes:
+    """A query about a name, with a random id."""
+    return bytes(DNSRecord.question(name, QTYPE[kind]).pack())
+
+
+def completed(reply: Any, theirs: bytes) -> Any:
+    """The answer with what somebody else says of the name it ends in."""
+    try:
+        found = DNSRecord.parse(theirs).rr
+    except Exception:  # dnslib raises many kinds on malformed bytes
+        return reply
+    reply.add_answer(*found)
+    return reply
 
 
 def _soa(zone: Zone) -> Any:

@@ -79,6 +79,11 @@ class DNSServer:
         reply = answer.answer(zone, query)
         if reply is None:
             return await self._forward(data) or answer.failure(query, "SERVFAIL")
+        elsewhere = answer.open_end(zone, reply)
+        if elsewhere:
+            # Stub resolvers do not follow a name by themselves. Not remembered: it is others who say how long that may be.
+            theirs = await self._forward(answer.question(elsewhere, reply.q.qtype))
+            return answer.fitted(answer.completed(reply, theirs) if theirs else reply, limit)
         packed = answer.fitted(reply, limit)
         # Several addresses are shuffled per answer, so only single ones are cached.
         if len(reply.rr) < 2 and zone is self._cached_for and limit < 0xFFFF:

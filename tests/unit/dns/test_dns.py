@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import uvloop
-from dnslib import QTYPE, RCODE, DNSRecord
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from steersman.dns import answer, zone
+from steersman.dns import server as server_module
 from steersman.dns.server import DNSServer
 from steersman.dns.zone import Zone
 from steersman.machinery.meta import Obj
@@ -180,3 +181,33 @@ def test_datagrams_are_answered_on_both_event_loops(loop_factory: Callable[[], a
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         reply = runner.run(scenario())
     assert [str(record.rdata) for record in reply.rr] == ["10.96.0.7"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("A", ["example.org.", "192.0.2.7"]),
+        # Who asks for the other name itself has it.
+        ("CNAME", ["example.org."]),
+    ],
+)
+def test_a_name_outside_that_an_answer_ends_in_is_followed(
+    kind: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def upstream(_server: str, data: bytes) -> bytes:
+        asked = DNSRecord.parse(data)
+        assert (str(asked.q.qname), asked.q.qtype) == ("example.org.", QTYPE.A)
+        reply = asked.reply()
+        reply.add_answer(RR(asked.q.qname, QTYPE.A, rdata=A("192.0.2.7"), ttl=60))
+        return bytes(reply.pack())
+
+    monkeypatch.setattr(server_module, "_ask", upstream)
+
+    async def scenario() -> Any:
+        async with asyncio.TaskGroup() as group:
+            server = DNSServer(cluster, lambda: ["192.0.2.53"], group)
+            got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            server.on_datagram(bytes(DNSRecord.question("out.shop.svc.cluster.local", kind).pack()), got.set_result)
+            return DNSRecord.parse(await got)
+
+    assert [str(record.rdata) for record in asyncio.run(scenario()).rr] == expected
