@@ -143,6 +143,7 @@ def _of_service(obj: Obj, snapshot: Snapshot) -> Iterable[Key]:
 
 SPEC = ControllerSpec(
     name="endpoints-controller",
+    reports_as="endpoint-controller",
     watches=(
         Watch(SERVICES, keys=lambda obj: (key_of(obj),)),
         Watch(PODS, keys_with=backends.services_of),

@@ -129,6 +129,7 @@ def _blank(service: Obj, kind: str, pods: Sequence[Obj]) -> Obj:
 
 SPEC = ControllerSpec(
     name="endpointslice-controller",
+    reports_as="endpoint-slice-controller",
     watches=(
         Watch(SERVICES, keys=lambda obj: (key_of(obj),)),
         Watch(PODS, keys_with=backends.services_of),

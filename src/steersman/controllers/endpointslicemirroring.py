@@ -126,6 +126,7 @@ def _blank(endpoints: Obj, kind: str) -> Obj:
 
 SPEC = ControllerSpec(
     name="endpointslice-mirroring-controller",
+    reports_as="endpoint-slice-mirroring-controller",
     watches=(
         Watch(ENDPOINTS, keys=lambda obj: (key_of(obj),)),
         Watch(SERVICES, keys=lambda obj: (key_of(obj),)),

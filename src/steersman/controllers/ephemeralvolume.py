@@ -75,6 +75,7 @@ def _of_claim(claim: Obj) -> Iterable[Key]:
 
 SPEC = ControllerSpec(
     name="ephemeral-volume-controller",
+    reports_as="ephemeral_volume",
     watches=(Watch(PODS, keys=_of_pod), Watch(PERSISTENT_VOLUME_CLAIMS, keys=_of_claim)),
     reconcile=reconcile,
 )

@@ -28,7 +28,11 @@ def spec(cluster_cidr: str) -> ControllerSpec:
         return allocate(snapshot.list(NODES), networks)
 
     return ControllerSpec(
-        name="node-ipam-controller", watches=(Watch(NODES, keys_with=_unsettled),), reconcile=reconcile, workers=1
+        name="node-ipam-controller",
+        reports_as="cidrAllocator",
+        watches=(Watch(NODES, keys_with=_unsettled),),
+        reconcile=reconcile,
+        workers=1,
     )
 
 

@@ -54,6 +54,7 @@ class Family:
     selector: Callable[[Obj], Selector]
     matches: Callable[[Obj, dict[str, str]], bool]
     counts_terminating: bool
+    reports_as: str = ""
 
 
 def _map_selector(owner: Obj) -> Selector:
@@ -67,7 +68,14 @@ def _map_matches(owner: Obj, labels: dict[str, str]) -> bool:
 
 
 REPLICA_SET = Family("replicaset-controller", REPLICA_SETS, claims.selector_of, claims.matches_label_selector, True)
-REPLICATION_CONTROLLER = Family("replicationcontroller-controller", REPLICATION_CONTROLLERS, _map_selector, _map_matches, False)
+REPLICATION_CONTROLLER = Family(
+    "replicationcontroller-controller",
+    REPLICATION_CONTROLLERS,
+    _map_selector,
+    _map_matches,
+    False,
+    reports_as="replication-controller",
+)
 
 
 def _spec(family: Family) -> ControllerSpec:
@@ -76,7 +84,7 @@ def _spec(family: Family) -> ControllerSpec:
 
     pods = Watch(PODS, keys_with=claims.owner_keys(family.resource, family.matches), indexes=claims.ORPHANS)
     owners = Watch(family.resource, keys=lambda obj: (key_of(obj),))
-    return ControllerSpec(name=family.name, watches=(owners, pods), reconcile=reconcile)
+    return ControllerSpec(name=family.name, reports_as=family.reports_as, watches=(owners, pods), reconcile=reconcile)
 
 
 def _reconcile(family: Family, snapshot: Snapshot, key: Key, now: datetime) -> Decision:

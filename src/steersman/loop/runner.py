@@ -175,7 +175,7 @@ class _Controller:
     async def _carry_out(self, decision: Decision, waits: list[Wait]) -> tuple[float | None, list[Exception]]:
         errors: list[Exception] = []
         while True:
-            results = await perform(decision.actions, self._actor, self._recorder, self._spec.name)
+            results = await perform(decision.actions, self._actor, self._recorder, self._spec.reports_as or self._spec.name)
             for result in results:
                 if failed(result) and result.error is not None:
                     errors.append(result.error)

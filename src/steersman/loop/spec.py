@@ -184,6 +184,8 @@ class ControllerSpec:
     watches: tuple[Watch, ...]
     reconcile: Callable[[Snapshot, Key, datetime], Decision]
     workers: int = 5
+    reports_as: str = ""
+    """The source its events name, where upstream's recorder has another name than the controller."""
     every_s: float | None = None
     periodic: Callable[[Snapshot], Iterable[Key]] | None = None
     max_retries: int | None = None

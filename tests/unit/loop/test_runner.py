@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NODES, PODS, REPLICA_SETS
@@ -255,6 +256,19 @@ def test_batches_start_slowly_and_stop_at_the_first_failure() -> None:
 
     client.fail_next("create", None, None, None, refused)
     run_with(client, controller, scenario, max_retries=0)
+
+
+@pytest.mark.parametrize(("options", "source"), [({}, "test-controller"), ({"reports_as": "tester"}, "tester")])
+def test_events_name_the_controller_or_what_upstream_calls_its_recorder(options: dict[str, Any], source: str) -> None:
+    client = FakeClient()
+    client.put(CONFIG_MAPS, config("a"))
+    controller = Controller(lambda snapshot, key: Decision([Emit(config("a"), "Normal", "Some", "words")]))
+
+    async def scenario(clock: VirtualClock) -> None:
+        (event,) = client.tables[("", "events")].objects.values()
+        assert (event["source"], event["reportingComponent"]) == ({"component": source}, source)
+
+    run_with(client, controller, scenario, **options)
 
 
 def test_fetch_and_delete_of_what_is_missing_are_no_failures() -> None:

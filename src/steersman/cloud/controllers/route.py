@@ -121,6 +121,7 @@ def spec(routes: Routes, cluster_name: str, cluster_cidr: str, clock: Clock) -> 
     """`cluster_cidr`: routes outside it are not ours and stay."""
     return ControllerSpec(
         name="route-controller",
+        reports_as="route_controller",
         watches=(Watch(NODES),),
         reconcile=_Router(routes, cluster_name, cluster_cidr, clock).reconcile,
         workers=1,

@@ -36,6 +36,7 @@ def _marked(pod: Obj) -> Iterable[Key]:
 SPECS = (
     ControllerSpec(
         name="disruption-controller",
+        reports_as="controllermanager",
         watches=(
             Watch(POD_DISRUPTION_BUDGETS, keys=lambda obj: (key_of(obj),)),
             Watch(PODS, keys_with=_guarding),

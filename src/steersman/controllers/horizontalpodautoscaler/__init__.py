@@ -16,6 +16,7 @@ from steersman.machinery.meta import key_of
 def spec() -> ControllerSpec:
     return ControllerSpec(
         name="horizontal-pod-autoscaler-controller",
+        reports_as="horizontal-pod-autoscaler",
         watches=(Watch(HORIZONTAL_POD_AUTOSCALERS, keys=lambda obj: (key_of(obj),)), Watch(PODS)),
         reconcile=Autoscaler().reconcile,
         # No more watches: only to know which resource serves the kind that a target names.

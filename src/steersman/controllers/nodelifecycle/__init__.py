@@ -22,6 +22,7 @@ def spec(grace: timedelta = GRACE) -> ControllerSpec:
     """`grace`: how long a node may be silent (--node-monitor-grace-period)."""
     return ControllerSpec(
         name="node-lifecycle-controller",
+        reports_as="node-controller",
         watches=(Watch(NODES, keys=lambda obj: (("", name_of(obj)),)), Watch(LEASES), Watch(PODS, indexes=BY_NODE)),
         reconcile=Monitor(grace).reconcile,
         workers=1,

@@ -70,6 +70,7 @@ def _claims_of(pod: Obj) -> Iterable[str]:
 
 SPEC = ControllerSpec(
     name="persistentvolume-binder-controller",
+    reports_as="persistentvolume-controller",
     watches=(
         Watch(PERSISTENT_VOLUME_CLAIMS, keys_with=_of_claim, indexes={_BY_VOLUME: _volume_of, _WAITING: _waits_in}),
         Watch(PERSISTENT_VOLUMES, keys_with=_of_volume, indexes={_BY_CLAIM: _claim_of}),
