@@ -40,6 +40,15 @@ def of_objs(spec: TableSpec, objs: Iterable[Obj], list_meta: Obj, version: str, 
     }
 
 
+def bookmark(served: Served, mark: Obj, version: str, include: str) -> Obj:
+    """A watch's bookmark: a Table of one row with nothing in its cells."""
+    made = of_objs(spec_of(served), (), {"resourceVersion": mark["metadata"]["resourceVersion"]}, version, include, datetime.min)
+    shown = {"Metadata": partial_of(mark, version), "Object": mark}.get(include)
+    made["rows"] = [{"cells": [None] * len(made["columnDefinitions"]), "object": shown}]
+    made["columnDefinitions"] = None
+    return made
+
+
 def spec_of(served: Served) -> TableSpec:
     if served.spec.table is not None:
         return served.spec.table

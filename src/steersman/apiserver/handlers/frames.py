@@ -43,8 +43,16 @@ def frames_for(form: Format, served: Served, include_object: str, clock: Clock) 
     if not form.transform:
         return PlainFrames(served)
     if form.transform == "Table":
-        return TransformedFrames(served, _table_of(served, form, tables.include_object(include_object), clock))
-    return TransformedFrames(served, lambda stored: tables.partial(served, stored, form.version))
+        include = tables.include_object(include_object)
+        table = _table_of(served, form, include, clock)
+        return TransformedFrames(served, table, lambda mark: tables.bookmark(served, mark, form.version, include))
+    return TransformedFrames(
+        served, lambda stored: tables.partial(served, stored, form.version), lambda mark: tables.partial_of(mark, form.version)
+    )
+
+
+def _frame(kind: str, obj: Obj) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), orjson.dumps(obj))
 
 
 def _bookmark_of(kind: str, api_version: str, revision: int, initial_end: bool) -> Obj:
@@ -89,13 +97,13 @@ class PlainFrames:
 
 
 class TransformedFrames:
-    """Objects as Tables or PartialObjectMetadata."""
+    """Objects, and bookmarks as well, as Tables or PartialObjectMetadata: such clients may know no other kind."""
 
     content_type = JSON
 
-    def __init__(self, served: Served, transform: Callable[[Stored], Obj]) -> None:
-        self._plain = PlainFrames(served)
-        self._transform = transform
+    def __init__(self, served: Served, transform: Callable[[Stored], Obj], of_bookmark: Callable[[Obj], Obj]) -> None:
+        self._served, self._plain = served, PlainFrames(served)
+        self._transform, self._of_bookmark = transform, of_bookmark
 
     def frame(self, item: Item) -> bytes:
         if item.change is None:
@@ -106,13 +114,15 @@ class TransformedFrames:
         return self._make("ADDED", stored)
 
     def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
-        return self._plain.bookmark(revision, initial_end=initial_end)
+        resource = self._served.resource
+        mark = _bookmark_of(resource.kind, resource.api_version, revision, initial_end)
+        return _frame("BOOKMARK", self._of_bookmark(mark))
 
     def error(self, error: StatusError) -> bytes:
         return self._plain.error(error)
 
     def _make(self, kind: str, stored: Stored) -> bytes:
-        return b'{"type":"%b","object":%b}\n' % (kind.encode(), orjson.dumps(self._transform(stored)))
+        return _frame(kind, self._transform(stored))
 
 
 class ProtobufFrames:

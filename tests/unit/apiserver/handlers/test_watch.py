@@ -99,6 +99,23 @@ def test_initial_events_end_with_a_marked_bookmark() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("form", ["PartialObjectMetadata", "Table"])
+def test_bookmarks_have_the_form_that_was_asked_for(form: str) -> None:
+    """Else the metadata client's informers, which know no other kind, fail at the first."""
+
+    async def scenario(w: World) -> None:
+        query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+        async with watching(w, query, accept=f"application/json;as={form};g=meta.k8s.io;v=v1,application/json") as frames:
+            mark = await anext(frames)
+            assert mark["type"] == "BOOKMARK"
+            assert (mark["object"]["kind"], mark["object"]["apiVersion"]) == (form, "meta.k8s.io/v1")
+            metadata = mark["object"]["rows"][0]["object"]["metadata"] if form == "Table" else mark["object"]["metadata"]
+            assert metadata["annotations"] == {"k8s.io/initial-events-end": "true"}
+            assert int(mark["object"]["metadata"]["resourceVersion"]) == await w.store.progress()
+
+    run(scenario)
+
+
 def test_bookmarks_come_each_minute_and_before_the_end() -> None:
     async def scenario(w: World) -> None:
         made = await w.client.create(CONFIG_MAPS, config_map("a"))
