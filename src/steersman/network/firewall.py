@@ -34,6 +34,9 @@ def ruleset(cluster_cidr: str, bridge: str, host_ports: Mapping[str, tuple[HostP
             match = f"{where}{port.protocol} dport {port.host_port}"
             redirects.append(f"    {match} dnat ip to {port.pod_ip}:{port.container_port}")
     dnat = "\n".join(redirects)
+    # A pod that reaches itself by the node's port: it would answer itself directly, from an address it did not ask.
+    own = ", ".join(f"{ip} . {ip}" for ip in sorted({port.pod_ip for ports in host_ports.values() for port in ports}))
+    hairpin = f"ip saddr . ip daddr {{ {own} }} masquerade" if own else ""
     return f"""table ip {TABLE}
 delete table ip {TABLE}
 table ip {TABLE} {{
@@ -52,6 +55,7 @@ table ip {TABLE} {{
     type nat hook postrouting priority srcnat + 1; policy accept;
     ip saddr {cluster_cidr} ip daddr != {{ {cluster_cidr}, 224.0.0.0/4 }} oifname != "{bridge}" masquerade
     ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
+    {hairpin}
   }}
   chain input {{
     type filter hook input priority filter; policy accept;
