@@ -90,6 +90,7 @@ class Strategy:
     parts: further subresources that update a part of the object: name -> (prepare, validate), as those of status.
     validate*: field errors, upstream's texts. validate_name: None = a DNS subdomain.
     warnings(new, old|None): texts for Warning headers.
+    lengthy: validating may take long, as expressions somebody wrote are evaluated; it is then done beside the event loop.
     graceful_seconds(obj, asked): None = this kind is deleted at once; else the grace period in seconds that applies.
     """
 
@@ -103,6 +104,7 @@ class Strategy:
     parts: Mapping[str, tuple[Callable[[Obj, Obj], None], Callable[[Obj, Obj], list[FieldError]]]] = field(default_factory=dict)
     validate_name: Callable[[str], list[str]] | None = None
     warnings: Callable[[Obj, Obj | None], list[str]] | None = None
+    lengthy: bool = False
     graceful_seconds: Callable[[Obj, int | None], int | None] | None = None
     create_on_update: bool = False
     unconditional_update: bool = True

@@ -47,6 +47,7 @@ class Custom:
             validate_update=self.validate,
             validate_status_update=self.validate,
             warnings=self.warnings,
+            lengthy=self.rules.any,
             unconditional_update=False,
         )
 

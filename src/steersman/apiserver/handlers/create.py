@@ -16,6 +16,7 @@ from steersman.apiserver.registry import Served
 from steersman.apiserver.storage import Stored
 from steersman.machinery import names
 from steersman.machinery.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, StatusError
+from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.meta import Obj, is_deleting, metadata, name_of, new_uid
 
 GENERATE_TRIES = 8
@@ -76,13 +77,16 @@ async def insert(write: Write, obj: Obj, *, follow: bool = True) -> Stored:
 async def _attempt(write: Write, obj: Obj) -> Stored | None:
     """Prepare, validate and commit; None if the name is taken. Hooks get fresh copies, as they change what they see."""
     served, strategy = write.served, write.served.spec.strategy
+
+    def faults(new: Obj) -> list[FieldError]:
+        return objectmeta.validate(new, served.spec) + strategy.validate_create(new)
+
     for _ in range(HOOK_TRIES):
         new = copy.deepcopy(obj) if served.hooks else obj
         strategy.prepare_create(new)
         extra = await write.hooks(new, None)
         name = name_of(new)
-        write.refuse(name, objectmeta.validate(new, served.spec) + strategy.validate_create(new))
-        write.warn(new, None)
+        await write.judge(new, None, faults)
         request = write.admission("CREATE", name, new, None)
         await write.api.admission.validate(request)
         key = served.key(str(new["metadata"].get("namespace") or ""), name)

@@ -203,8 +203,8 @@ async def prepare(write: Write, new: Obj, old: Obj, name: str, steps: Steps, *, 
     for key in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if key in old_meta:
             meta[key] = old_meta[key]
-    write.refuse(name, objectmeta.validate_update(new, old, custom=not write.served.spec.schema) + steps.validate(new, old))
-    write.warn(new, old)
+    custom = not write.served.spec.schema
+    await write.judge(new, old, lambda new: objectmeta.validate_update(new, old, custom=custom) + steps.validate(new, old))
     if not skip_admission:
         await api.admission.validate(write.admission("UPDATE", name, new, old))
     return extra

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -17,7 +18,7 @@ from steersman.apiserver.storage import Stored, encode
 from steersman.machinery import depth
 from steersman.machinery.errors import BadRequest, Conflict, Invalid, RequestEntityTooLarge
 from steersman.machinery.fielderrors import FieldError
-from steersman.machinery.meta import Obj, metadata
+from steersman.machinery.meta import Obj, metadata, name_of
 from steersman.store.interface import Commit, Delete, Guard, Put
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
@@ -109,9 +110,18 @@ class Write:
         if errors:
             raise Invalid.of(self.served.resource.group, self.served.resource.kind, name, errors)
 
-    def warn(self, new: Obj, old: Obj | None) -> None:
-        if self.served.spec.strategy.warnings is not None:
-            self.warnings += self.served.spec.strategy.warnings(new, old)
+    async def judge(self, new: Obj, old: Obj | None, validate: Callable[[Obj], Sequence[FieldError]]) -> None:
+        """Raises Invalid if there are errors; if not, there may be warnings."""
+        strategy = self.served.spec.strategy
+
+        def judged() -> tuple[Sequence[FieldError], Sequence[str]]:
+            errors = validate(new)
+            return errors, () if errors or strategy.warnings is None else strategy.warnings(new, old)
+
+        # Beside the loop, so that others are served meanwhile.
+        errors, warnings = await asyncio.to_thread(judged) if strategy.lengthy else judged()
+        self.refuse(name_of(new), errors)
+        self.warnings += warnings
 
     def encoded(self, obj: Obj, *, bounded: bool = True) -> bytes:
         """The stored form. Empty metadata fields are left out, and an empty status is there, as in upstream's encoding.

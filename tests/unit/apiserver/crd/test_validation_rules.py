@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+import pytest
 from tests.fakes.server import World, world
 
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS
+from steersman.api.structural.rules.evaluate import Rules
+from steersman.machinery.fielderrors import FieldError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, condition
 
@@ -158,3 +162,21 @@ def test_a_default_must_satisfy_the_rules() -> None:
         assert refused["message"].endswith("properties[size].default: Invalid value: 1: failed rule: self > 5")
 
     run(scenario, None)
+
+
+def test_others_are_served_while_rules_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end, evaluate = threading.Event(), Rules.errors
+
+    def takes_long(rules: Rules, *given: Any) -> list[FieldError]:
+        assert may_end.wait(20), "nobody was served meanwhile"
+        return evaluate(rules, *given)
+
+    async def scenario(w: World) -> None:
+        monkeypatch.setattr(Rules, "errors", takes_long)
+        async with asyncio.TaskGroup() as group:
+            created = group.create_task(w.raw("POST", PATH, widget(min=2, max=1)))
+            assert (await w.raw("GET", CRDS)).status == 200
+            may_end.set()
+        assert created.result().status == 422
+
+    run(scenario)

@@ -53,6 +53,11 @@ class Rules:
     _tree: Level | None = field(default=None, compare=False, repr=False)
     _compiled: bool = field(default=False, compare=False, repr=False)
 
+    @property
+    def any(self) -> bool:
+        """Whether there are rules at all. Nothing is compiled to know it."""
+        return _has_rules(self.root)
+
     def errors(self, obj: Any, old: Any = MISSING, before: Iterable[FieldError] = ()) -> list[FieldError]:
         """What is wrong with an object. before: what else is wrong with it; then rules may not be run at all."""
         tree = self._level()
@@ -72,6 +77,11 @@ class Rules:
             self._tree = _build(self.root, Declarations(), is_root=self.is_resource)
             self._compiled = True
         return self._tree
+
+
+def _has_rules(node: Node) -> bool:
+    below = (*node.properties.values(), node.additional, node.items)
+    return bool(node.raw.get(compiled.KEY)) or any(_has_rules(each) for each in below if each is not None)
 
 
 def _build(node: Node, declarations: Declarations, *, is_root: bool = False) -> Level | None:
