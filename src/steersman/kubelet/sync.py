@@ -153,7 +153,12 @@ class PodSync:
                 parts.recorder.event(pod, "Warning", "FailedMount", message)
             # What attaches volumes wakes the pod by way of the Node, but not every attacher writes there at once.
             retry_s = self._mount_pauses.next() if error.messages else ATTACH_RETRY_S
-            raise SyncFailed(str(error), retry_s) from None
+            if error.usable is None:
+                raise SyncFailed(str(error), retry_s) from None
+            # What can't be brought up to date (its Secret is gone) stays as it was: that keeps no container from its restart.
+            self._volumes = error.usable
+            self._refreshed_s = now_s - parts.config.sync_frequency_s + min(retry_s, parts.config.sync_frequency_s)
+            return
         self._refreshed_s = now_s
         self._mount_pauses.reset()
 

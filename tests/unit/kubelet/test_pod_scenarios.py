@@ -209,6 +209,25 @@ def test_a_volume_that_fails_is_told_and_tried_again(world: World) -> None:
     play(world, scenario)
 
 
+def test_a_container_is_restarted_though_what_its_volume_shows_is_gone(world: World) -> None:
+    async def scenario() -> None:
+        secret = world.api.put("secrets", {"metadata": {"name": "s", "namespace": "default"}, "data": {"a": "Yg=="}})
+        world.create(volumes=[{"name": "v", "secret": {"secretName": "s"}}])
+        await world.until(is_running(world))
+        await world.clock.advance(5)
+        world.api.drop("secrets", "default", "s")
+        text = 'FailedMount: MountVolume.SetUp failed for volume "v" : secret "s" not found'
+        await world.until(lambda: text in world.api.events())
+        world.runtime.exit("app", 1)
+        await world.until(lambda: app_state(world)["restartCount"] == 1 and "running" in app_state(world)["state"], limit_s=30)
+        shows = world.config.pod_dir("u1") / "volumes/kubernetes.io~secret/v/a"
+        assert shows.read_text() == "b"
+        world.api.put("secrets", {**secret, "data": {"a": "Yw=="}})
+        await world.until(lambda: shows.read_text() == "c", limit_s=10)
+
+    play(world, scenario)
+
+
 def test_a_pod_too_large_for_the_node_is_rejected(world: World) -> None:
     async def scenario() -> None:
         world.create(containers=[app(resources={"requests": {"cpu": "5000"}})])

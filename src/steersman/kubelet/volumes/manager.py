@@ -49,11 +49,11 @@ PLUGINS: tuple[VolumePlugin, ...] = (
 
 class MountFailed(Exception):
     """One sentence per volume that could not be set up, as in FailedMount events. `pending`: volumes that are still being
-    attached, of which there is nothing to tell."""
+    attached, of which there is nothing to tell. `usable`: all volumes, if all are there and only show what they did before."""
 
-    def __init__(self, messages: list[str], pending: list[str]) -> None:
+    def __init__(self, messages: list[str], pending: list[str], usable: Mapping[str, Path] | None) -> None:
         super().__init__("; ".join([*messages, *(f'volume "{name}" is not attached yet' for name in pending)]))
-        self.messages, self.pending = messages, pending
+        self.messages, self.pending, self.usable = messages, pending, usable
 
 
 class VolumeManager:
@@ -110,7 +110,8 @@ class VolumeManager:
             text = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[{names}]: {why}"
             failures.append(f"Unable to attach or mount volumes: {text}")
         if failures or pending:
-            raise MountFailed(failures, pending)
+            wanted = {volume["name"] for volume in dig(pod, "spec", "volumes", default=None) or ()}
+            raise MountFailed(failures, pending, ready if wanted <= ready.keys() else None)
         return ready
 
     def _request(self, pod: Obj, volume: Obj, plugin: VolumePlugin) -> Request:
