@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from steersman.api.qos import qos_class
-from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES
+from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, SERVICES
 from steersman.machinery import quantity
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, dig, parse_time
@@ -26,6 +26,9 @@ _OWN_NAMES = frozenset(
 _PLAIN = ("cpu", "memory", "ephemeral-storage")
 _TO_STATE = frozenset(f"{prefix}{name}" for prefix in ("", "requests.", "limits.") for name in ("cpu", "memory"))
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+_BY_DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
+_ALL_DEVICES = 32
+"""As many as an allocation can have at most: what a claim counts that takes all there are."""
 
 
 def add(total: Usage, more: Mapping[str, Quantity]) -> None:
@@ -34,7 +37,7 @@ def add(total: Usage, more: Mapping[str, Quantity]) -> None:
 
 
 def usage(resource: Resource, obj: Obj, now: datetime) -> Usage:
-    """For pods and claims and services more than their number."""
+    """For pods, claims of volumes and of devices, and services more than their number."""
     found: Usage = {f"count/{resource.qualified}": _ONE}
     if not resource.group and resource.plural in _OWN_NAMES:
         found[resource.plural] = _ONE
@@ -44,6 +47,8 @@ def usage(resource: Resource, obj: Obj, now: datetime) -> Usage:
         _service(found, obj)
     elif resource == PERSISTENT_VOLUME_CLAIMS:
         _claim(found, obj)
+    elif resource == RESOURCE_CLAIMS:
+        _devices(found, obj)
     return found
 
 
@@ -51,6 +56,8 @@ def counts(resource: Resource, name: str) -> bool:
     """Whether objects of that resource can use any of what a quota calls `name`."""
     if name == f"count/{resource.qualified}":
         return True
+    if resource == RESOURCE_CLAIMS:
+        return name.endswith(_BY_DEVICE_CLASS)
     if resource.group:
         return False
     if resource == PODS:
@@ -91,7 +98,7 @@ def covers(quota: Obj, resource: Resource, obj: Obj) -> bool:
 def _fits(rule: Obj, resource: Resource, obj: Obj) -> bool:
     name, spec = rule["scopeName"], obj.get("spec") or {}
     if name == "VolumeAttributesClass":
-        return resource == PERSISTENT_VOLUME_CLAIMS and _named(rule, spec.get("volumeAttributesClassName") or "")
+        return resource == PERSISTENT_VOLUME_CLAIMS and any(_named(rule, chosen) for chosen in _attributes_classes(obj))
     if resource != PODS:
         return False
     match name:
@@ -108,6 +115,17 @@ def _fits(rule: Obj, resource: Resource, obj: Obj) -> bool:
         case "CrossNamespacePodAffinity":
             return _crosses(spec)
     return False
+
+
+def _attributes_classes(claim: Obj) -> Iterable[str]:
+    """What the claim asks for, has and is being changed to: on the way from one class to another it counts with both."""
+    status = claim.get("status") or {}
+    found = {
+        dig(claim, "spec", "volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        dig(status, "modifyVolumeStatus", "targetVolumeAttributesClassName"),
+    }
+    return sorted(name for name in found if name) or [""]
 
 
 def _named(rule: Obj, value: str) -> bool:
@@ -220,3 +238,14 @@ def _claim(found: Usage, claim: Obj) -> None:
         found["requests.storage"] = quantity.parse(storage)
         if name:
             found[f"{prefix}requests.storage"] = found["requests.storage"]
+
+
+def _devices(found: Usage, claim: Obj) -> None:
+    """By class; of alternatives the most that any of them would take of it."""
+    for request in dig(claim, "spec", "devices", "requests", default=()):
+        most: dict[str, int] = {}
+        for wanted in request.get("firstAvailable") or [request.get("exactly") or request]:
+            name = wanted.get("deviceClassName", "")
+            many = _ALL_DEVICES if wanted.get("allocationMode") == "All" else wanted.get("count", 1)
+            most[name] = max(most.get(name, 0), many)
+        add(found, {f"{name}{_BY_DEVICE_CLASS}": Quantity.of(many) for name, many in most.items()})

@@ -22,6 +22,7 @@ from steersman.api.resources import (
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
+    RESOURCE_CLAIMS,
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
@@ -38,7 +39,7 @@ SETTLE_S = 0.3
 """For so long a quota must not have changed before less is written than it says."""
 PAUSE_S = 0.1
 """At least so long between two counts of a quota: while a thousand pods come, not each of them needs another count."""
-_MEASURED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
+_MEASURED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS, RESOURCE_CLAIMS)
 _COUNTED = (
     CONFIG_MAPS,
     CRON_JOBS,

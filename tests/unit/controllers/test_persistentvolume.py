@@ -113,6 +113,17 @@ def test_both_sides_know_of_each_other_and_of_who_bound_them() -> None:
     assert len(w.writes) == before, "what is bound is left alone"
 
 
+def test_a_claim_has_the_attributes_class_of_its_volume_when_it_is_bound_and_others_tell_of_changes() -> None:
+    w = world()
+    w.put(PERSISTENT_VOLUMES, volume("v", volumeAttributesClassName="gold"))
+    w.put(PERSISTENT_VOLUME_CLAIMS, claim(volumeAttributesClassName="gold"))
+    w.settle()
+    assert found(w)["status"]["currentVolumeAttributesClassName"] == "gold"
+    w.edit(PERSISTENT_VOLUMES, "v", lambda obj: obj["spec"].update(volumeAttributesClassName="silver"))
+    w.settle()
+    assert found(w)["status"]["currentVolumeAttributesClassName"] == "gold"
+
+
 def test_a_claim_waits_for_a_volume_that_comes_later_even_the_one_it_names() -> None:
     w = world()
     w.put(PERSISTENT_VOLUME_CLAIMS, claim(volumeName="late"))

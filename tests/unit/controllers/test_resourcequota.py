@@ -8,7 +8,15 @@ import pytest
 from tests.unit.controllers.world import START, World
 
 from steersman.api import quota
-from steersman.api.resources import CONFIG_MAPS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from steersman.api.resources import (
+    CONFIG_MAPS,
+    JOBS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    RESOURCE_CLAIMS,
+    RESOURCE_QUOTAS,
+    SERVICES,
+)
 from steersman.controllers import resourcequota
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
@@ -33,6 +41,14 @@ def pod(*containers: Obj, phase: str = "Running", **spec: Any) -> Obj:
 SIDECAR = container("2", restartPolicy="Always")
 CLAIM = {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "3Gi"}}}}
 BALANCED = {"spec": {"type": "LoadBalancer", "ports": [{}]}}
+DEVICES = {"spec": {"devices": {"requests": [
+    {"name": "a", "exactly": {"deviceClassName": "gold", "allocationMode": "ExactCount", "count": 3}},
+    {"name": "b", "firstAvailable": [
+        {"deviceClassName": "gold", "allocationMode": "ExactCount", "count": 4},
+        {"deviceClassName": "gold", "allocationMode": "ExactCount", "count": 2},
+        {"deviceClassName": "silver", "allocationMode": "All"},
+    ]},
+]}}}  # fmt: skip
 USES: list[tuple[str, Resource, Obj, dict[str, str]]] = [
     ("two containers", PODS, pod(container("1", "1Gi"), container("500m")),
      {"requests.cpu": "1500m", "cpu": "1500m", "limits.memory": "1Gi"}),
@@ -46,6 +62,9 @@ USES: list[tuple[str, Resource, Obj, dict[str, str]]] = [
     ("a load balancer", SERVICES, BALANCED, {"services.loadbalancers": "1", "services.nodeports": "1"}),
     ("a claim", PERSISTENT_VOLUME_CLAIMS, CLAIM,
      {"requests.storage": "3Gi", "fast.storageclass.storage.k8s.io/requests.storage": "3Gi"}),
+    ("devices", RESOURCE_CLAIMS, DEVICES,
+     {"count/resourceclaims.resource.k8s.io": "1", "gold.deviceclass.resource.k8s.io/devices": "7",
+      "silver.deviceclass.resource.k8s.io/devices": "32"}),
 ]  # fmt: skip
 
 
@@ -74,6 +93,26 @@ SCOPES: list[tuple[Obj, Obj, bool]] = [
 def test_scopes(spec: Obj, obj: Obj, expected: bool) -> None:
     assert quota.covers({"spec": spec}, PODS, obj) == expected
     assert not quota.covers({"spec": spec}, SERVICES, {"spec": {}})
+
+
+@pytest.mark.parametrize(
+    ("claim", "operator", "expected"),
+    [
+        ({"spec": {"volumeAttributesClassName": "gold"}}, "In", True),
+        ({"spec": {"volumeAttributesClassName": "silver"}}, "In", False),
+        ({"spec": {"volumeAttributesClassName": "silver"}, "status": {"currentVolumeAttributesClassName": "gold"}}, "In", True),
+        ({"spec": {}, "status": {"modifyVolumeStatus": {"targetVolumeAttributesClassName": "gold"}}}, "In", True),
+        ({"spec": {}}, "In", False),
+        ({"spec": {}}, "NotIn", True),
+        ({"spec": {}, "status": {"currentVolumeAttributesClassName": "gold"}}, "Exists", True),
+        ({"spec": {}}, "Exists", False),
+        ({"spec": {}}, "DoesNotExist", True),
+    ],
+)
+def test_a_claim_counts_with_every_attributes_class_that_it_asks_for_or_has(claim: Obj, operator: str, expected: bool) -> None:
+    rule = {"scopeName": "VolumeAttributesClass", "operator": operator, "values": ["gold"]}
+    covering = {"spec": {"scopeSelector": {"matchExpressions": [rule]}}}
+    assert quota.covers(covering, PERSISTENT_VOLUME_CLAIMS, claim) == expected
 
 
 def test_the_status_follows_what_is_there() -> None:

@@ -32,6 +32,11 @@ def claim_status(claim: Obj, phase: str, volume: Obj | None = None) -> Update | 
         # Once bound, the capacity is what the node reports after it has grown the file system.
         kept = old.get("capacity") if old.get("phase") == phase else None
         status["capacity"] = kept or dig(volume, "spec", "capacity", default={})
+        if old.get("phase") != phase:
+            # Later changes of the class are for whoever makes them, a CSI resizer, to tell.
+            status.pop("currentVolumeAttributesClassName", None)
+            if dig(volume, "spec", "volumeAttributesClassName"):
+                status["currentVolumeAttributesClassName"] = volume["spec"]["volumeAttributesClassName"]
     return None if status == old else Update(PERSISTENT_VOLUME_CLAIMS, {**claim, "status": status}, "status")
 
 
