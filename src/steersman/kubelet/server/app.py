@@ -232,10 +232,9 @@ class KubeletServer:
                 raise Refused(500, f"pod {rest[1]} has no running sandbox")
             return await self._streaming.port_forward(request, sandbox.id)
         container = worker.view.newest(rest[-1])
-        if pods.find_container(worker.pod, rest[-1]) is None or container is None:
-            raise Refused(404, f'container "{rest[-1]}" not found in pod "{rest[1]}"')
-        if container not in worker.view.running:
-            raise Refused(400, f'container "{rest[-1]}" in pod "{rest[1]}" is not running')
+        if pods.find_container(worker.pod, rest[-1]) is None or container not in worker.view.running:
+            # Also what has ended. Clients that try again go by these words.
+            raise Refused(500, f'container not found ("{rest[-1]}")')
         return await self._streaming.command(request, container.id, attach=what == "attach")
 
     async def _run(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:

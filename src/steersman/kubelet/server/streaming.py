@@ -53,6 +53,8 @@ class Streaming:
             return await self._spdy_command(request, wanted, told, open_terminal)
         if not _is_websocket(request):
             return _upgrade_required()
+        if _no_subprotocol(request, channels.PROTOCOLS):
+            return web.Response(status=403)
         socket = web.WebSocketResponse(protocols=channels.PROTOCOLS, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         await remotecommand.serve(channels.WebSocketChannels(socket), wanted, told, open_terminal)
@@ -72,6 +74,8 @@ class Streaming:
         if not _is_websocket(request):
             return _upgrade_required()
         protocols = (spdyportforward.TUNNEL_PROTOCOL, *portforward.PROTOCOLS)
+        if _no_subprotocol(request, protocols):
+            return web.Response(status=403)
         socket = web.WebSocketResponse(protocols=protocols, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         if socket.ws_protocol == spdyportforward.TUNNEL_PROTOCOL:
@@ -130,6 +134,12 @@ def _upgrade_required() -> web.Response:
 
 def _is_spdy(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").lower() == "spdy/3.1"
+
+
+def _no_subprotocol(request: web.BaseRequest, known: Sequence[str]) -> bool:
+    """Whether the client asks for WebSocket subprotocols, and for none of these."""
+    offered = [name.strip() for line in request.headers.getall("Sec-WebSocket-Protocol", []) for name in line.split(",")]
+    return bool(offered) and not any(name in known for name in offered)
 
 
 def _asked(flags: dict[str, str], key: str) -> bool:

@@ -124,6 +124,10 @@ def test_pods_logs_and_stats_are_served(world: World, tmp_path: Path) -> None:
             assert '"name":"web"' in (await ask(f"{url}/pods", tmp_path, "admin"))[1]
             assert '"podRef":{"name":"web"' in (await ask(f"{url}/stats/summary", tmp_path, "admin"))[1]
             assert (await ask(f"{url}/exec/default/web/app?output=1", tmp_path, "admin"))[0] == 400
+            assert await ask(f"{url}/exec/default/web/none?output=1", tmp_path, "admin") == (
+                500,
+                'container not found ("none")\n',
+            )
 
     asyncio.run(scenario())
 

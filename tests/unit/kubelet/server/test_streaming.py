@@ -142,6 +142,17 @@ def test_exec_over_a_websocket_carries_streams_sizes_and_the_exit_code(world: Wo
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("path", ["exec/ns/web/c?output=1&command=0", "portForward/ns/web"])
+def test_who_asks_for_unknown_subprotocols_is_refused(world: World, path: str) -> None:
+    async def scenario() -> None:
+        async with server(world) as (port, made), aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as fault:
+                await session.ws_connect(f"http://127.0.0.1:{port}/{path}", protocols=["v9.channel.k8s.io"])
+            assert fault.value.status == 403 and not made
+
+    asyncio.run(scenario())
+
+
 def test_a_command_may_be_as_long_as_go_takes_it(world: World) -> None:
     async def scenario() -> None:
         async with server(world) as (port, _), aiohttp.ClientSession() as session:
