@@ -56,11 +56,10 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
     if generation := dig(pod, "metadata", "generation", default=0):
         status["observedGeneration"] = max(generation, old.get("observedGeneration") or 0)
     init, regular, ephemeral = container_statuses(facts)
-    status["phase"] = _phase(pod, init, regular, situation)
+    ended = pods.is_terminal_phase(old.get("phase") or "")
+    status["phase"] = old["phase"] if ended else _phase(pod, init, regular, situation)
     _keep_reason(status, old, situation)
-    if pods.is_terminal_phase(old.get("phase") or ""):
-        status["phase"] = old["phase"]
-    elif _withheld(status, view, situation):
+    if not ended and _withheld(status, view, situation):
         status["phase"] = old.get("phase") or "Pending"
         _copy_reason(status, old)
     status["qosClass"] = pods.qos_class(pod)
@@ -76,8 +75,8 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
         status["ephemeralContainerStatuses"] = ephemeral
     sandbox = view.sandbox
     networked = sandbox is not None and sandbox.state is SandboxState.READY and has_network(sandbox)
-    ended = situation.ending is not None and pods.is_terminal_phase(status["phase"])
-    disruption = situation.ending.disruption if ended and situation.ending else None
+    killed = situation.ending if pods.is_terminal_phase(status["phase"]) else None
+    disruption = killed.disruption if killed is not None else None
     existing = list(old.get("conditions") or dig(pod, "status", "conditions", default=None) or ())
     resize = () if situation.stopped else situation.resize
     status["conditions"] = pod_conditions(pod, status, existing, now, networked=networked, disruption=disruption, resize=resize)

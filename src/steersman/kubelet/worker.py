@@ -104,7 +104,11 @@ class PodWorker:
         self.pod = pod
         if changed_spec:
             self._sync.holds.clear()
-        if is_deleting(pod) or pods.is_terminal_phase(dig(pod, "status", "phase", default="")):
+        ended = pods.is_terminal_phase(dig(pod, "status", "phase", default=""))
+        if ended and not pods.is_terminal_phase(self.status.get("phase") or ""):
+            # Somebody else has ended it: that is not taken back while its containers are being stopped.
+            self.status = {**self.status, **{key: pod["status"].get(key) for key in ("phase", "reason", "message")}}
+        if ended or is_deleting(pod):
             self._terminate()
         self._wake.set()
 

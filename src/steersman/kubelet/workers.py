@@ -109,7 +109,8 @@ class PodWorkers:
         """Pods that hold resources of the node."""
         for worker in self:
             holds = worker.admitted and worker.state is not State.TERMINATED
-            if worker.uid != without and holds and not pods.is_terminal_phase(worker.status.get("phase") or ""):
+            ended = pods.is_terminal_phase(worker.status.get("phase") or "") and not worker.view.running
+            if worker.uid != without and holds and not ended:
                 yield worker.allocated
 
     def running(self) -> Iterator[tuple[str, Container]]:

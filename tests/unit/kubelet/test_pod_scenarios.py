@@ -256,6 +256,27 @@ def test_a_shorter_grace_period_takes_effect_while_stopping(world: World) -> Non
     play(world, scenario)
 
 
+def test_a_pod_that_somebody_else_has_ended_is_stopped_and_stays_so(world: World) -> None:
+    async def scenario() -> None:
+        world.runtime.stop_s = 3
+        world.create()
+        await world.until(is_running(world))
+        pod = world.api.pod()
+        pod["status"] |= {"phase": "Failed", "reason": "Tired", "message": "of it"}
+        world.api.put("pods", pod)
+        seen: set[str] = set()
+
+        def over() -> bool:
+            seen.add(shown(world)["phase"])
+            return "terminated" in app_state(world)["state"]
+
+        await world.until(over)
+        assert seen == {"Failed"}, "never taken back while it was being stopped"
+        assert (shown(world)["reason"], shown(world)["message"]) == ("Tired", "of it")
+
+    play(world, scenario)
+
+
 def test_a_pod_deleted_before_anything_runs_is_gone_at_once(world: World) -> None:
     async def scenario() -> None:
         world.runtime.refuse["sandbox"] = RuntimeFault("no network")
