@@ -295,7 +295,7 @@ def test_an_archive_with_a_changed_layer_is_refused(busybox: Path, tmp_path: Pat
         images = NativeImages(str(tmp_path / "state"), RealClock())
         with pytest.raises(RuntimeFault, match="has digest"):
             await images.load(str(broken))
-        with pytest.raises(RuntimeFault, match="cannot read image archive"):
+        with pytest.raises(RuntimeFault, match=r"cannot read image archive .*: it is no tar archive$"):
             await images.load(__file__)
         assert await images.list_images() == []
         assert _tree(tmp_path / "state" / "layers") == []

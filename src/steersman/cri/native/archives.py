@@ -102,4 +102,6 @@ def open_archive(path: str) -> Iterator[Archive]:
         with tarfile.open(path) as tar:
             yield Archive(tar)
     except (tarfile.TarError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise RuntimeFault(f"cannot read image archive {path}: {error}") from error
+        # A ReadError of several lines tells why it is of none of the kinds that tarfile knows.
+        why = "it is no tar archive" if isinstance(error, tarfile.ReadError) and "\n" in str(error) else error
+        raise RuntimeFault(f"cannot read image archive {path}: {why}") from error
