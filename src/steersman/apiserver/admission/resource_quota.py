@@ -63,10 +63,13 @@ class ResourceQuota:
         covering = [quota for quota in quotas if counting.covers(quota, request.resource, request.obj)]
         for quota in covering:
             _check_countable(request, quota)
-        delta = self._delta(request)
+        grown, whole = self._delta(request, request.old), self._delta(request, None)
         guards: list[Guard] = []
         ops: list[Put] = []
         for quota in covering:
+            # What comes into a quota's scope by an update has not been paid for there.
+            known = request.old is not None and counting.covers(quota, request.resource, request.old)
+            delta = grown if known else whole
             asked = {name: delta[name] for name in _names(quota, request) if name in delta}
             if not asked:
                 continue
@@ -76,10 +79,10 @@ class ResourceQuota:
             ops.append(Put(key, encode({**quota, "status": {**quota["status"], "used": used}})))
         return (guards, ops) if guards else _NOTHING
 
-    def _delta(self, request: AdmissionRequest) -> Usage:
+    def _delta(self, request: AdmissionRequest, old: Obj | None) -> Usage:
         """What the object uses more than before. What it uses less is left to the controller."""
         now = self._clock.now()
-        before = counting.usage(request.resource, request.old, now) if request.old is not None else {}
+        before = counting.usage(request.resource, old, now) if old is not None else {}
         after = counting.usage(request.resource, request.obj or {}, now)
         more = {name: amount - before[name] if name in before else amount for name, amount in after.items()}
         return {name: amount for name, amount in more.items() if amount.sign > 0}
@@ -116,8 +119,15 @@ def _counted(request: AdmissionRequest) -> bool:
     if request.resource.plural in _UNCOUNTED:
         return False
     if request.resource == PODS:
+        if (request.operation, request.subresource) == ("UPDATE", ""):
+            return _terminates(request.obj) != _terminates(request.old)
         return (request.operation, request.subresource) in (("CREATE", ""), ("UPDATE", "resize"))
     return not request.subresource and (request.operation == "CREATE" or request.resource in _GROWING)
+
+
+def _terminates(pod: Obj | None) -> bool:
+    """As the scopes Terminating and NotTerminating mean it: the only ones that a pod may change between."""
+    return dig(pod or {}, "spec", "activeDeadlineSeconds") is not None
 
 
 def _hard(quota: Obj) -> Mapping[str, str]:

@@ -204,6 +204,25 @@ def test_only_quotas_whose_scopes_fit_are_charged_and_all_of_them() -> None:
     asyncio.run(scenario())
 
 
+def test_what_comes_into_a_scope_by_an_update_is_paid_there_at_once() -> None:
+    async def scenario() -> None:
+        async with world(quotas=True) as here:
+            hard = {"pods": "1", "requests.cpu": "1"}
+            await limited(here, hard, "terminating", scopes=["Terminating"])
+            await limited(here, hard, "others", scopes=["NotTerminating"])
+            made = await here.client.create(PODS, pod("p", {"cpu": "500m"}), "default")
+            assert await used(here, "terminating") == {"pods": "0", "requests.cpu": "0"}
+            made["metadata"]["labels"] = {"a": "b"}
+            made = await here.client.update(PODS, made)
+            made["spec"]["activeDeadlineSeconds"] = 60
+            await here.client.update(PODS, made)
+            assert await used(here, "terminating") == {"pods": "1", "requests.cpu": "500m"}
+            another = pod("q", {"cpu": "1m"}, activeDeadlineSeconds=60)
+            assert "exceeded quota: terminating, requested: pods=1" in await refused(here, PODS, another)
+
+    asyncio.run(scenario())
+
+
 def test_an_update_pays_for_what_it_adds_and_nothing_for_the_rest() -> None:
     async def scenario() -> None:
         async with world(quotas=True) as here:
