@@ -2,8 +2,8 @@
 
 Kinds of volumes: local and hostPath, and those that `Request.persistent` has (csi, nfs). A pod waits until its claim is bound
 and the volume is the claim's. The folder of a volume that the local-path provisioner made is made here (loop/localpath.py). Of a
-block volume (volumeMode: Block) the path is that of the device. Source: upstream pkg/kubelet/volumemanager (populator),
-pkg/volume/local.
+block volume (volumeMode: Block) the path is that of the device; other local volumes may be devices too (localdevice.py).
+Source: upstream pkg/kubelet/volumemanager (populator), pkg/volume/local.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from steersman.kubelet import pods
 from steersman.kubelet.admission import term_matches
-from steersman.kubelet.volumes import ownership
+from steersman.kubelet.volumes import localdevice, ownership
 from steersman.kubelet.volumes.base import Request, Unprocessed, VolumeFault
 from steersman.kubelet.volumes.hostpath import HostPathVolume
 from steersman.loop import localpath
@@ -54,6 +54,8 @@ class ClaimVolume:
         if block:
             return _device(Path(volume["spec"]["local"]["path"]), volume)
         path = _local(request, volume)
+        if localdevice.is_device(path):
+            path = await localdevice.mount(volume, request.directory, readonly=_is_read_only(request))
         if request.fs_group is not None and not _is_read_only(request):
             await _give_to_group(request, path, request.fs_group)
         return path
@@ -67,7 +69,8 @@ class ClaimVolume:
                 await plugin.grow(request, claim, volume)
 
     async def tear_down(self, directory: Path) -> None:
-        """The data outlives the pod: nothing to undo."""
+        """The data outlives the pod; what was mounted for it does not. Raises OSError."""
+        await localdevice.unmount(directory)
 
     def _claim_name(self, request: Request) -> str:
         return str(request.volume["persistentVolumeClaim"]["claimName"])
