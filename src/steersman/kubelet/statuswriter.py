@@ -79,6 +79,14 @@ class _Entry:
     dirty: bool = False
     busy: bool = False
 
+    def patch(self) -> Obj:
+        """What the API lacks. A phase that is final there isn't taken back: somebody else may have ended the pod just now."""
+        wanted, known = self.wanted or {}, self.known or {}
+        final = not self.static and pods.is_terminal_phase(known.get("phase") or "")
+        if final and not pods.is_terminal_phase(wanted.get("phase") or ""):
+            wanted = {**wanted, **{key: known.get(key) for key in ("phase", "reason", "message")}}
+        return status_patch(known, wanted)
+
     def lose(self, pod: Obj) -> None:
         """The API has that pod no longer. A static pod gets another mirror."""
         if not self.static:
@@ -103,7 +111,7 @@ class StatusWriter:
         version = resource_version_of(pod)
         if version >= entry.known_version:
             entry.known, entry.known_version = pod.get("status") or {}, version
-            if entry.wanted is not None and not entry.busy and status_patch(entry.known, entry.wanted):
+            if entry.wanted is not None and not entry.busy and entry.patch():
                 # Somebody else wrote what is ours: pods are marked unready while their node is silent, for one.
                 self._kick(entry)
         if entry.finished and is_deleting(pod):
@@ -177,7 +185,7 @@ class StatusWriter:
     async def _write(self, entry: _Entry, pod: Obj) -> None:
         namespace, name = _key(pod)
         if entry.wanted is not None:
-            patch = status_patch(entry.known or {}, entry.wanted)
+            patch = entry.patch()
             if patch:
                 body = {"metadata": {"uid": uid_of(pod)}, "status": patch}
                 answer = await self._client.patch(PODS, name, body, namespace, kind="strategic", subresource="status")

@@ -45,3 +45,23 @@ def test_a_pod_that_was_marked_unready_while_its_node_was_silent_is_ready_again_
         assert found is not None and found["status"] == "True"
 
     asyncio.run(scenario())
+
+
+def test_the_end_of_a_pod_is_not_taken_back_whoever_told_it() -> None:
+    async def scenario() -> None:
+        client = FakeClient()
+        client.put(PODS, {"metadata": {"namespace": "x", "name": "p", "uid": "u"}, "status": {"phase": "Running"}})
+        async with asyncio.TaskGroup() as group:
+            writer = StatusWriter(client, VirtualClock(), group)
+            writer.observe(await client.get(PODS, "p", "x"))
+            writer.set("u", {"phase": "Running", "conditions": [ready("True")]})
+            await client.patch(
+                PODS, "p", {"status": {"phase": "Failed", "reason": "Tired"}}, "x", kind="strategic", subresource="status"
+            )
+            writer.observe(await client.get(PODS, "p", "x"))
+            writer.set("u", {"phase": "Running", "conditions": [ready("False")]})
+        status = (await client.get(PODS, "p", "x"))["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "Tired")
+        assert status["conditions"] == [ready("False")], "the rest is told as ever"
+
+    asyncio.run(scenario())
