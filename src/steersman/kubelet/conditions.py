@@ -86,6 +86,14 @@ def _ready(pod: Obj, containers_ready: _Verdict, existing: Iterable[Obj]) -> _Ve
     return _Verdict("False", "ReadinessGatesNotReady", ", ".join(texts)) if texts else _TRUE
 
 
+def _restarting(status: Obj, restarting: bool) -> _Verdict:
+    if pods.is_terminal_phase(status["phase"]):
+        return _Verdict("False", f"Pod{'Completed' if status['phase'] == 'Succeeded' else 'Failed'}")
+    if restarting:
+        return _Verdict("True", "RestartAllContainersStarted", "container exited with restart policy rule")
+    return _Verdict("False")
+
+
 def pod_conditions(
     pod: Obj,
     status: Obj,
@@ -95,6 +103,7 @@ def pod_conditions(
     networked: bool,
     disruption: Obj | None = None,
     resize: Sequence[Obj] = (),
+    restarting: bool = False,
 ) -> list[Obj]:
     """All conditions for `status` (whose phase and container statuses are final). `existing`: what the API shows now.
 
@@ -110,6 +119,8 @@ def pod_conditions(
         "ContainersReady": containers_ready,
         "PodScheduled": _TRUE,
     }
+    if pods.may_restart_all(pod):
+        verdicts["AllContainersRestarting"] = _restarting(status, restarting)
     own = {*verdicts, *RESIZE} | ({"DisruptionTarget"} if disruption else set())
     out = [item for item in existing if item["type"] not in own]
     for item in resize:

@@ -15,6 +15,8 @@ from steersman.kubelet.view import PodView
 from steersman.machinery.meta import Obj, dig, format_time, is_deleting
 
 UNKNOWN = "ContainerStatusUnknown"
+RESTARTED = "RestartingAllContainers"
+_REMOVED = "The container is removed because RestartAllContainers in place"
 _LOST = "The container could not be located when the pod was "
 
 
@@ -31,6 +33,8 @@ class Facts:
     reasons: Mapping[str, tuple[str, str]]
     terminating: bool
     closed: bool = False
+    restarting: bool = False
+    """All containers are being removed, to begin anew."""
     actuated: Mapping[str, Obj] = field(default_factory=dict)
 
 
@@ -84,7 +88,7 @@ def _from_runtime(facts: Facts, spec: Obj, history: list[Container], old: Obj) -
     before = next((item for item in history[1:] if item.state is ContainerState.EXITED), None)
     if before is not None:
         entry["lastState"] = {"terminated": _terminated(facts, before)}
-    elif old.get("lastState") and old.get("restartCount") == entry["restartCount"]:
+    elif old.get("lastState") and (old.get("restartCount") == entry["restartCount"] or "waiting" in old["state"]):
         entry["lastState"] = old["lastState"]
     _extras(spec, entry, newest, facts.actuated.get(spec["name"]))
     return entry
@@ -148,6 +152,12 @@ def _from_memory(facts: Facts, spec: Obj, old: Obj | None, default: str, kind: s
         return entry
     entry["restartCount"] = old.get("restartCount") or 0
     entry["lastState"] = old.get("lastState") or {}
+    if facts.restarting and kind != "ephemeral":
+        if "waiting" not in old["state"]:
+            entry["lastState"] = (
+                old["state"] if "terminated" in old["state"] else {"terminated": _made_up(137, RESTARTED, _REMOVED)}
+            )
+        return entry
     if "terminated" in old["state"]:
         return {**old}
     if "running" in old["state"]:

@@ -49,6 +49,7 @@ class Plan:
     """kill_pod: stop everything, the sandbox too. create_sandbox carries the attempt number; None when the sandbox is fine.
 
     waiting: container -> (reason, message) of those held back; again_after_s: when the first of them is due.
+    doomed: to be killed and removed, in this order, so that all of the pod begins anew; `causes` are those that ask for it.
     over: its sandbox has gone and it may not begin again, though not all of it has run: it can only fail.
     """
 
@@ -57,13 +58,15 @@ class Plan:
     sandbox_changed: bool = False
     create_sandbox: int | None = None
     kills: list[Kill] = field(default_factory=list)
+    doomed: list[Container] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
+    causes: list[Start] = field(default_factory=list)
     waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
     again_after_s: float | None = None
 
     @property
     def empty(self) -> bool:
-        return not (self.kill_pod or self.kills or self.starts or self.create_sandbox is not None)
+        return not (self.kill_pod or self.kills or self.doomed or self.starts or self.create_sandbox is not None)
 
     def later(self, seconds: float) -> None:
         self.again_after_s = seconds if self.again_after_s is None else min(self.again_after_s, seconds)
@@ -83,6 +86,8 @@ def decide(
     if change:
         return _with_new_sandbox(pod, view, attempt, now, backoff)
     plan = Plan()
+    if _restarts_all(pod, view, now, backoff, plan):
+        return plan
     plan.starts += _ephemeral(pod, view)
     judge = _Judge(results, resized)
     if _init_containers(pod, view, now, backoff, judge, plan):
@@ -90,6 +95,26 @@ def decide(
         if not keep and not plan.starts and not plan.waiting:
             plan.kill_pod = view.may_run
     return plan
+
+
+def _restarts_all(pod: Obj, view: PodView, now: datetime, backoff: Backoff, plan: Plan) -> bool:
+    """Whether one of them has ended so that all have to begin anew, and its crash-loop back-off is over."""
+    specs = [*pods.init_containers(pod), *pods.containers(pod)]
+    asking = [
+        spec
+        for spec in specs
+        if (found := view.current(spec["name"])) is not None
+        and found.state is ContainerState.EXITED
+        and pods.restarts_all(spec, found.exit_code)
+    ]
+    due = Plan()
+    for spec in asking:
+        _start(pod, view, spec, now, backoff, due)
+    if due.starts:
+        names, last = {spec["name"] for spec in specs}, {start.spec["name"] for start in due.starts}
+        plan.causes = due.starts
+        plan.doomed = sorted((item for item in view.containers if item.name in names), key=lambda item: item.name in last)
+    return bool(due.starts)
 
 
 def _sandbox_change(pod: Obj, view: PodView) -> tuple[bool, int]:

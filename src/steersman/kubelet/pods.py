@@ -82,6 +82,18 @@ def may_restart(pod: Obj, container: Obj, exit_code: int, *, init: bool = False)
     return policy == "OnFailure" and exit_code != 0
 
 
+def restarts_all(container: Obj, exit_code: int) -> bool:
+    """Whether ending like this has all containers of the pod begin anew (KEP-5532)."""
+    rule = matching_rule(container, exit_code)
+    return rule is not None and rule.get("action") == "RestartAllContainers"
+
+
+def may_restart_all(pod: Obj) -> bool:
+    """Whether any of its containers has a rule for that."""
+    rules = (rule for spec in all_containers(pod) for rule in spec.get("restartPolicyRules") or ())
+    return any(rule.get("action") == "RestartAllContainers" for rule in rules)
+
+
 def is_host_network(pod: Obj) -> bool:
     return bool(dig(pod, "spec", "hostNetwork", default=False))
 

@@ -46,12 +46,14 @@ class Situation:
     """Containers that run with other cpu and memory than allocated, and with which."""
     resize: Sequence[Obj] = ()
     """Conditions of a resize, without times."""
+    restarting: bool = False
+    """All containers are being removed, to begin anew."""
 
 
 def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: datetime, situation: Situation) -> Obj:
     """The status to show. `old` is the last one known (API or own)."""
     facts = Facts(pod, view, results, old, now, situation.runtime_name, situation.reasons, situation.terminating)
-    facts.closed, facts.actuated = situation.stopped, situation.actuated
+    facts.closed, facts.actuated, facts.restarting = situation.stopped, situation.actuated, situation.restarting
     status: Obj = {}
     if generation := dig(pod, "metadata", "generation", default=0):
         status["observedGeneration"] = max(generation, old.get("observedGeneration") or 0)
@@ -79,7 +81,9 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
     disruption = killed.disruption if killed is not None else None
     existing = list(old.get("conditions") or dig(pod, "status", "conditions", default=None) or ())
     resize = () if situation.stopped else situation.resize
-    status["conditions"] = pod_conditions(pod, status, existing, now, networked=networked, disruption=disruption, resize=resize)
+    status["conditions"] = pod_conditions(
+        pod, status, existing, now, networked=networked, disruption=disruption, resize=resize, restarting=situation.restarting
+    )
     return status
 
 
@@ -107,7 +111,7 @@ def _phase(pod: Obj, init: list[Obj], regular: list[Obj], situation: Situation) 
     if situation.ending is not None:
         return situation.ending.phase
     initialised = any(_has_run(item) for item in regular)
-    if any(_failed_init(pod, item) for item in init):
+    if any(_failed_init(pod, item) and not _begins_anew(item, situation) for item in init):
         return "Failed"
     unfinished = any(_unfinished_init(pod, item, initialised) for item in init)
     waiting = running = unknown = stopped = failed = restartable = 0
@@ -120,7 +124,7 @@ def _phase(pod: Obj, init: list[Obj], regular: list[Obj], situation: Situation) 
             code = (state.get("terminated") or last["terminated"])["exitCode"]
             stopped += 1
             failed += code != 0
-            restartable += pods.may_restart(pod, specs[item["name"]], code)
+            restartable += _begins_anew(item, situation) or pods.may_restart(pod, specs[item["name"]], code)
         elif "waiting" in state:
             waiting += 1
         else:
@@ -136,6 +140,10 @@ def _phase(pod: Obj, init: list[Obj], regular: list[Obj], situation: Situation) 
     if situation.stopped and not pods.is_static(pod) and not pods.is_terminal_phase(phase):
         return "Failed"
     return phase
+
+
+def _begins_anew(item: Obj, situation: Situation) -> bool:
+    return situation.restarting and not situation.terminating and "waiting" in item["state"]
 
 
 def _has_run(item: Obj) -> bool:

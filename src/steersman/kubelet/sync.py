@@ -15,7 +15,7 @@ from pathlib import Path
 
 from steersman.api.resources import RUNTIME_CLASSES, SECRETS
 from steersman.cri.interface import ContainerState, NotThere, RuntimeFault, SandboxConfig
-from steersman.kubelet import naming, pods, resources
+from steersman.kubelet import naming, pods, resources, restartall
 from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
 from steersman.kubelet.images import with_default_tag
@@ -62,6 +62,8 @@ class PodSync:
         self.reasons: dict[str, tuple[str, str]] = {}
         self.holds: dict[str, float] = {}
         self._parts, self._uid = parts, uid
+        self.restarting = False
+        """All of its containers are beginning anew."""
         self._prepared = False
         self._refreshed_s = float("-inf")
         self._volumes: Mapping[str, Path] = {}
@@ -75,6 +77,7 @@ class PodSync:
         """One round. Seconds until the next is due (None: no special time), 0: something was done. Raises SyncFailed, PodOver."""
         parts = self._parts
         parts.probes.sync(pod, view, _pod_ip(view, parts.node.host_ips))
+        self.restarting = self.restarting and not restartall.is_over(pod, view)
         resized = self.resize.restarts(pod, view) if self.resize.due else ()
         plan = decide(pod, self._steady.view(view), self._steady.now(), parts.backoff, parts.probes.results, resized)
         if plan.over:
@@ -166,6 +169,9 @@ class PodSync:
 
     async def _perform(self, pod: Obj, view: PodView, plan: Plan) -> None:
         parts = self._parts
+        if plan.doomed:
+            await self._restart_all(pod, plan)
+            return
         if plan.sandbox_changed and plan.create_sandbox is not None:
             text = "Pod sandbox changed, it will be killed and re-created."
             parts.recorder.event(pod, "Normal", "SandboxChanged", text)
@@ -181,8 +187,18 @@ class PodSync:
             return
         place = await self._place(pod, view, plan)
         for start in plan.starts:
+            if self.restarting and view.newest(start.spec["name"]) is None:
+                logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid) / start.spec["name"]
+                start = replace(start, attempt=restartall.next_attempt(logs))
             if not await self._start(place, start) and start.blocking:
                 break
+
+    async def _restart_all(self, pod: Obj, plan: Plan) -> None:
+        self.restarting = True
+        await restartall.remove_all(self._parts, pod, plan.doomed)
+        for cause in plan.causes:
+            key = backoff_key(pod, cause.spec)
+            self._parts.backoff.next(key, cause.ended or self._steady.now(), self._steady.now())
 
     async def _kill(self, pod: Obj, view: PodView, kill: Kill) -> None:
         container, parts = kill.container, self._parts

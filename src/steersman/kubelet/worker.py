@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
-from steersman.kubelet import conditions, pods, security
+from steersman.kubelet import conditions, pods, restartall, security
 from steersman.kubelet.admission import Rejection, admit, under_pressure
 from steersman.kubelet.eviction.wording import REASON as EVICTED
 from steersman.kubelet.eviction.wording import refused
@@ -55,6 +55,7 @@ class PodWorker:
         self.status: Obj = dict(pod.get("status") or {})
         self._parts = parts
         self._sync = PodSync(parts, self.uid)
+        self._sync.restarting = restartall.under_way(pod)
         self.resize = self._sync.resize
         self._wake = Nudge()
         self._turn: asyncio.Task[None] | None = None
@@ -330,6 +331,7 @@ class PodWorker:
             ending=self._ending,
             actuated=self.resize.actuated,
             resize=self.resize.conditions,
+            restarting=self._sync.restarting,
         )
         self.status = generate(self.allocated, view, parts.probes.results, self._old(), parts.clock.now(), situation)
         now_s = parts.clock.monotonic()

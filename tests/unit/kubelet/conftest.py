@@ -319,6 +319,8 @@ class FakeRuntime:
             labels=config.labels, annotations=config.annotations, log_path=f"{sandbox.log_directory}/{config.log_path}",
         )  # fmt: skip
         self.containers[made.id], self.configs[made.id] = made, config
+        if Path(made.log_path).parent.is_dir():
+            Path(made.log_path).touch()
         return made.id
 
     async def start_container(self, container_id: str) -> None:

@@ -343,6 +343,78 @@ def test_a_pod_shows_that_it_is_no_longer_ready_while_it_is_being_stopped(world:
     play(world, scenario)
 
 
+def entries(world: World) -> dict[str, Obj]:
+    listed = [*(shown(world).get("initContainerStatuses") or ()), *(shown(world).get("containerStatuses") or ())]
+    return {item["name"]: item for item in listed}
+
+
+def all_again(world: World, names: str, restarts: int) -> Callable[[], bool]:
+    def check() -> bool:
+        found = [entries(world)[name] for name in names.split()]
+        return all(item["restartCount"] == restarts and item["lastState"].get("terminated") for item in found)
+
+    return check
+
+
+ALL_AGAIN = {
+    "restartPolicy": "Never",
+    "restartPolicyRules": [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}],
+}
+
+
+def test_a_rule_has_all_containers_of_a_pod_begin_anew_in_their_sandbox(world: World) -> None:
+    async def scenario() -> None:
+        world.create(
+            restartPolicy="Never",
+            initContainers=[app("one"), app("side", restartPolicy="Always")],
+            containers=[app("app", **ALL_AGAIN), app("beside")],
+        )
+        await world.until(lambda: "start one" in world.runtime.log)
+        world.runtime.exit("one", 0)
+        await world.until(lambda: shown(world)["phase"] == "Running" and "running" in entries(world)["beside"]["state"])
+        world.runtime.log.clear()
+        world.runtime.exit("app", 42)
+        await world.until(lambda: "start one" in world.runtime.log)
+        assert [line for line in world.runtime.log if line.startswith("remove")][-1] == "remove app", "what caused it goes last"
+        assert {"stop side 2", "stop beside 2"} <= set(world.runtime.log), "there is no grace period"
+        begun = condition(shown(world)["conditions"], "AllContainersRestarting")
+        assert begun is not None and (begun["status"], begun["reason"]) == ("True", "RestartAllContainersStarted")
+        assert shown(world)["phase"] == "Running"
+        world.runtime.exit("one", 0)
+        await world.until(all_again(world, "one side app beside", 1))
+        codes = {name: item["lastState"]["terminated"]["exitCode"] for name, item in entries(world).items()}
+        assert codes == {"one": 0, "side": 137, "app": 42, "beside": 137}
+        assert entries(world)["beside"]["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+        over = condition(shown(world)["conditions"], "AllContainersRestarting")
+        assert over is not None and over["status"] == "False"
+        assert not any("sandbox" in line for line in world.runtime.log)
+        world.runtime.exit("app", 42)
+        await world.until(waits_for(world, "CrashLoopBackOff"))
+        assert "running" in entries(world)["beside"]["state"], "until the back-off is over nobody has to go"
+        await world.until(lambda: world.runtime.log.count("start one") == 2)
+        world.runtime.exit("one", 0)
+        await world.until(all_again(world, "one side app beside", 2))
+        world.runtime.exit("app", 1)
+        world.runtime.exit("beside", 0)
+        await world.until(lambda: shown(world)["phase"] == "Failed")
+
+    play(world, scenario)
+
+
+def test_an_init_container_may_ask_for_all_to_begin_anew(world: World) -> None:
+    async def scenario() -> None:
+        world.create(restartPolicy="Never", initContainers=[app("side", restartPolicy="Always"), app("one", **ALL_AGAIN)])
+        await world.until(lambda: "start one" in world.runtime.log)
+        world.runtime.exit("one", 42)
+        await world.until(lambda: world.runtime.log.count("start one") == 2)
+        assert shown(world)["phase"] == "Pending" and "start app" not in world.runtime.log
+        world.runtime.exit("one", 0)
+        await world.until(is_running(world))
+        assert all_again(world, "side one", 1)() and entries(world)["app"]["restartCount"] == 0
+
+    play(world, scenario)
+
+
 def test_a_restarted_kubelet_finds_its_pods_running_and_leaves_them_alone(world: World) -> None:
     probe = {"exec": {"command": ["ready"]}, "periodSeconds": 60}
 

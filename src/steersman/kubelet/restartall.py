@@ -1,0 +1,57 @@
+"""All containers of a pod begin anew in its sandbox, because one has ended with an exit code whose rule says so (KEP-5532).
+
+decide.py names who has to go, in which order; here they are killed without a grace period and removed, the one that caused it
+last: while it is there, a kubelet that is itself restarted goes on. Volumes and addresses stay, and so do ephemeral containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from steersman.cri.interface import Container, ContainerState, NotThere
+from steersman.kubelet import pods
+from steersman.kubelet.parts import Parts
+from steersman.kubelet.view import PodView
+from steersman.machinery.meta import Obj, is_condition_true
+
+CONDITION = "AllContainersRestarting"
+
+
+async def remove_all(parts: Parts, pod: Obj, doomed: Sequence[Container]) -> None:
+    """Raises RuntimeFault (in a group)."""
+    async with asyncio.TaskGroup() as group:
+        for container in doomed:
+            if container.state is not ContainerState.EXITED:
+                group.create_task(parts.stopper.stop_container(pod, container, 0.0))
+    for container in doomed:
+        try:
+            await parts.runtime.remove_container(container.id)
+        except NotThere:
+            continue
+        finally:
+            parts.probes.results.forget(container.id)
+
+
+def under_way(pod: Obj) -> bool:
+    """Whether the API shows that this pod's containers are being restarted."""
+    return is_condition_true((pod.get("status") or {}).get("conditions"), CONDITION)
+
+
+def is_over(pod: Obj, view: PodView) -> bool:
+    """Whether all that were removed have begun again."""
+    return all(view.newest(spec["name"]) is not None for spec in (*pods.init_containers(pod), *pods.containers(pod)))
+
+
+def next_attempt(logs: Path) -> int:
+    """Of a container that the runtime no longer knows: its log files say how often it was started."""
+    return 1 + max(_numbers(logs), default=-1)
+
+
+def _numbers(logs: Path) -> Iterable[int]:
+    try:
+        names = [item.stem for item in logs.iterdir() if item.suffix == ".log"]
+    except OSError:
+        return ()
+    return [int(name) for name in names if name.isdigit()]
