@@ -203,8 +203,12 @@ class Aggregator:
         if self._followed.get(name) is not followed:
             return 0.0
         followed.condition = wanted
-        followed.remote.available = wanted.status == "True"
-        return again_s if await self._write_condition(cache, name, wanted) else _RETRY_S
+        available = wanted.status == "True"
+        # Who is let through finds the condition that says so.
+        followed.remote.available = available and followed.remote.available
+        written = await self._write_condition(cache, name, wanted)
+        followed.remote.available = available
+        return again_s if written else _RETRY_S
 
     async def _asked(self, followed: _Followed) -> Condition:
         remote = followed.remote
