@@ -280,14 +280,16 @@ class Connection(asyncio.Protocol):
         self._streaming, self._long_stream = True, not response.hurried
         try:
             self.transport.write(responsehead.encoded(response, self._date(), keep, None))
-            if method == "HEAD":
+            if method == "HEAD" or response.status in responsehead.BODILESS:
                 return
+            framed = "Content-Length" not in response.headers
             async for chunk in chunks:
                 if chunk:
-                    self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if framed else chunk)
                     if self._drained is not None:
                         await self._drain()
-            self.transport.write(b"0\r\n\r\n")
+            if framed:
+                self.transport.write(b"0\r\n\r\n")
         finally:
             self._streaming = self._long_stream = False
             close: Any = getattr(chunks, "aclose", None)

@@ -182,7 +182,7 @@ def request_head(
 
 
 def _parsed(head: list[str]) -> tuple[int, dict[str, str]]:
-    """Status and headers: lower-case names; repeated headers (Warning) joined as RFC 9110 has it."""
+    """Status and headers: lower-case names; repeated headers (Warning) joined as RFC 9110 has it, cookies by lines."""
     version, _, rest = head[0].partition(" ") if head else ("", "", "")
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
         raise Broken("its answer is no HTTP")
@@ -191,7 +191,9 @@ def _parsed(head: list[str]) -> tuple[int, dict[str, str]]:
         name, colon, value = line.partition(":")
         if colon:
             name, value = name.lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            if name in headers:
+                value = headers[name] + ("\n" if name == "set-cookie" else ", ") + value
+            headers[name] = value
     if version == "HTTP/1.0":
         headers["connection"] = "close"
     return int(rest[:3]), headers

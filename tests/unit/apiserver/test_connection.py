@@ -257,3 +257,30 @@ def test_a_head_that_comes_byte_by_byte_is_searched_once() -> None:
         assert b"/slow" in (await answer(reader))[2]
 
     run(scenario)
+
+
+def test_what_others_answered_goes_on_as_it_is() -> None:
+    """Through a proxy: with its length, its own date and each of its cookies; one without a body ends with its head."""
+
+    async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def proxied(request: Request) -> Response:
+        if request.path == "/none":
+            return Response(204, content_type="", headers={"Date": "then"}, chunks=pieces())
+        headers = {"Content-Length": "4", "Set-Cookie": "a=1\nb=2; Expires=Sat, 01 Jan 2028 00:00:00 GMT"}
+        return Response(content_type="", headers=headers, chunks=pieces(b"ab", b"cd"))
+
+    async def scenario(reader: Reader, writer: Writer, _: Connection) -> None:
+        writer.write(b"GET /none HTTP/1.1\r\n\r\nGET /some HTTP/1.1\r\n\r\nHEAD /some HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 204 No Content\r\nDate: then\r\n\r\n"
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: a=1\r\n"
+            b"Set-Cookie: b=2; Expires=Sat, 01 Jan 2028 00:00:00 GMT\r\nDate: now\r\n\r\n"
+        )
+        assert await reader.readexactly(len(head) + 4) == head + b"abcd"
+        assert await reader.readexactly(len(head)) == head
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+
+    run(scenario, proxied)

@@ -40,7 +40,6 @@ class Backends:
             raise
         kept = {name.title(): value for name, value in connection.headers.items() if name not in HOP_BY_HOP}
         content_type = kept.pop("Content-Type", "")
-        kept.pop("Content-Length", None)
         return Response(connection.status, content_type=content_type, headers=kept, chunks=_body(connection))
 
     async def upgrade(self, request: Request, target: Target) -> Response:

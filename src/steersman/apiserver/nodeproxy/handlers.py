@@ -175,5 +175,6 @@ async def _rewritten(answer: Response, target: Target, prefix: str) -> Response:
     if not answer.content_type.startswith("text/html") or "Content-Encoding" in answer.headers:
         return answer
     pattern = rb"""(<[^<>]*?\s(?:%b)\s*=\s*["'])((?:%b)?/)(?!/)""" % (_ATTRIBUTES.encode(), re.escape(target.origin).encode())
+    answer.headers.pop("Content-Length", None)
     body = re.sub(pattern, rb"\1" + prefix.encode() + b"/", await _read(answer.chunks))
     return replace(answer, chunks=None, body=body)
