@@ -251,7 +251,7 @@ class ContainerStarter:
             if below:
                 target = pod_dir / "volume-subpaths" / wanted["name"] / spec["name"] / str(index)
                 try:
-                    path = subpath.bind(path, below, target)
+                    path = subpath.bind(path, below, target, writable=wanted["name"] not in protected)
                 except VolumeFault as error:
                     log.warning("subPath failed pod=%s error=%s", pods.full_name(pod), error)
                     text = f'failed to prepare subPath for volumeMount "{wanted["name"]}" of container "{spec["name"]}"'

@@ -30,7 +30,7 @@ def open_inside(root: Path, relative: str) -> int:
     return current
 
 
-def _resolved(root: Path, relative: str) -> Path:
+def _resolved(root: Path, relative: str, writable: bool) -> Path:
     """The real path, inside the volume. Missing folders are made, through open folders and no links: who has the volume mounted
     already may swap one for a link to somewhere on the node meanwhile."""
     wanted = Path(os.path.realpath(root / relative))
@@ -38,6 +38,8 @@ def _resolved(root: Path, relative: str) -> Path:
     if wanted != real_root and real_root not in wanted.parents:
         raise VolumeFault(f"subpath {relative!r} not within volume path {str(real_root)!r}")
     if not wanted.exists():
+        if not writable:
+            raise VolumeFault(f"subpath {relative!r} does not exist, and its volume is read-only")
         _make(real_root, wanted.relative_to(real_root))
     return wanted
 
@@ -62,12 +64,12 @@ def _make(root: Path, relative: Path) -> None:
         os.close(current)
 
 
-def bind(root: Path, relative: str, target: Path) -> Path:
-    """Bind root/relative at `target`; the target. Raises VolumeFault."""
+def bind(root: Path, relative: str, target: Path, *, writable: bool = True) -> Path:
+    """Bind root/relative at `target`; the target. Only what is `writable` gets missing folders. Raises VolumeFault."""
     if os.path.isabs(relative) or ".." in relative.split("/"):
         raise VolumeFault(f"subPath must be relative and not contain '..': {relative}")
     try:
-        wanted = _resolved(root, relative)
+        wanted = _resolved(root, relative, writable)
         if root.is_file():
             return root
         opened = open_inside(Path(os.path.realpath(root)), str(wanted.relative_to(os.path.realpath(root))))

@@ -167,6 +167,12 @@ def test_a_sub_path_cannot_leave_its_volume(tmp_path: Path, relative: str) -> No
         subpath.bind(tmp_path / "volume", relative, tmp_path / "target")
 
 
+def test_a_volume_that_is_read_only_gets_no_folders(tmp_path: Path) -> None:
+    with pytest.raises(VolumeFault, match="'new' does not exist, and its volume is read-only"):
+        subpath.bind(tmp_path, "new", tmp_path / "target", writable=False)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.root
 def test_a_sub_path_is_bound_to_the_folder_it_was_opened_as(tmp_path: Path) -> None:
     from steersman.kubelet.volumes import mounts
