@@ -68,14 +68,12 @@ def downward_files(request: Request, items: Sequence[Obj], mode: int) -> dict[st
 
 
 async def token_files(request: Request, source: Obj, mode: int) -> dict[str, File]:
-    """The token is private to the user the containers run as, if it is the same for all."""
+    """The token is private to the user the containers run as, if it is the same for all, and to the pod's group, if it has one."""
     audience = source.get("audience")
     expiration_s = source.get("expirationSeconds") or 3600
     token = await request.tokens.get(request.pod, [audience] if audience else [], expiration_s)
     users = {security.effective(request.pod, spec, "runAsUser") for spec in pods.all_containers(request.pod)}
-    owner = None
-    if request.fs_group is not None:
+    owner = users.pop() if len(users) == 1 else None
+    if owner is not None or request.fs_group is not None:
         mode = 0o600
-    elif len(users) == 1 and None not in users:
-        mode, owner = 0o600, users.pop()
     return {source["path"]: File(token.encode(), mode, owner)}

@@ -92,7 +92,9 @@ def test_a_projected_volume_joins_token_ca_and_namespace(world: World) -> None:
     assert (root / "token").stat().st_uid == 1000
     grouped = set_up(world, ProjectedVolume(), volume, containers=containers, securityContext={"fsGroup": 7})
     assert stat.S_IMODE((grouped / "token").stat().st_mode) == 0o640
-    assert (grouped / "token").stat().st_gid == 7
+    assert ((grouped / "token").stat().st_uid, (grouped / "token").stat().st_gid) == (1000, 7)
+    mixed = set_up(world, ProjectedVolume(), volume, containers=[*containers, {"name": "b"}], securityContext={"fsGroup": 7})
+    assert stat.S_IMODE((mixed / "token").stat().st_mode) == 0o640
 
 
 def test_a_token_is_renewed_at_four_fifths_of_its_life(world: World) -> None:
