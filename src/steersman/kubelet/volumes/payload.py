@@ -68,7 +68,7 @@ def downward_files(request: Request, items: Sequence[Obj], mode: int) -> dict[st
 
 
 async def token_files(request: Request, source: Obj, mode: int) -> dict[str, File]:
-    """The token is private to the user the containers run as, if it is the same for all, and to the pod's group, if it has one."""
+    """The token is private to the user the containers run as, if it is the same for all, and to the pod's group, if any."""
     audience = source.get("audience")
     expiration_s = source.get("expirationSeconds") or 3600
     token = await request.tokens.get(request.pod, [audience] if audience else [], expiration_s)
