@@ -22,6 +22,7 @@ class Backends:
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._kubelet_tls: ssl.SSLContext | None = None
+        self._pod_tls: ssl.SSLContext | None = None
 
     async def fetch(self, method: str, target: Target, headers: Mapping[str, str], body: bytes) -> Response:
         """The backend's answer, streamed. Raises Unreachable."""
@@ -51,7 +52,9 @@ class Backends:
         if target.scheme != "https":
             return None
         if not target.kubelet:
-            return _trusting()
+            if self._pod_tls is None:
+                self._pod_tls = _trusting()
+            return self._pod_tls
         if self._kubelet_tls is None:
             self._kubelet_tls = self._make_kubelet_tls()
         return self._kubelet_tls
@@ -66,7 +69,8 @@ class Backends:
 
 def _trusting() -> ssl.SSLContext:
     """For backends whose certificates nobody vouches for: proxied pods and services, kubelets without a CA."""
-    context = ssl.create_default_context()
+    # Not the default context: that one reads all authorities the machine trusts.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
