@@ -40,6 +40,7 @@ FAMILIES = {
     "kubelet_started_containers_total": ("counter", "Cumulative number of containers started"),
     "kubelet_started_pods_errors_total": ("counter", "Cumulative number of errors when starting pods"),
     "kubelet_started_pods_total": ("counter", "Cumulative number of pods started"),
+    "kubelet_terminated_containers_total": ("counter", "Cumulative number of containers that have ended, by exit code"),
 }  # fmt: skip
 """name -> (type, help)"""
 

@@ -13,7 +13,8 @@ from enum import Enum
 
 from steersman.cri.interface import RuntimeFault
 from steersman.kubelet import conditions, pods, restartall, security
-from steersman.kubelet.admission import Rejection, admit, under_pressure
+from steersman.kubelet.admission import NODE_AFFINITY, Rejection, admit, under_pressure
+from steersman.kubelet.endings import Endings
 from steersman.kubelet.eviction.wording import REASON as EVICTED
 from steersman.kubelet.eviction.wording import refused
 from steersman.kubelet.parts import Parts
@@ -69,6 +70,7 @@ class PodWorker:
         self._removed = False
         self._over = False
         self.view = PodView(self.uid)
+        self._endings = Endings()
         self._checked_s = parts.clock.monotonic()
         self._starting_since_s = None if self.status.get("startTime") else self._checked_s
         self._steady = SteadyTime(parts.clock)
@@ -203,8 +205,8 @@ class PodWorker:
     async def _sync_turn(self) -> float | None:
         """Seconds until the next one; 0 to go on at once."""
         parts = self._parts
-        view = self.view = await parts.pleg.view(self.uid)
-        if not self._admit(view):
+        view = await self._look()
+        if not await self._admit(view):
             return 0.0
         parts.probes.adopt(self.pod, view)
         self.publish(view)
@@ -234,6 +236,11 @@ class PodWorker:
         resync_s = parts.config.sync_frequency_s * (1 + 0.5 * parts.rng.random())
         return min(each for each in (pause_s, deadline_s, resync_s) if each is not None)
 
+    async def _look(self) -> PodView:
+        self.view = await self._parts.pleg.view(self.uid)
+        self._endings.note(self.pod, self.view, self._parts.node.counts)
+        return self.view
+
     def _deadline(self) -> float | None:
         limit_s, started = dig(self.pod, "spec", "activeDeadlineSeconds"), parse_time(self.status.get("startTime"))
         if limit_s is None or started is None:
@@ -241,7 +248,7 @@ class PodWorker:
         begun = self._steady.of("", started)
         return (begun + timedelta(seconds=limit_s) - self._steady.now()).total_seconds()
 
-    def _admit(self, view: PodView) -> bool:
+    async def _admit(self, view: PodView) -> bool:
         """Once, unless the pod was here before this kubelet started."""
         if self.admitted or view.sandboxes or self.status.get("startTime"):
             if not self.admitted:
@@ -252,6 +259,10 @@ class PodWorker:
                 self._parts.retry_resizes()
             return True
         why = self._refusal()
+        if why is not None and why.reason == NODE_AFFINITY:
+            # The scheduler may have gone by labels that have not come here yet.
+            await self._parts.look_at_node()
+            why = self._refusal()
         if why is None:
             self.resize.begin(self.pod, fresh=True)
             self.admitted = True
@@ -288,12 +299,12 @@ class PodWorker:
 
     async def _terminating_turn(self) -> None:
         parts = self._parts
-        view = self.view = await parts.pleg.view(self.uid)
+        view = await self._look()
         self.publish(view)
         parts.probes.stop(self.uid, ("livenessProbe", "startupProbe"))
         if view.may_run or view.sandboxes:
             await parts.stopper.stop_pod(self.pod, view, float(self._grace_s or 1))
-            view = self.view = await parts.pleg.view(self.uid)
+            view = await self._look()
         parts.probes.stop(self.uid, KINDS)
         if view.may_run:
             raise RuntimeFault("containers are still running after they were stopped")

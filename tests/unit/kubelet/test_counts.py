@@ -87,3 +87,29 @@ def test_pods_and_containers_are_counted_as_they_start_and_their_turns_timed(
             assert counts.histograms["kubelet_pod_worker_duration_seconds", (("operation_type", "create"),)].count == 1
 
     asyncio.run(scenario())
+
+
+def test_each_end_of_a_container_counts_once_with_its_exit_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counts()
+    monkeypatch.setattr(run, "NodeFacts", partial(NodeFacts, counts=counts))
+
+    def ended(kind: str, code: int, reason: str) -> int:
+        labels = (("container_type", kind), ("exit_code", str(code)), ("reason", reason))
+        return counts.numbers["kubelet_terminated_containers_total", labels]
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            first = {"name": "first", "image": "busybox:1"}
+            world.create(initContainers=[first])
+            await world.until(lambda: "start first" in world.runtime.log)
+            world.runtime.exit("first", 0)
+            await world.until(lambda: world.api.pod()["status"]["phase"] == "Running")
+            world.runtime.exit("app", 139)
+            await world.until(lambda: world.runtime.log.count("start app") == 2)
+            await world.clock.advance(60)
+        assert (ended("init_container", 0, "Completed"), ended("container", 139, "Error")) == (1, 1)
+        async with world.kubelet():
+            await world.clock.advance(60)
+        assert (ended("init_container", 0, "Completed"), ended("container", 139, "Error")) == (1, 1)
+
+    asyncio.run(scenario())
