@@ -35,7 +35,7 @@ class PodResizeValidator:
             raise refused(request, f'node "{name}" not found')
         short = _short(pod, node)
         if short:
-            why = f"Node didn't have enough allocatable resources: {'; '.join(short)}"
+            why = f"node didn't have enough allocatable resources: {'; '.join(short)}"
             raise refused(request, why, causes=[{"reason": "NodeCapacity"}])
         system = labels_of(node).get("kubernetes.io/os", "")
         if system != "linux":

@@ -367,7 +367,7 @@ def resized(cpu: str, generation: int = 2, node: str = "n1") -> Obj:
         (resized("1"), "linux", ""),
         (
             resized("2500m"), "linux",
-            "Node didn't have enough allocatable resources: cpu, requested: 2500, allocatable: 2000",
+            "node didn't have enough allocatable resources: cpu, requested: 2500, allocatable: 2000",
         ),
         (resized("1"), "windows", 'pod resize is only supported on linux nodes, node "n1" is "windows"'),
         (resized("9", generation=1), "windows", ""),
