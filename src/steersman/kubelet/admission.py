@@ -15,6 +15,8 @@ from steersman.kubelet.resources import amount, pod_total
 from steersman.kubelet.security import has_strict_groups
 from steersman.machinery.meta import Obj, dig, labels_of, name_of
 
+NODE_AFFINITY = "NodeAffinity"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -55,7 +57,7 @@ def admit(
     if node is None:
         return None
     if not _selected(pod, node):
-        return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+        return _failed(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector")
     if dig(pod, "spec", "nodeName", default="") not in ("", name_of(node)):
         return _failed("NodeName", "node(s) didn't match the requested node name")
     if _ports_taken(pod, others):

@@ -286,6 +286,16 @@ class NodeAgent:
 
         informer.add_handler(changed)
 
+    async def look(self) -> None:
+        """Ask for the own Node: what the watch has told may be older than what others go by already."""
+        try:
+            node = await self._client.get(NODES, self._config.node_name)
+        except (StatusError, ConnectionError) as error:
+            log.warning("node not read node=%s error=%s", self._config.node_name, error)
+            return
+        if resource_version_of(node) >= resource_version_of(self._facts.node or {}):
+            self._facts.node = node
+
     async def _take_range(self, cidr: str) -> None:
         """Raises RuntimeFault."""
         await self._runtime.update_runtime_config(cidr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from steersman.cri.interface import Runtime
@@ -28,7 +28,10 @@ from steersman.machinery.meta import Obj
 
 @dataclass(slots=True)
 class Parts:
-    """active_pods(uid): pods that hold resources, without that one. retry_resizes: there may be room for pods to be resized."""
+    """active_pods(uid): pods that hold resources, without that one. retry_resizes: there may be room for pods to be resized.
+
+    look_at_node: `node` has the Node as the API has it now.
+    """
 
     config: KubeletConfig
     runtime: Runtime
@@ -52,3 +55,4 @@ class Parts:
     cpus: CPUManager
     active_pods: Callable[[str], Iterable[Obj]]
     retry_resizes: Callable[[], None]
+    look_at_node: Callable[[], Awaitable[None]]

@@ -174,6 +174,7 @@ def _assemble(
         cpus=cpus,
         active_pods=workers.active,
         retry_resizes=workers.retry_resizes,
+        look_at_node=lambda: agent.look(),
     )
     workers.parts = parts
     agent = NodeAgent(config, client, runtime, images, clock, recorder, facts, health, rng)

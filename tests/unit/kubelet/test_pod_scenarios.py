@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from steersman.cri.interface import ContainerState, RuntimeFault
-from steersman.machinery.meta import Obj, condition
+from steersman.machinery.meta import Obj, condition, dig
 
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World
@@ -237,6 +239,23 @@ def test_a_pod_too_large_for_the_node_is_rejected(world: World) -> None:
             "Pod was rejected: Node didn't have enough resource: cpu, requested: 5000000, used: 0, capacity: "
         )
         assert not world.runtime.sandboxes
+
+    play(world, scenario)
+
+
+@pytest.mark.parametrize("label", ["ssd", "hdd"])
+def test_a_pod_may_want_a_label_that_the_node_has_got_but_the_kubelet_has_not_heard_of(world: World, label: str) -> None:
+    async def scenario() -> None:
+        node = world.api.objects["nodes"]["", world.config.node_name]
+        node["metadata"]["labels"] = {"disk": label}
+        world.create(nodeSelector={"disk": "ssd"})
+        await world.until(lambda: dig(world.api.pod(), "status", "phase") in ("Running", "Failed"))
+        if label == "ssd":
+            assert shown(world)["phase"] == "Running"
+        else:
+            assert shown(world)["reason"] == "NodeAffinity"
+            said = "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+            assert shown(world)["message"] == said
 
     play(world, scenario)
 
