@@ -3,7 +3,7 @@
 `Checker` holds, per definition, msgspec types made lazily from the facts and a plan of the places where quantities and times
 are. The msgspec objects are thrown away: only that they could be made counts (design decision 3). When they could not,
 schema/walk.py finds out why. There are two types per definition: the tight one takes no zero values where schema/zeros.py would
-drop them, so that most objects are known to need no further look.
+drop them, and wants what it would put in, so that most objects are known to need no further look.
 """
 
 from __future__ import annotations
@@ -145,15 +145,17 @@ def _recursive(name: str) -> bool:
 def _make_struct(name: str, inside: tuple[str, ...], *, tight: bool) -> Any:
     definition = schema().definition(name)
     full = zeros.droppable(name) if tight else frozenset()
-    fields: list[tuple[str, Any, Any]] = []
+    given = zeros.given(name) if tight else ()
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     rename = {}
     for number, field in enumerate(definition.fields.values()):
         attribute = f"f{number}"
         rename[attribute] = field.name
-        fields.append((attribute, _python_type(field.type, inside, tight, full=field.name in full) | None, None))
+        made = _python_type(field.type, inside, tight, full=field.name in full)
+        fields.append((attribute, made) if field.name in given else (attribute, made | None, None))
     if not fields:
         return dict[str, Any]
-    return msgspec.defstruct(definition.short_name, fields, rename=rename, forbid_unknown_fields=True, gc=False)
+    return msgspec.defstruct(definition.short_name, fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False)
 
 
 def _python_type(kind: Type, inside: tuple[str, ...], tight: bool, *, full: bool = False) -> Any:

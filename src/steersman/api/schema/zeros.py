@@ -1,5 +1,5 @@
 """Zero values as Go's encoding has them: plain fields that are false, 0, "" or empty are left out, pointers to such values stay,
-and structs that are no pointers are always there (`status: {}`).
+and structs that are no pointers are always there (`status: {}`), as are the type and status of a condition.
 
 So an object reads the same whether a client wrote `hostNetwork: false` or nothing. Which scalars are pointers is in the protobuf
 facts; lists and maps never are. Nulls are dropped elsewhere (schema/checker.py).
@@ -19,6 +19,7 @@ from steersman.machinery.meta import Obj
 _ZEROS: dict[str, Any] = {"string": "", "boolean": False, "int32": 0, "int64": 0, "integer": 0, "double": 0, "number": 0}
 _SCALARS = frozenset((*_ZEROS, "bytes"))
 _PLURALS = ("list", "map")
+_OF_CONDITIONS = ("type", "status")
 
 _KEPT = {
     "api.apps.v1.StatefulSetOrdinals": "start",
@@ -79,6 +80,14 @@ class _Members:
         )
 
     @cached_property
+    def given(self) -> tuple[str, ...]:
+        """Text that is always there, if this is a condition: whoever reads one counts on it."""
+        found = definition(self._name)
+        if not found.required.issuperset(_OF_CONDITIONS):
+            return ()
+        return tuple(name for name in sorted(found.required) if found.fields[name].type.kind == "string")
+
+    @cached_property
     def nested(self) -> dict[str, Callable[[Any], None]]:
         if not facts.known(self._name):
             return {}
@@ -97,6 +106,8 @@ class _Members:
         if gone is not None:
             for key in gone:
                 del value[key]
+        for key in self.given:
+            value.setdefault(key, "")
 
 
 @cache
@@ -122,8 +133,16 @@ def _inside(kind: Type) -> Callable[[Any], None] | None:
 
 
 def drop(obj: Obj, name: str) -> None:
-    """Leave out what Go leaves out of an object of a definition (full name), in place. The object has passed the type check."""
+    """Leave out what Go leaves out of an object of a definition (full name), in place; complete its conditions.
+
+    The object has passed the type check.
+    """
     _members(name).drop(obj)
+
+
+def given(name: str) -> tuple[str, ...]:
+    """The fields of a definition that `drop` puts in where they are missing."""
+    return _members(name).given
 
 
 def droppable(name: str) -> frozenset[str]:

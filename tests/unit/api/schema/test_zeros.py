@@ -15,7 +15,7 @@ from steersman.api.schema.checker import checker
 from steersman.api.schema.loader import PREFIX
 from steersman.machinery.meta import Obj
 
-POD, DEPLOYMENT = f"{PREFIX}api.core.v1.Pod", f"{PREFIX}api.apps.v1.Deployment"
+POD, DEPLOYMENT, NODE = f"{PREFIX}api.core.v1.Pod", f"{PREFIX}api.apps.v1.Deployment", f"{PREFIX}api.core.v1.Node"
 SPECS = {spec.kind: spec for spec in BUILTIN}
 
 
@@ -80,6 +80,22 @@ def test_the_tight_check_takes_only_what_needs_no_dropping(spec: Any, tight: boo
     assert check.accepts_json(body)
     assert check.accepts_tight_json(body) is tight
     assert (dropped(obj, POD) == obj) is tight
+
+
+def test_a_condition_always_has_a_type_and_a_status() -> None:
+    """Else whoever looks for one by its type, in any component, would stumble over another."""
+    node: Obj = {"kind": "Node", "apiVersion": "v1", "status": {"conditions": [{"message": "x"}, {}, {"type": "Ready"}]}}
+    check, body = checker(NODE), orjson.dumps(node)
+    assert check.accepts_json(body) and not check.accepts_tight_json(body)
+    decoded, _ = decode(body, "application/json", SPECS["Node"])
+    whole = [
+        {"type": "", "status": "", "message": "x"},
+        {"type": "", "status": ""},
+        {"type": "Ready", "status": ""},
+    ]
+    assert decoded["status"]["conditions"] == whole
+    node["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert check.accepts_tight_json(orjson.dumps(node)) and dropped(node, NODE) == node
 
 
 def test_what_is_sent_as_zero_or_not_at_all_is_the_same_object() -> None:
