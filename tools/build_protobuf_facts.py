@@ -5,7 +5,8 @@ objects with every field set, twice each: `<group>.<version>.<Kind>.json`, and i
 comparing the two trees: its JSON value must be what the wire has under the number. Where several fit (two booleans, say), fields
 take their numbers in the order in which the JSON form has them, and EXCEPTIONS say where that is wrong; `--ambiguous` lists what
 order alone decided. Lists are in no example: all of them have metadata = 1 and items = 2. What no example can show, which fields
-keep their zero values, is in tools/protobuf_zeros.txt. What the result looks like is told in steersman/api/protobuf/facts.py.
+keep their zero values, is in tools/protobuf_zeros.txt; definitions that no example has are in tools/protobuf_numbers.txt. What the
+result looks like is told in steersman/api/protobuf/facts.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from steersman.api.schema.loader import PREFIX, Type, definition, schema
 from steersman.machinery.gvk import GroupVersionKind
 
 ZEROS = Path(__file__).with_name("protobuf_zeros.txt")
+ELSEWHERE = Path(__file__).with_name("protobuf_numbers.txt")
 TARGET = Path(__file__).parent.parent / "src/steersman/api/schema/protobuf-v1.36.json"
 ENVELOPE = b"k8s\x00"
 
@@ -70,9 +72,6 @@ EXCEPTIONS: dict[str, dict[str, int]] = {
     },
     "api.core.v1.PodStatus": {"containerStatuses": 8, "initContainerStatuses": 10, "podIPs": 12, "hostIPs": 16},
 }
-
-ELSEWHERE: dict[str, dict[str, Number]] = {"apimachinery.pkg.apis.meta.v1.WatchEvent": {"type": 1, "object": 2}}
-"""Definitions whose example has no kind to find them by."""
 
 
 class Inference:
@@ -258,6 +257,21 @@ def lists() -> dict[str, dict[str, Number]]:
     return {name.removeprefix(PREFIX): {"metadata": 1, "items": 2} for name in names}
 
 
+def elsewhere() -> dict[str, dict[str, Number]]:
+    """The definitions that no example has."""
+    found: dict[str, dict[str, Number]] = {}
+    for name, words in _table(ELSEWHERE).items():
+        pairs = (word.split("=") for word in words.split())
+        found[name] = {key: int(number) for key, number in pairs}
+    return found
+
+
+def _table(path: Path) -> dict[str, str]:
+    """Lines of `definition: words`."""
+    lines = (line.partition(":") for line in path.read_text().splitlines() if not line.startswith("#"))
+    return {name: words.strip() for name, _, words in lines}
+
+
 def main() -> None:
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
@@ -267,12 +281,12 @@ def main() -> None:
     if "--ambiguous" in sys.argv:
         for name, guesses in sorted(inference.guesses.items()):
             print(name, *guesses, sep="\n  ")
-    known: dict[str, dict[str, Number]] = {**inference.found, **ELSEWHERE}
+    known: dict[str, dict[str, Number]] = {**inference.found, **elsewhere()}
     for name, numbers in lists().items():
         element = definition(PREFIX + name).fields["items"].type.leaf.ref
         if element.removeprefix(PREFIX) in known:
             known[name] = numbers
-    zeros = dict(line.split(": ") for line in ZEROS.read_text().splitlines() if not line.startswith("#"))
+    zeros = _table(ZEROS)
     lines = []
     for name in sorted(known):
         entry: dict[str, Any] = {"numbers": dict(sorted(known[name].items()))}

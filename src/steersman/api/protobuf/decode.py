@@ -10,11 +10,13 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from steersman.api.protobuf.either import together
 from steersman.api.protobuf.tables import (
     BOOL,
     DOUBLE,
     EACH_BOOL,
     EACH_INT,
+    EITHER,
     EMBEDDED,
     INT32,
     MAP,
@@ -94,6 +96,10 @@ def _message(data: bytes, place: int, end: int, tags: Tags, into: Obj) -> None:
                 _entry(data, start, place, more, into.setdefault(key, {}))
             elif op == EMBEDDED:
                 _message(data, start, place, more, into)
+            elif op == EITHER:
+                inner = {}
+                _message(data, start, place, more.tags, inner)
+                into[key] = together(inner)
             elif op == VALUES:
                 into.setdefault(key, []).append(more(data[start:place]))
             else:
@@ -167,7 +173,7 @@ def _entry(data: bytes, place: int, end: int, item: tuple[int, Any], into: Obj) 
         assert isinstance(more, Table)
         inner: Obj = {}
         _message(data, start, stop, more.tags, inner)
-        into[key] = inner if op == MESSAGE else inner.get("items", [])
+        into[key] = inner if op == MESSAGE else together(inner) if op == EITHER else inner.get("items", [])
 
 
 def _check_known(tags: Tags, tag: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeAlias
 
+from steersman.api.protobuf import either
 from steersman.api.protobuf.facts import numbered
 from steersman.api.protobuf.special import WRITERS
 from steersman.api.protobuf.wire import BYTES, FIXED64, VARINT, put_bytes, put_varint, tag_bytes
@@ -68,6 +69,9 @@ def _field(kind: Type, number: int) -> Write:
         return lambda out, value: put_bytes(out, tag, value.encode("utf-8", "replace"))
     if kind.kind == "ref":
         return _message(tag, kind.ref)
+    if kind.kind == either.EITHER:
+        write = _message(tag, kind.ref)
+        return lambda out, value: write(out, either.apart(value))
     special = WRITERS[kind.kind]
     return lambda out, value: put_bytes(out, tag, special(value))
 

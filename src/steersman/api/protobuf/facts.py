@@ -7,12 +7,14 @@ has as well (pointers in Go; a plain field that is zero is sent all the same and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
+from steersman.api.protobuf import either
 from steersman.api.schema.loader import PREFIX, Field, definition
 
 _FACTS = Path(__file__).parent.parent / "schema/protobuf-v1.36.json"
@@ -40,6 +42,9 @@ def known(name: str) -> bool:
 
 def numbered(name: str) -> list[Numbered]:
     """The fields of a definition (full name) with their numbers, in no order."""
+    if name in either.MESSAGES:
+        return [Numbered(Field(key, kind), (), number, False) for key, (number, kind) in either.MESSAGES[name].items()]
+    types = either.FIELDS.get(name, {})
     facts = _facts()[name.removeprefix(PREFIX)]
     zeros = facts.get("zeros", ())
     found = []
@@ -47,5 +52,7 @@ def numbered(name: str) -> list[Numbered]:
         number = facts["numbers"].get(key)
         if number is not None:
             path = number if isinstance(number, list) else [number]
+            if key in types:
+                field = replace(field, type=types[key])
             found.append(Numbered(field, tuple(path[:-1]), path[-1], not field.required and key not in zeros))
     return found

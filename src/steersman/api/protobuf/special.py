@@ -98,7 +98,7 @@ def read_int_or_string(data: bytes) -> int | str:
 
 
 def read_raw(data: bytes) -> Any:
-    """RawExtension and FieldsV1: JSON, in a message of one field."""
+    """RawExtension, FieldsV1 and JSON: JSON, in a message of one field."""
     text = _first(data)
     if not text:
         return None
@@ -134,6 +134,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "quantity": read_quantity,
     "int-or-string": read_int_or_string,
     "raw": read_raw,
+    "any": read_raw,
     "bytes": read_bytes,
 }
 
@@ -193,5 +194,6 @@ WRITERS: dict[str, Callable[[Any], bytes]] = {
     "quantity": write_quantity,
     "int-or-string": write_int_or_string,
     "raw": write_raw,
+    "any": write_raw,
     "bytes": write_bytes,
 }

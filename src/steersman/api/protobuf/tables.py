@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 from typing import Any, TypeAlias
 
+from steersman.api.protobuf import either
 from steersman.api.protobuf.facts import Numbered, numbered
 from steersman.api.protobuf.special import READERS
 from steersman.api.protobuf.wire import BYTES, FIXED64, VARINT
@@ -13,11 +14,11 @@ from steersman.api.schema.loader import Type
 # How a value becomes part of an object. Plain numbers, because each field of each message is compared with them. From TEXT on,
 # values are length-delimited.
 INT64, INT32, BOOL, DOUBLE, EACH_INT, EACH_BOOL = range(6)
-TEXT, MESSAGE, MESSAGES, TEXTS, VALUE, MAP, EMBEDDED, VALUES, PACKED_INTS, PACKED_BOOLS = range(6, 16)
+TEXT, MESSAGE, MESSAGES, TEXTS, VALUE, MAP, EMBEDDED, VALUES, PACKED_INTS, PACKED_BOOLS, EITHER = range(6, 17)
 
 Entry: TypeAlias = "tuple[int, str, Any]"
-"""Operation, key, and what the operation needs: for scalars and texts whether zero stays, for messages their Table, for values a
-function, for maps (operation, need) of the elements, for embedded messages their tags."""
+"""Operation, key, and what the operation needs: for scalars and texts whether zero stays, for messages (and for EITHER) their
+Table, for values a function, for maps (operation, need) of the elements, for embedded messages their tags."""
 Tags: TypeAlias = "dict[int, Entry]"
 
 _SCALARS = {
@@ -73,6 +74,8 @@ def _single(kind: Type, keeps_zero: bool) -> tuple[int, tuple[int, Any]]:
         return BYTES, (TEXT, keeps_zero)
     if kind.kind == "ref":
         return BYTES, (MESSAGE, table(kind.ref))
+    if kind.kind == either.EITHER:
+        return BYTES, (EITHER, table(kind.ref))
     if kind.kind == "map":
         assert kind.item is not None
         return BYTES, (MAP, _element(kind.item))

@@ -25,6 +25,8 @@ _VALUES: dict[str, Any] = {
     "quantity": "100m",
     "int-or-string": "50%",
     "raw": {"a": [1, None]},
+    "any": [1, {"a": "b"}],
+    "either": {"type": "string"},
 }
 
 
@@ -41,6 +43,30 @@ def filled(kind: Type, depth: int) -> Any:
 def test_there_and_back(name: str) -> None:
     obj = filled(Type("ref", ref=name), 3)
     assert decode(name, encode(name, obj)) == obj
+
+
+PROPS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
+@pytest.mark.parametrize(
+    ("schema", "data"),
+    [
+        ({"additionalProperties": True}, b"\xf2\x01\x02\x08\x01"),
+        ({"additionalProperties": False}, b"\xf2\x01\x02\x08\x00"),
+        ({"additionalProperties": {"type": "a"}}, b"\xf2\x01\x07\x12\x03\x2a\x01a\x08\x01"),
+        ({"items": {"type": "a"}}, b"\xc2\x01\x05\x0a\x03\x2a\x01a"),
+        ({"items": [{"type": "a"}, {}]}, b"\xc2\x01\x07\x12\x03\x2a\x01a\x12\x00"),
+        ({"dependencies": {"x": ["y"]}}, b"\x82\x02\x08\x0a\x01x\x12\x03\x12\x01y"),
+        ({"default": {"a": 1.5}}, b'\x42\x0b\x0a\x09{"a":1.5}'),
+        ({"enum": ["a", None, 1]}, b'\xa2\x01\x05\x0a\x03"a"\xa2\x01\x06\x0a\x04null\xa2\x01\x03\x0a\x011'),
+        (
+            {"minimum": 0.0, "minLength": 0, "x-kubernetes-preserve-unknown-fields": False},
+            b"\x59" + b"\0" * 8 + b"\x70\0\xb0\x02\0",
+        ),
+    ],
+)
+def test_what_is_one_of_two_things_in_a_schema(schema: Any, data: bytes) -> None:
+    assert encode(PROPS, schema) == data and decode(PROPS, data) == schema
 
 
 def test_every_number_is_used_once() -> None:

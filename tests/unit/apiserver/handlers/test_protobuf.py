@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 
 import orjson
+import pytest
 from tests.fakes.server import World, pod, world
 
 from steersman.api.protobuf.decode import decode
 from steersman.api.protobuf.envelope import MEDIA_TYPE, unpack
 from steersman.api.protobuf.objects import pack
+from steersman.api.schema.loader import schema
+from steersman.machinery.gvk import GroupVersionKind, split_api_version
 from steersman.machinery.meta import Obj
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -45,6 +48,82 @@ def test_bodies_in_protobuf() -> None:
             }
             assert (await send(w, "POST", f"{PODS}/web/eviction", eviction))[0] == 201
             assert (await w.raw("GET", f"{PODS}/web")).status == 404
+
+    asyncio.run(scenario())
+
+
+DEFINITION: Obj = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "toys.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "toys", "singular": "toy", "kind": "Toy", "listKind": "ToyList"},
+        "conversion": {"strategy": "None"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": False,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "required": ["size"],
+                                "properties": {
+                                    "size": {"type": "integer", "minimum": 0.0, "default": 3},
+                                    "tags": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}, "maxItems": 0},
+                                    "more": {"type": "object", "additionalProperties": {"type": "string"}},
+                                    "free": {"x-kubernetes-int-or-string": True},
+                                },
+                                "x-kubernetes-validations": [{"rule": "self.size < 9", "message": "large"}],
+                            }
+                        },
+                    }
+                },
+                "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.n"}},
+                "selectableFields": [{"jsonPath": ".spec.size"}],
+                "additionalPrinterColumns": [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}],
+            },
+            {"name": "v2", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}},
+        ],
+    },
+    "status": {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []},
+}
+SERVICE: Obj = {
+    "apiVersion": "apiregistration.k8s.io/v1",
+    "kind": "APIService",
+    "metadata": {"name": "v1.example.com"},
+    "spec": {
+        "service": {"namespace": "default", "name": "api", "port": 7443},
+        "group": "example.com",
+        "version": "v1",
+        "caBundle": "QUI=",
+        "groupPriorityMinimum": 2000,
+        "versionPriority": 200,
+    },
+}
+
+
+@pytest.mark.parametrize("wanted", [DEFINITION, SERVICE], ids=lambda obj: obj["kind"])
+def test_definitions_and_api_services_are_the_same_in_either_form(wanted: Obj) -> None:
+    """Their Go clients prefer protobuf."""
+
+    async def scenario() -> None:
+        async with world() as w:
+            group, plural = wanted["apiVersion"], f"{wanted['kind'].lower()}s"
+            target = f"/apis/{group}/{plural}"
+            status, made = await send(w, "POST", target, wanted)
+            assert status == 201, made
+            assert made["spec"] == wanted["spec"]
+            answer = await w.raw("GET", f"{target}/{wanted['metadata']['name']}", accept=MEDIA_TYPE)
+            said = unpack(answer.body)
+            name = schema().name_for(GroupVersionKind(*split_api_version(said.api_version), said.kind)) or ""
+            assert answer.status == 200 and decode(name, said.raw)["spec"] == made["spec"]
+            assert (await w.raw("GET", target, accept=MEDIA_TYPE)).status == 200
 
     asyncio.run(scenario())
 
