@@ -5,8 +5,8 @@ objects with every field set, twice each: `<group>.<version>.<Kind>.json`, and i
 comparing the two trees: its JSON value must be what the wire has under the number. Where several fit (two booleans, say), fields
 take their numbers in the order in which the JSON form has them, and EXCEPTIONS say where that is wrong; `--ambiguous` lists what
 order alone decided. Lists are in no example: all of them have metadata = 1 and items = 2. What no example can show, which fields
-keep their zero values, is in tools/protobuf_zeros.txt; definitions that no example has are in tools/protobuf_numbers.txt. What the
-result looks like is told in steersman/api/protobuf/facts.py.
+keep their zero values, is in tools/protobuf_zeros.txt; definitions that no example has are in tools/protobuf_numbers.txt. What
+the result looks like is told in steersman/api/protobuf/facts.py.
 """
 
 from __future__ import annotations
