@@ -40,6 +40,10 @@ FAMILIES = {
     "kubelet_started_containers_total": ("counter", "Cumulative number of containers started"),
     "kubelet_started_pods_errors_total": ("counter", "Cumulative number of errors when starting pods"),
     "kubelet_started_pods_total": ("counter", "Cumulative number of pods started"),
+    "kubelet_started_user_namespaced_pods_errors_total": (
+        "counter", "Cumulative number of errors when starting pods with user namespaces.",
+    ),
+    "kubelet_started_user_namespaced_pods_total": ("counter", "Cumulative number of pods with user namespaces started."),
     "kubelet_terminated_containers_total": ("counter", "Cumulative number of containers that have ended, by exit code"),
 }  # fmt: skip
 """name -> (type, help)"""

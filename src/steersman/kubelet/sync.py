@@ -185,13 +185,17 @@ class PodSync:
                 group.create_task(self._kill(pod, view, kill))
         if plan.create_sandbox is None and not plan.starts:
             return
-        place = await self._place(pod, view, plan)
+        place, failed = await self._place(pod, view, plan), False
         for start in plan.starts:
             if self.restarting and view.newest(start.spec["name"]) is None:
                 logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid) / start.spec["name"]
                 start = replace(start, attempt=restartall.next_attempt(logs))
-            if not await self._start(place, start) and start.blocking:
-                break
+            if not await self._start(place, start):
+                failed = True
+                if start.blocking:
+                    break
+        if failed and plan.create_sandbox is not None and place.sandbox.id_mappings:
+            parts.node.counts.count("kubelet_started_user_namespaced_pods_errors_total")
 
     async def _restart_all(self, pod: Obj, plan: Plan) -> None:
         self.restarting = True
@@ -223,7 +227,9 @@ class PodSync:
                 # What failed attempts left may be as hard to remove; that must not keep the next one from coming.
                 log.debug("earlier sandboxes stay pod=%s error=%s", self._uid, error)
             counts = parts.node.counts
-            counts.count("kubelet_started_pods_total")
+            of_pods = ("pods", "user_namespaced_pods") if config.id_mappings else ("pods",)
+            for what in of_pods:
+                counts.count(f"kubelet_started_{what}_total")
             try:
                 config = replace(config, runtime_handler=await self._runtime_handler(pod))
                 sandbox_id = await parts.runtime.run_pod_sandbox(config)
@@ -231,7 +237,8 @@ class PodSync:
             except (RuntimeFault, StatusError, ConnectionError) as error:
                 # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
                 self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
-                counts.count("kubelet_started_pods_errors_total")
+                for what in of_pods:
+                    counts.count(f"kubelet_started_{what}_errors_total")
                 text = f"Failed to create pod sandbox: {error}"
                 parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", text)
                 raise SyncFailed(text) from None

@@ -89,6 +89,31 @@ def test_pods_and_containers_are_counted_as_they_start_and_their_turns_timed(
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("refused", "mapped", "errors"),
+    [("", True, (0, 0)), ("sandbox", True, (1, 1)), ("create", True, (0, 1)), ("create", False, (0, 0))],
+    ids=["runs", "no sandbox", "no container", "no user namespace"],
+)
+def test_pods_with_users_of_their_own_are_counted_apart(
+    world: World, monkeypatch: pytest.MonkeyPatch, refused: str, mapped: bool, errors: tuple[int, int]
+) -> None:
+    counts = Counts()
+    monkeypatch.setattr(run, "NodeFacts", partial(NodeFacts, counts=counts))
+    if refused:
+        world.runtime.refuse[refused] = RuntimeFault("no")
+    names = ("kubelet_started_pods_errors_total", "kubelet_started_user_namespaced_pods_errors_total")
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            world.create(hostUsers=not mapped)
+            await world.until(lambda: bool(world.runtime.log) and (not refused or "Failed" in str(world.api.events())))
+            await world.clock.advance(1)
+            assert counts.numbers["kubelet_started_user_namespaced_pods_total", ()] == mapped
+            assert tuple(counts.numbers[name, ()] for name in names) == errors
+
+    asyncio.run(scenario())
+
+
 def test_each_end_of_a_container_counts_once_with_its_exit_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = Counts()
     monkeypatch.setattr(run, "NodeFacts", partial(NodeFacts, counts=counts))
