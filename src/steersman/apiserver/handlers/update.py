@@ -69,7 +69,7 @@ async def update(api: Api, call: Call, served: Served) -> Response:
         if created is not None:
             return respond.of_stored(call.request, served, created, api.clock.now(), 201, write.warnings)
     pristine = orjson.dumps(first)
-    asked = check_version(write, first)
+    asked = await check_version(write, first)
 
     async def wanted(_: Obj) -> Obj:
         fresh: Obj = orjson.loads(pristine)
@@ -86,17 +86,24 @@ def check_updatable(served: Served, subresource: str, verb: str) -> None:
         raise MethodNotAllowed
 
 
-def check_version(write: Write, obj: Obj) -> int:
-    """The resourceVersion that the update insists on; 0 if it does not. Raises Invalid."""
+async def check_version(write: Write, obj: Obj) -> int:
+    """The resourceVersion that the update insists on; 0 if it does not. Raises Invalid, or NotFound if nothing is there."""
     text = str(metadata(obj).get("resourceVersion") or "")
     try:
         number = gonumbers.parse_uint(text) if text else 0
     except ValueError:
-        number = 0
-        write.refuse(name_of(obj), [fielderrors.invalid("metadata.resourceVersion", text, "must be a valid resource version")])
+        await _refuse_version(write, name_of(obj), text, "must be a valid resource version")
+        return 0
     if not number and not write.served.spec.strategy.unconditional_update:
-        write.refuse(name_of(obj), [fielderrors.invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+        await _refuse_version(write, name_of(obj), 0, "must be specified for an update")
     return number
+
+
+async def _refuse_version(write: Write, name: str, value: object, why: str) -> None:
+    api, info, served = write.api, write.call.info, write.served
+    if await api.current(served, info.namespace, info.name) is None:
+        raise NotFound.of(served.resource.group, served.resource.plural, info.name)
+    write.refuse(name, [fielderrors.invalid("metadata.resourceVersion", value, why)])
 
 
 async def _create_instead(write: Write, obj: Obj) -> Stored | None:

@@ -17,7 +17,7 @@ async def finalize(api: Api, call: Call, served: Served) -> Response:
     write = Write(api, call, served, write_options(call.request, "UpdateOptions"), "finalize")
     sent = decode_body(write, await read_body(call))
     match_url(sent, served, "", call.info.name)
-    asked = check_version(write, sent)
+    asked = await check_version(write, sent)
     finalizers = (sent.get("spec") or {}).get("finalizers") or []
 
     async def change(current: Obj) -> Obj:

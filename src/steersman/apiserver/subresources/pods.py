@@ -32,7 +32,7 @@ async def update(api: Api, call: Call, served: Served) -> Response:
         return copy.deepcopy(sent)
 
     stored = await modify(
-        write, call.info.namespace, call.info.name, change, asked=check_version(write, sent), steps=STEPS[write.subresource]
+        write, call.info.namespace, call.info.name, change, asked=await check_version(write, sent), steps=STEPS[write.subresource]
     )
     return respond.of_stored(call.request, served, stored, api.clock.now(), 200, write.warnings)
 

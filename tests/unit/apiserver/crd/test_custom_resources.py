@@ -194,6 +194,8 @@ def test_strategic_patches_are_not_for_custom_resources_and_an_update_needs_a_ve
         del made["metadata"]["resourceVersion"]
         refused_update = await w.obj("PUT", f"{PATH}/a", made)
         assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in refused_update["message"]
+        made["metadata"]["name"] = "b"
+        assert (await w.obj("PUT", f"{PATH}/b", made))["reason"] == "NotFound"
         patched = await w.raw(
             "PATCH", f"{PATH}/a", [{"op": "add", "path": "/spec/image", "value": "i"}], content_type="application/json-patch+json"
         )
