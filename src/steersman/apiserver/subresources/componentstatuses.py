@@ -7,7 +7,7 @@ from steersman.apiserver.contracts import Call
 from steersman.apiserver.http import Response
 from steersman.apiserver.registry import Registry
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import NotFound
+from steersman.machinery.errors import MethodNotAllowed, NotFound
 from steersman.machinery.meta import Obj
 from steersman.store.interface import Store, Unavailable
 
@@ -21,6 +21,8 @@ class ComponentStatuses:
         self._store, self._registry, self._clock = store, registry, clock
 
     async def serve(self, call: Call) -> Response:
+        if call.info.verb == "watch":
+            raise MethodNotAllowed('watch is not supported on resources of kind "componentstatuses"')
         if call.info.name not in ("", _NAME):
             raise NotFound.of("", "componentstatuses", call.info.name)
         served = self._registry.lookup("", "v1", "componentstatuses")
