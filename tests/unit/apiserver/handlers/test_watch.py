@@ -221,3 +221,12 @@ def test_the_deprecated_form_of_a_watch_shows_what_its_path_names(path: str, see
         assert found == seen
 
     run(scenario)
+
+
+def test_component_statuses_cannot_be_watched() -> None:
+    async def scenario(w: World) -> None:
+        answer = await w.raw("GET", "/api/v1/componentstatuses?watch=1")
+        assert answer.status == 405
+        assert orjson.loads(answer.body)["message"] == 'watch is not supported on resources of kind "componentstatuses"'
+
+    run(scenario)
