@@ -20,7 +20,7 @@ from steersman.client.interface import Client
 from steersman.cluster import clusterinfo, discovery, kubeconfigs, preflight, supervisor, up
 from steersman.cluster.process import client_for
 from steersman.cluster.progress import Progress
-from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, default_node_name, load, save
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, load, node_name_of, save
 from steersman.cluster.waiting import UpError, node_ready, until
 from steersman.kubelet import certificates
 from steersman.machinery import names
@@ -140,9 +140,7 @@ def new_settings(paths: Paths, choices: JoinChoices, server: str) -> ClusterSett
         ipaddress.IPv4Address(address)
     except ValueError:
         raise SettingsError(f"--node-ip {address} is no IPv4 address") from None
-    name = choices.node_name or default_node_name()
-    for complaint in names.dns1123_subdomain(name):
-        raise SettingsError(f"--node-name {name}: {complaint}")
+    name = node_name_of(choices.node_name)
     check_pool(choices.pool)
     runtime, endpoint = up.runtime_of(choices.runtime, choices.runtime_endpoint)
     return ClusterSettings(

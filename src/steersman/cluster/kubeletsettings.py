@@ -10,7 +10,7 @@ from typing import Any
 
 from steersman.cluster import node, preflight
 from steersman.cluster.bootstrapped import Keeping
-from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, default_node_name
+from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, default_address, node_name_of
 from steersman.cluster.up import cgroup_root, cni_conf_dir_of
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration import effective, loading, validation
@@ -52,7 +52,7 @@ def cluster_settings(args: argparse.Namespace, given: Obj | None, paths: Paths) 
     endpoint = args.container_runtime_endpoint or given.get("containerRuntimeEndpoint") or ""
     runtime = "containerd" if endpoint else "native"
     return ClusterSettings(
-        node_name=args.hostname_override or default_node_name(),
+        node_name=node_name_of(args.hostname_override, "--hostname-override"),
         advertise_address=args.node_ip or default_address(),
         cluster_cidr=args.cluster_cidr,
         runtime=runtime,

@@ -11,6 +11,7 @@ from pathlib import Path
 from steersman.cluster.accessoptions import AccessOptions
 from steersman.cluster.apioptions import ApiOptions
 from steersman.cluster.paths import DEFAULT_STATE_DIR, Paths, default_state_dir
+from steersman.machinery import names
 
 # Who needs the settings needs these as well.
 __all__ = ["DEFAULT_STATE_DIR", "Paths", "default_state_dir"]
@@ -97,6 +98,15 @@ def default_node_name() -> str:
     return socket.gethostname().strip().lower() or "node"
 
 
+def node_name_of(chosen: str, flag: str = "--node-name") -> str:
+    """The chosen name, or the host's. Raises SettingsError if no Node can have it."""
+    name = chosen or default_node_name()
+    for complaint in names.dns1123_subdomain(name):
+        whose = f"{flag} {name}" if chosen else f"the host name {name} can be no node's, {flag} gives another"
+        raise SettingsError(f"{whose}: {complaint}")
+    return name
+
+
 def default_address(flag: str = "--advertise-address") -> str:
     """The address this machine would use to reach others; no packet is sent. Raises SettingsError if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -116,9 +126,9 @@ def load(paths: Paths) -> ClusterSettings | None:
     except (OSError, ValueError) as fault:
         raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
     try:
-        for name in ("node_ports", "node_labels", "etcd_servers", "apiserver_cert_extra_sans"):
-            if name in body:
-                body[name] = tuple(body[name])
+        for field in ("node_ports", "node_labels", "etcd_servers", "apiserver_cert_extra_sans"):
+            if field in body:
+                body[field] = tuple(body[field])
         if "api" in body:
             body["api"] = ApiOptions(**body["api"])
         if "access" in body:

@@ -35,8 +35,8 @@ from steersman.cluster.settings import (
     Paths,
     SettingsError,
     default_address,
-    default_node_name,
     load,
+    node_name_of,
     save,
 )
 from steersman.cluster.sharedetcd import SharedEtcd
@@ -93,7 +93,7 @@ def decide_settings(paths: Paths, choices: Choices) -> ClusterSettings:
         if choices.etcd.servers and choices.store == "sqlite":
             raise SettingsError("--store sqlite is a file of this machine: --etcd-servers names another store")
         runtime, endpoint = runtime_of(choices.runtime, choices.runtime_endpoint)
-        name = choices.node_name or default_node_name()
+        name = node_name_of(choices.node_name)
         made = ClusterSettings(
             node_name=name,
             advertise_address=address,

@@ -7,6 +7,26 @@ from pathlib import Path
 import pytest
 
 from steersman.__main__ import main
+from steersman.cluster.settings import Paths, SettingsError
+from steersman.cluster.up import Choices, decide_settings
+
+
+@pytest.mark.parametrize(
+    ("chosen", "host", "told"),
+    [
+        ("Foo_Bar", "host", "--node-name Foo_Bar: "),
+        ("", "my_laptop", "the host name my_laptop can be no node's, --node-name gives another: "),
+    ],
+)
+@pytest.mark.parametrize("simulated", [0, 3])
+def test_a_name_that_no_node_can_have_is_told_before_anything_is_begun(
+    chosen: str, host: str, told: str, simulated: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    choices = Choices(node_name=chosen, advertise_address="192.0.2.1", simulated_nodes=simulated)
+    with pytest.raises(SettingsError) as refused:
+        decide_settings(Paths(tmp_path), choices)
+    assert str(refused.value).startswith(f"{told}a lowercase RFC 1123 subdomain must consist of")
 
 
 @pytest.mark.parametrize(
@@ -14,7 +34,7 @@ from steersman.__main__ import main
     [
         ("down --delet", "steersman down: unrecognized arguments: --delet"),
         ("down --d", "steersman down: unrecognized arguments: --d"),
-        ("up --simulated 3", "steersman up: unrecognized arguments: --simulated 3"),
+        ("join a:1 --tok x", "steersman join: unrecognized arguments: --tok x"),
         ("token create --tt 1h", "steersman token: unrecognized arguments: --tt"),
         ("remove node a --forc", "steersman remove: unrecognized arguments: --forc"),
         ("crictl rm -a --forc", "steersman crictl: unrecognized arguments: --forc"),
