@@ -131,7 +131,7 @@ class ContainerStarter:
     async def _post_start(self, place: Place, spec: Obj, hook: Obj, container_id: str) -> None:
         ip = place.pod_ips[0] if place.pod_ips else ""
         try:
-            await run_hook(self.runtime, self.reach, self.clock, place.pod, spec, hook, container_id, ip)
+            await run_hook(self.runtime, self.reach, self.clock, self.recorder, place.pod, spec, hook, container_id, ip)
         except HookFailed as error:
             where = field_path(place.pod, spec["name"])
             self.recorder.event(place.pod, "Warning", "FailedPostStartHook", "PostStartHook failed", field_path=where)

@@ -20,7 +20,16 @@ MAX_BODY = 10 * 1024
 MAX_REDIRECTS = 10
 _MINOR = "1.36"
 PROBE_AGENT = f"kube-probe/{_MINOR}"
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""How OpenSSL, by its version and what comes, says that no TLS comes back."""
 LIFECYCLE_AGENT = f"kube-lifecycle/{_MINOR}"
+
+
+class PlainAnswer(aiohttp.ClientError):
+    """Asked by HTTPS, it answers by HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__("http: server gave HTTP response to HTTPS client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,16 @@ def _unverified() -> ssl.SSLContext:
 
 
 async def get(url: str, headers: Sequence[tuple[str, str]]) -> Reply:
-    """GET, following redirects on the same host. Raises OSError or aiohttp.ClientError with the dial's words."""
+    """GET, following redirects on the same host. Raises OSError or aiohttp.ClientError with the dial's words, PlainAnswer."""
+    try:
+        return await _get(url, headers)
+    except aiohttp.ClientConnectorSSLError as error:
+        if any(word in str(error) for word in _NO_TLS):
+            raise PlainAnswer from None
+        raise
+
+
+async def _get(url: str, headers: Sequence[tuple[str, str]]) -> Reply:
     host = urlsplit(url).hostname
     tls = _unverified() if url.startswith("https") else False
     connector = aiohttp.TCPConnector(ssl=tls, force_close=True)

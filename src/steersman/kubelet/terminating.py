@@ -69,7 +69,7 @@ class Stopper:
 
     async def _pre_stop(self, pod: Obj, spec: Obj, hook: Obj, container: Container, grace_s: float, pod_ip: str) -> None:
         async def hooked() -> None:
-            await run_hook(self.runtime, self.reach, self.clock, pod, spec, hook, container.id, pod_ip)
+            await run_hook(self.runtime, self.reach, self.clock, self.recorder, pod, spec, hook, container.id, pod_ip)
 
         try:
             if not await within(self.clock, grace_s, hooked):
