@@ -38,9 +38,10 @@ class PodWorkers:
         return iter(list(self.by_uid.values()))
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
-        """The worker of the pod with that name: the newest, if one of the same name is still going."""
+        """The worker of the pod with that name: the newest that is wanted, if another of the same name is still going (also one
+        that was found on the node after the kubelet's start, and is nobody's)."""
         found = [each for each in self if name_of(each.pod) == name and namespace_of(each.pod) == namespace]
-        return found[-1] if found else None
+        return sorted(found, key=lambda each: each.wanted)[-1] if found else None
 
     def handle(self, old: Obj | None, new: Obj | None) -> None:
         """An informer's change of a pod bound to this node."""
