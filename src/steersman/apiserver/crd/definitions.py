@@ -109,8 +109,12 @@ class Definitions:
             place = (definition["spec"]["group"], definition["spec"]["names"]["plural"])
             if self._installed.get(name) == (place, mark):
                 continue
-            self._registry.serve(*place, specs.specs(definition))
             self._installed[name] = (place, mark)
+            try:
+                self._registry.serve(*place, specs.specs(definition))
+            except Exception:
+                # It is stored: without this, no API server would ever get past it again.
+                log.exception("a definition is not served as it is now: name=%s", name)
         for name in self._installed.keys() - found.keys():
             place, _ = self._installed.pop(name)
             self._registry.serve(*place, ())

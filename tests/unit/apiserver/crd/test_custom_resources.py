@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+import pytest
 from tests.fakes.server import World, world
 
+from steersman.api.customresources import specs
 from steersman.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from steersman.client.interface import WatchEvent
 from steersman.machinery.clock import VirtualClock
@@ -442,3 +444,29 @@ def test_tables_have_the_columns_of_the_definition() -> None:
         assert table["rows"][0]["cells"] == ["a", "*"]
 
     run(scenario, additionalPrinterColumns=columns)
+
+
+def test_a_definition_that_cannot_be_served_keeps_no_other_from_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = specs.specs
+
+    def stumbles(definition: Obj) -> Any:
+        if name_of(definition).startswith("bad"):
+            raise KeyError("type")
+        return made(definition)
+
+    monkeypatch.setattr(specs, "specs", stumbles)
+
+    async def scenario(w: World) -> None:
+        for kind in ("Bad", "Good"):
+            wanted = crd()
+            wanted["metadata"]["name"] = f"{kind.lower()}s.{GROUP}"
+            wanted["spec"]["names"] = {"plural": f"{kind.lower()}s", "kind": kind}
+            await w.client.create(CUSTOM_RESOURCE_DEFINITIONS, wanted)
+            await established(w, name_of(wanted))
+        listed = {plural: (await w.raw("GET", f"/apis/{GROUP}/v1/{plural}")).status for plural in ("bads", "goods", "crontabs")}
+        assert listed == {"bads": 404, "goods": 200, "crontabs": 200}
+
+    run(scenario)
+    assert f"a definition is not served as it is now: name=bads.{GROUP}" in caplog.text
