@@ -43,12 +43,12 @@ def conditions(old: Obj, pressures: Collection[str], problems: Sequence[str], no
 def _condition(old: Obj, kind: str, holds: bool, reason: str, message: str, now: str) -> Obj:
     status = "True" if holds else "False"
     found = condition(old.get("conditions"), kind)
-    moved = found["lastTransitionTime"] if found is not None and found["status"] == status else now
+    known = found.get("lastTransitionTime") if found is not None and found["status"] == status else None
     return {
         "type": kind,
         "status": status,
         "lastHeartbeatTime": now,
-        "lastTransitionTime": moved,
+        "lastTransitionTime": known or now,
         "reason": reason,
         "message": message,
     }

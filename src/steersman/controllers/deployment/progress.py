@@ -36,7 +36,7 @@ def put_condition(status: Obj, kind: str, value: str, reason: str, message: str,
     made = {"type": kind, "status": value, "lastUpdateTime": moment, "lastTransitionTime": moment, "reason": reason}
     made["message"] = message
     if found is not None and found["status"] == value:
-        made["lastTransitionTime"] = found["lastTransitionTime"]
+        made["lastTransitionTime"] = found.get("lastTransitionTime") or moment
     drop_condition(status, kind)
     status["conditions"].append(made)
 
@@ -124,7 +124,8 @@ def _has_progressed(before: Obj, after: Obj) -> bool:
 
 def _touch(status: Obj, current: Obj | None, message: str, now: datetime) -> None:
     """Progress restarts the deadline's clock: lastUpdateTime moves although status and reason may stay."""
-    since = current["lastTransitionTime"] if current is not None and current["status"] == "True" else format_time(now)
+    known = current.get("lastTransitionTime") if current is not None and current["status"] == "True" else None
+    since = known or format_time(now)
     drop_condition(status, "Progressing")
     put_condition(status, "Progressing", "True", "ReplicaSetUpdated", message, now)
     status["conditions"][-1]["lastTransitionTime"] = since

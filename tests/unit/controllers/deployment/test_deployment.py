@@ -310,3 +310,16 @@ def test_a_rolling_update_never_goes_below_availability_nor_above_the_surge(
     c.run()
     assert c.sizes() == {"v1": 0, "v2": replicas}
     assert dig(c.deployment, "status", "availableReplicas") == replicas
+
+
+def test_conditions_that_somebody_wrote_without_a_time_are_made_whole() -> None:
+    c = started()
+
+    def bare(found: Obj) -> None:
+        found["status"]["conditions"] = [{"type": kind, "status": "True"} for kind in ("Available", "Progressing")]
+
+    c.edit(DEPLOYMENTS, "web", bare)
+    c.roll("v2")
+    c.run()
+    assert c.progressing() == ("True", "NewReplicaSetAvailable")
+    assert all(item["lastTransitionTime"] for item in c.deployment["status"]["conditions"])
