@@ -128,7 +128,10 @@ def test_what_is_not_there_is_not_found(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(world, tmp_path) as peer:
             for path, method in zip(PATHS, itertools.cycle(("GET", "POST", "GET", "FOO"))):
-                assert 200 <= await peer.get(path, method) < 500, f"{method} {path[:100]}"
+                code = await peer.get(path, method)
+                # A container that does not run is a 500 in upstream's kubelet, and clients try again by it.
+                unknown = path.startswith(("/exec/default/web/", "/attach/default/web/"))
+                assert 200 <= code < 500 or (unknown and code == 500), f"{method} {path[:100]}"
 
     asyncio.run(scenario())
 
