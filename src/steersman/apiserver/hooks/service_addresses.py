@@ -16,7 +16,7 @@ from steersman.apiserver.hooks import service_fields as fields
 from steersman.apiserver.hooks.address_pool import Exhausted, Pool, Taken, Transfer, band
 from steersman.apiserver.hooks.service_ranges import IP_PREFIX, Outside, Ranges, ip_address
 from steersman.apiserver.storage import encode
-from steersman.machinery import fielderrors
+from steersman.machinery import fielderrors, names
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import InternalError, Invalid
 from steersman.machinery.fielderrors import FieldError
@@ -99,7 +99,9 @@ class ServiceAddresses:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            raise refusal(f"invalid IP address: {text}") from None
+            # No address, or written in a way that some take for another: validation, which comes later, has the words.
+            where = f"spec.clusterIPs[{service['spec']['clusterIPs'].index(text)}]"
+            raise _invalid(service, *(fielderrors.invalid(where, text, fault) for fault in names.ip(text))) from None
         try:
             await self._ranges.claim(address)
         except Outside as fault:

@@ -109,6 +109,17 @@ def test_an_address_that_cannot_be_had_is_refused(address: str, why: str) -> Non
     assert refusal(pool, service(clusterIP=address)) == text
 
 
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("10.0.0.011", "must not have leading 0s"),
+        ("nonsense", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+    ],
+)
+def test_what_is_no_address_is_refused_as_validation_does(address: str, why: str) -> None:
+    assert refusal(Pool(), service(clusterIP=address)) == f'spec.clusterIPs[0]: Invalid value: "{address}": {why}'
+
+
 def test_an_address_is_held_by_an_object_that_names_its_service() -> None:
     async def scenario() -> None:
         pool = Pool()
