@@ -84,7 +84,15 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
     status["conditions"] = pod_conditions(
         pod, status, existing, now, networked=networked, disruption=disruption, resize=resize, restarting=situation.restarting
     )
+    if _never_began(status, view, old):
+        for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+            status.pop(key, None)
     return status
+
+
+def _never_began(status: Obj, view: PodView, old: Obj) -> bool:
+    """The pod was refused: upstream shows nothing of its containers, which would look as if they still were being made."""
+    return pods.is_terminal_phase(status["phase"]) and not (view.sandboxes or view.containers or old.get("containerStatuses"))
 
 
 def _withheld(status: Obj, view: PodView, situation: Situation) -> bool:

@@ -238,6 +238,7 @@ def test_a_pod_too_large_for_the_node_is_rejected(world: World) -> None:
         assert shown(world)["message"].startswith(
             "Pod was rejected: Node didn't have enough resource: cpu, requested: 5000000, used: 0, capacity: "
         )
+        assert "containerStatuses" not in shown(world)
         assert not world.runtime.sandboxes
 
     play(world, scenario)
