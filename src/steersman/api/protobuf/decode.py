@@ -37,6 +37,7 @@ from steersman.machinery.meta import Obj
 
 _KEY, _VALUE = 1 << 3 | BYTES, 2 << 3 | BYTES
 _INT32 = 1 << 31
+_WHOLE = 1 << 63
 
 
 def decode(name: str, data: bytes) -> Obj:
@@ -117,6 +118,9 @@ def _scalar(data: bytes, place: int, found: Entry, into: Obj) -> int:
     if op == DOUBLE:
         (value,) = struct.unpack_from("<d", data[place : place + 8].ljust(8, b"\0"))
         place += 8
+        if value.is_integer() and abs(value) < _WHOLE:
+            # As in JSON, where Go writes 1 and not 1.0.
+            value = int(value)
     else:
         value, place = int64(data, place)
     if op == INT32:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from steersman.api.protobuf.wire import Malformed
 CORE = "io.k8s.api.core.v1."
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 POD, SECRET = CORE + "Pod", CORE + "Secret"
+SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 
 
 def field(number: int, payload: bytes | str | int) -> bytes:
@@ -94,11 +97,19 @@ def field(number: int, payload: bytes | str | int) -> bytes:
             POD, field(1, field(1, "a")) + field(1, field(3, "b")), {"metadata": {"name": "a", "namespace": "b"}}, id="merge"
         ),
         pytest.param(POD, b"\xfa\x07\x02hi" + b"\xf8\x07\x05" + b"\xfb\x07\x08\x01\xfc\x07", {}, id="unknown fields"),
+        pytest.param(
+            SCHEMA,
+            b"\x59" + struct.pack("<d", 0) + b"\x49" + struct.pack("<d", 1.5),
+            {"minimum": 0, "maximum": 1.5},
+            id="doubles",
+        ),
         pytest.param(META + "ObjectMeta", field(1, b"\xff"), {"name": "\N{REPLACEMENT CHARACTER}"}, id="not UTF-8"),
     ],
 )
 def test_decode(name: str, data: bytes, expected: object) -> None:
-    assert decode(name, data) == expected
+    decoded = decode(name, data)
+    assert decoded == expected
+    assert repr(decoded) == repr(expected), "1 is no 1.0"
 
 
 @pytest.mark.parametrize(
