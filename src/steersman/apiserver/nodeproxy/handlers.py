@@ -16,6 +16,7 @@ from steersman.apiserver.nodeproxy import locate
 from steersman.apiserver.nodeproxy.backend import Backends, Unreachable
 from steersman.apiserver.nodeproxy.locate import Target
 from steersman.apiserver.registry import Registry
+from steersman.apiserver.upgrading import wants_upgrade
 from steersman.machinery.errors import BadRequest, InternalError, NotFound, ServiceUnavailable
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, labels_of
@@ -109,7 +110,7 @@ class NodeProxy:
     async def _pass(self, call: Call, target: Target, prefix: str) -> Response:
         request = call.request
         try:
-            if "upgrade" in request.headers.get("connection", "").lower() and request.take_over is not None:
+            if wants_upgrade(request):
                 return await self._backends.upgrade(request, target)
             headers = {name: value for name, value in request.headers.items() if name not in _NOT_SENT}
             headers["X-Forwarded-Uri"] = request.path
@@ -135,7 +136,9 @@ class NodeProxy:
 
 
 def _needs_slash(call: Call) -> bool:
-    return call.request.method in ("GET", "HEAD") and call.request.path.endswith(f"/{call.info.name}/proxy")
+    """Relative links of a root page need it. Who changes protocols follows no redirects."""
+    request = call.request
+    return request.method in ("GET", "HEAD") and request.path.endswith(f"/{call.info.name}/proxy") and not wants_upgrade(request)
 
 
 def _redirect(call: Call) -> Response:
