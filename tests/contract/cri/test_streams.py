@@ -190,6 +190,23 @@ def test_stdin_that_stays_open_lets_go_whoever_has_said_all(run: Run) -> None:
     run(scenario)
 
 
+def test_who_is_let_go_has_seen_the_answer_to_what_was_said_last(run_native: Run) -> None:
+    """`echo uptime | kubectl debug -i`: CRI's runtimes show nothing of it."""
+
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            _, container = await bench.started(runtime, shell("while read line; do echo got $line; done", stdin=True))
+            terminal = await runtime.attach(container, tty=False, stdin=True)
+            await terminal.write_stdin(b"one\n")
+            await terminal.close_stdin()
+            assert await read_all(terminal.read_stdout) == b"got one\n"
+            assert await terminal.wait() == 0
+            await terminal.close()
+            await runtime.stop_container(container, 0)
+
+    run_native(scenario)
+
+
 def test_attach_to_a_terminal_and_let_go(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:

@@ -14,12 +14,15 @@ from collections.abc import Awaitable, Callable
 
 from steersman.cri.interface import RuntimeFault
 from steersman.machinery import programs
+from steersman.machinery.clock import Clock
 
 _STDOUT, _STDERR = 2, 3
 _PACKET = 8192 + 1
 _SEND = 8192
 _QUEUED = 64
 """Packets waiting per stream; then conmon, and with it the container, waits for the reader."""
+_LAST_WORDS_S = 0.5
+"""How long one who has said all, and is to be let go, is shown what the container answers. Upstream's runtimes cut it off."""
 
 
 class AttachTerminal:
@@ -33,8 +36,9 @@ class AttachTerminal:
         *,
         stdin: bool,
         stdin_once: bool,
+        clock: Clock,
     ) -> None:
-        self._socket = connection
+        self._socket, self._clock = connection, clock
         self._wait_exit, self._resize, self._stdin, self._stdin_once = wait_exit, resize, stdin, stdin_once
         self._queued: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: []}
         self._ended = self._detached = False
@@ -85,8 +89,10 @@ class AttachTerminal:
     async def close_stdin(self) -> None:
         if not self._stdin:
             return
-        # What stays open for the next who attaches has no end to pass on: this client has said all, and is let go.
-        self._detached = not self._stdin_once
+        if not self._stdin_once:
+            # What stays open for the next who attaches has no end to pass on: this client is let go.
+            await self._clock.sleep(_LAST_WORDS_S)
+            self._detached = True
         try:
             self._socket.shutdown(socket.SHUT_RDWR if self._detached else socket.SHUT_WR)
         except OSError:

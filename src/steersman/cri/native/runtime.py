@@ -256,6 +256,7 @@ class NativeRuntime:
             lambda width, height: self._oci.resize(container_id, width, height) if record.config.tty else None,
             stdin=stdin and record.config.stdin,
             stdin_once=record.config.stdin_once,
+            clock=self._clock,
         )
 
     async def port_forward(self, sandbox_id: str, port: int) -> Tunnel:
