@@ -34,7 +34,18 @@ def _add(into: dict[str, int], more: Mapping[str, int]) -> None:
 
 
 def pod_total(pod: Obj, field: str) -> dict[str, int]:
-    """The pod's effective `requests` or `limits`: what runs at once or the largest init step; pod-level wins; overhead on top."""
+    """The pod's effective `requests` or `limits`: those of its containers; pod-level wins; overhead on top."""
+    total = _containers_total(pod, field)
+    for key, value in amounts(dig(pod, "spec", "resources", field)).items():
+        if key in _POD_LEVEL or key.startswith(HUGE_PAGES):
+            total[key] = value
+    overhead = amounts(dig(pod, "spec", "overhead"))
+    _add(total, overhead if field == "requests" else {key: value for key, value in overhead.items() if total.get(key)})
+    return total
+
+
+def _containers_total(pod: Obj, field: str) -> dict[str, int]:
+    """What runs at once, or the largest init step."""
     running: dict[str, int] = {}
     peak: dict[str, int] = {}
     beside: dict[str, int] = {}
@@ -51,13 +62,7 @@ def pod_total(pod: Obj, field: str) -> dict[str, int]:
             _add(step, own)
         for key, value in step.items():
             peak[key] = max(peak.get(key, 0), value)
-    total = {key: max(running.get(key, 0), peak.get(key, 0)) for key in running.keys() | peak.keys()}
-    for key, value in amounts(dig(pod, "spec", "resources", field)).items():
-        if key in _POD_LEVEL or key.startswith(HUGE_PAGES):
-            total[key] = value
-    overhead = amounts(dig(pod, "spec", "overhead"))
-    _add(total, overhead if field == "requests" else {key: value for key, value in overhead.items() if total.get(key)})
-    return total
+    return {key: max(running.get(key, 0), peak.get(key, 0)) for key in running.keys() | peak.keys()}
 
 
 def cpu_shares(milli: int) -> int:
@@ -88,9 +93,25 @@ def oom_score_adj(pod: Obj, spec: Obj, memory_capacity: int) -> int:
         return -997
     if qos == "BestEffort":
         return 1000
-    requested = amounts(dig(spec, "resources", "requests")).get("memory", 0)
-    score = 1000 - 1000 * requested // max(memory_capacity, 1)
+    requested = _requested_memory(spec)
+    if pods.is_sidecar(spec) and any(spec["name"] == each["name"] for each in pods.init_containers(pod)):
+        # What it serves would not live without it.
+        requested = max(requested, min(map(_requested_memory, pods.containers(pod)), default=0))
+    score = 1000 - 1000 * (requested + _unclaimed_memory(pod)) // max(memory_capacity, 1)
     return min(max(score, 3), 999)
+
+
+def _requested_memory(spec: Obj) -> int:
+    return amounts(dig(spec, "resources", "requests")).get("memory", 0)
+
+
+def _unclaimed_memory(pod: Obj) -> int:
+    """Each container's part of what the pod as a whole asks for beyond what they ask for themselves."""
+    asked = amounts(dig(pod, "spec", "resources", "requests")).get("memory", 0)
+    if not asked:
+        return 0
+    own = _containers_total(pod, "requests").get("memory", 0)
+    return (asked - own) // len(pods.containers(pod) + pods.init_containers(pod))
 
 
 def page_size(resource: str) -> str:
@@ -107,8 +128,21 @@ def huge_pages(limits: Mapping[str, int], node: Mapping[str, int]) -> tuple[tupl
     return tuple((page_size(key), value) for key, value in sorted((there | asked).items()))
 
 
+def _inherited(pod: Obj, spec: Obj) -> dict[str, int]:
+    """Limits of the pod for a container without its own: programs that size themselves by theirs find those."""
+    whole, own = (amounts(dig(each, "resources", "limits")) for each in (pod["spec"], spec))
+    return {key: whole[key] for key in _POD_LEVEL if key in whole and not own.get(key)}
+
+
+def heirs(pod: Obj) -> frozenset[str]:
+    """The containers that a change of the pod's own limits changes, too."""
+    every = (*pods.init_containers(pod), *pods.containers(pod))
+    return frozenset(spec["name"] for spec in every if _inherited(pod, spec))
+
+
 def container_resources(pod: Obj, spec: Obj, memory_capacity: int, pids_limit: int = 0) -> Resources:
     requests, limits = amounts(dig(spec, "resources", "requests")), amounts(dig(spec, "resources", "limits"))
+    limits |= _inherited(pod, spec)
     base = requests["cpu"] if "cpu" in requests else limits.get("cpu", 0)
     return Resources(
         cpu_shares=cpu_shares(base),

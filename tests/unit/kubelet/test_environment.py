@@ -171,6 +171,28 @@ def test_kernel_numbers(spec: Obj, qos: str, shares: int, quota: int, score: int
     assert resources.cgroup_parent(given, "kp") == parent
 
 
+def test_a_container_without_limits_of_its_own_has_those_of_the_pod() -> None:
+    own = {"name": "own", "resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "50m", "memory": "1Gi"}}}
+    bare = {"name": "bare"}
+    given = pod(containers=[own, bare], resources={"limits": {"cpu": "100m", "memory": "2Gi"}})
+    kept, inherited = (resources.container_resources(given, each, 10 * 1024**3) for each in (own, bare))
+    assert (kept.cpu_shares, kept.cpu_quota, kept.memory_limit) == (20, 5000, 1024**3)
+    assert (inherited.cpu_shares, inherited.cpu_quota, inherited.memory_limit) == (102, 10000, 2 * 1024**3)
+    assert resources.heirs(given) == {"bare"}
+
+
+def test_memory_that_only_the_pod_asks_for_protects_all_its_containers_alike() -> None:
+    asking, bare = limited({"memory": "2Gi"}), {"name": "b"}
+    given = pod(containers=[asking, bare], resources={"requests": {"memory": "4Gi"}})
+    assert [resources.oom_score_adj(given, each, 10 * 1024**3) for each in (asking, bare)] == [700, 900]
+
+
+def test_a_sidecar_is_protected_like_the_least_protected_of_those_it_serves() -> None:
+    sidecar = {"name": "s", "restartPolicy": "Always"}
+    given = pod(containers=[limited({"memory": "2Gi"}), {**limited({"memory": "1Gi"}), "name": "b"}], initContainers=[sidecar])
+    assert resources.oom_score_adj(given, sidecar, 10 * 1024**3) == 900
+
+
 @pytest.mark.parametrize(("shares", "weight"), [(2, 1), (1024, 100), (262144, 10000), (512, 59)])
 def test_cpu_weight(shares: int, weight: int) -> None:
     assert resources.cpu_weight(shares) == weight

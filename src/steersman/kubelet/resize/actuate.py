@@ -48,7 +48,8 @@ class Actuator:
             resize.settled(pod)
             return
         restarts = resize.restarts(pod, view)
-        changing = [item for item in view.running if item.name in unsettled and item.name not in restarts]
+        heirs = resources.heirs(pod) if POD in unsettled else frozenset()
+        changing = [item for item in view.running if item.name in heirs.union(unsettled) and item.name not in restarts]
         before = self._limits or final
         await self._refuse_too_small(pod, changing)
         self._set(pod, _wider(before, final))
@@ -56,7 +57,8 @@ class Actuator:
             spec = pods.find_container(pod, container.name) or {}
             wanted = resources.limited(resources.container_resources(pod, spec, 0), self._config)
             await self._runtime.update_container_resources(container.id, replace(wanted, oom_score_adj=0, pids_limit=0))
-            resize.actuate(container.name, (resize.allocated or {}).get(container.name, {}))
+            if container.name in unsettled:
+                resize.actuate(container.name, (resize.allocated or {}).get(container.name, {}))
         if restarts:
             return
         self._set(pod, final)

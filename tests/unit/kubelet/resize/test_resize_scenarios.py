@@ -100,6 +100,24 @@ def test_a_resize_changes_the_running_container_and_not_its_life(node: World) ->
     play(node, scenario)
 
 
+def test_a_container_without_limits_follows_those_of_its_pod(node: World) -> None:
+    async def scenario() -> None:
+        start(node, "web", {})
+        found = copy.deepcopy(node.api.pod("web"))
+        found["spec"]["resources"] = amounts("1", "100Mi")
+        node.api.put("pods", found)
+        await node.until(running(node))
+        again = copy.deepcopy(node.api.pod("web"))
+        again["spec"]["resources"] = amounts("2", "200Mi")
+        again["metadata"]["generation"] += 1
+        node.api.put("pods", again)
+        await node.until(lambda: any(text.startswith("ResizeCompleted") for text in node.api.events()))
+        told = node.runtime.configs[node.runtime.named("app").id].resources
+        assert (told.cpu_quota, told.memory_limit) == (200_000, 200 * MIB)
+
+    play(node, scenario)
+
+
 def test_a_container_whose_policy_says_so_is_restarted(node: World) -> None:
     async def scenario() -> None:
         policy = [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]
