@@ -24,6 +24,7 @@ from steersman.cri.interface import (
     SandboxConfig,
 )  # fmt: skip
 from steersman.kubelet import env, envfile, naming, pods, resources, security
+from steersman.kubelet.attempts import counted
 from steersman.kubelet.cgroups import is_unified
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.cpumanager.manager import CPUManager
@@ -143,6 +144,7 @@ class ContainerStarter:
         """Everything the runtime must know. Raises RuntimeFault(CreateContainerConfigError)."""
         pod, spec = place.pod, start.spec
         try:
+            start = counted(pod, start, place.sandbox.log_directory)
             security.verify_non_root(pod, spec, image)
             variables = await self._environment(place, spec)
             mounts, message_file = self._mounts(place, spec, variables, volumes)
