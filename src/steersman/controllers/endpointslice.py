@@ -10,16 +10,29 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from steersman.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
-from steersman.loop import backends
+from steersman.loop import backends, zones
 from steersman.loop.failures import namespace_terminates
 from steersman.loop.pods import is_ready, node_of
 from steersman.loop.slices import MANAGED_BY, SERVICE_NAME, Group, PortKey, changes, port_key, slice_index, slice_keys
 from steersman.loop.spec import Action, ControllerSpec, Decision, Delete, Emit, Result, Snapshot, Watch
 from steersman.machinery.errors import Conflict
-from steersman.machinery.meta import Key, Obj, dig, is_deleting, key_of, labels_of, name_of, namespace_of, owner_reference, uid_of
+from steersman.machinery.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    dig,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    owner_reference,
+    uid_of,
+)
 
 MANAGER = "endpointslice-controller.k8s.io"
 ZONE = "topology.kubernetes.io/zone"
+TOPOLOGY_MODE = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _RESERVED = (SERVICE_NAME, MANAGED_BY, backends.HEADLESS)
 _UNKNOWN_NODE_RETRY_S = 5.0
 
@@ -36,6 +49,8 @@ def _reconcile(snapshot: Snapshot, key: Key, now: datetime) -> Decision:
     for kind in types:
         of_type = [item for item in existing if item.get("addressType") == kind]
         groups = _groups(snapshot, service, pods, kind)
+        if _wants_zones_worked_out(service):
+            actions += _hint_zones(snapshot, service, kind, groups, of_type)
         actions += changes(of_type, groups, _blank(service, kind, pods), placeholder=True)
     for item in existing:
         if item.get("addressType") not in types:
@@ -94,9 +109,30 @@ def _endpoint(snapshot: Snapshot, service: Obj, pod: Obj, address: str) -> Obj:
     return made
 
 
+def _wants_zones_worked_out(service: Obj) -> bool:
+    """KEP-2433. The annotation goes before spec.trafficDistribution; its older name is still read."""
+    annotations = annotations_of(service)
+    return next((annotations[name] for name in TOPOLOGY_MODE if name in annotations), "") in ("Auto", "auto")
+
+
+def _hint_zones(snapshot: Snapshot, service: Obj, kind: str, groups: dict[PortKey, Group], before: Sequence[Obj]) -> list[Action]:
+    """Put hints on the ready endpoints; an event when that begins, or is no longer possible."""
+    ready = [item for _, group in sorted(groups.items()) for item in group.endpoints if item["conditions"]["ready"]]
+    hinted = any(dig(item, "hints", "forZones") for found in before for item in found.get("endpoints") or ())
+    try:
+        serves = zones.assigned([item.get("zone", "") for item in ready], zones.zone_cpus(snapshot.list(NODES)))
+    except zones.NoHints as why:
+        text = f"{why}, addressType: {kind}"
+        return [Emit(service, "Warning", "TopologyAwareHintsDisabled", text)] if hinted else []
+    for item, zone in zip(ready, serves, strict=True):
+        item["hints"] = {"forZones": [{"name": zone}]}
+    text = f"Topology Aware Hints has been enabled, addressType: {kind}"
+    return [] if hinted else [Emit(service, "Normal", "TopologyAwareHintsEnabled", text)]
+
+
 def _hints(service: Obj, node: str, zone: str | None) -> Obj:
     """KEP-4444, KEP-3015: which consumers an endpoint is nearest to."""
-    wish = dig(service, "spec", "trafficDistribution")
+    wish = "" if _wants_zones_worked_out(service) else dig(service, "spec", "trafficDistribution")
     hints: Obj = {}
     if wish in ("PreferClose", "PreferSameZone", "PreferSameNode") and zone:
         hints["forZones"] = [{"name": zone}]

@@ -252,3 +252,22 @@ def test_endpoints_that_say_so_or_belong_to_the_api_server_are_not_mirrored(meta
     w.put(ENDPOINTS, by_hand(**metadata))
     w.settle()
     assert not any(isinstance(action, Create) for action in w.writes) and uid_of(w.list(ENDPOINTS)[0])
+
+
+def test_zones_are_worked_out_for_who_asks_for_it_as_long_as_that_can_be() -> None:
+    w = World(endpointslice.SPEC)
+    for name, zone in (("n1", "z1"), ("n2", "z2")):
+        status = {"allocatable": {"cpu": "2"}, "conditions": [{"type": "Ready", "status": "True"}]}
+        w.put(NODES, {"metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}}, "status": status})
+    made = service(trafficDistribution="PreferSameNode")
+    made["metadata"]["annotations"] = {"service.kubernetes.io/topology-mode": "Auto"}
+    w.put(SERVICES, made)
+    for number, node in ((1, "n1"), (2, "n2")):
+        w.put(PODS, pod(number, nodeName=node))
+    w.settle()
+    assert [item["hints"] for item in slices(w)[0]["endpoints"]] == [{"forZones": [{"name": z}]} for z in ("z1", "z2")]
+    assert [item.reason for item in w.emitted] == ["TopologyAwareHintsEnabled"]
+    w.put(PODS, pod(2, nodeName="n2", ready=False))
+    w.settle()
+    assert [item.get("hints") for item in slices(w)[0]["endpoints"]] == [None, None]
+    assert [item.reason for item in w.emitted] == ["TopologyAwareHintsEnabled", "TopologyAwareHintsDisabled"]
