@@ -42,11 +42,11 @@ async def _show(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
             notes.append(await deploy.build_image(paths, settings, clock))
         with progress.step("example deployment") as notes:
             await deploy.apply(client)
-            await deploy.wait_available(client, clock)
-            notes.append("3 pods behind Service hello")
+            replicas = await deploy.wait_available(client, clock)
+            notes.append(f"{replicas} {'pod' if replicas == 1 else 'pods'} behind Service hello")
         cluster_ip, node_port = await deploy.service_address(client)
         with progress.step("example service"):
-            await deploy.wait_served(cluster_ip, 80, deploy.REPLICAS, clock)
+            await deploy.wait_served(cluster_ip, 80, replicas, clock)
             lines = await deploy.answers(cluster_ip, 80, 6)
             lines += await deploy.answers(settings.advertise_address, node_port, 3)
     for line in lines[:6]:

@@ -14,7 +14,6 @@ from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import dig, name_of
 
 IMAGE = "steersman.example/hello:{version}"
-REPLICAS = 3
 _SCRIPT = """\
 mkdir -p /tmp/www
 printf 'Hello from %s, version %s\\n' "$(hostname)" "$VERSION" > /tmp/www/index.html
@@ -61,13 +60,16 @@ async def apply(client: Client) -> None:
             await client.create(resource, obj, "default")
 
 
-async def wait_available(client: Client, clock: Clock) -> None:
-    """Until the Deployment has all replicas available. Raises ExampleError."""
+async def wait_available(client: Client, clock: Clock) -> int:
+    """Until the Deployment has all replicas available: how many they are, as people may have scaled it. Raises ExampleError."""
     deadline = clock.monotonic() + _PATIENCE_S
     while True:
         deployment = await client.get(DEPLOYMENTS, "hello", "default")
-        if dig(deployment, "status", "availableReplicas", default=0) >= dig(deployment, "spec", "replicas", default=1):
-            return
+        replicas = int(dig(deployment, "spec", "replicas", default=1))
+        if not replicas:
+            raise ExampleError("deployment hello is scaled to 0: kubectl scale deployment hello --replicas 3")
+        if dig(deployment, "status", "availableReplicas", default=0) >= replicas:
+            return replicas
         if clock.monotonic() > deadline:
             raise ExampleError(f"deployment {name_of(deployment)} has no pods after {_PATIENCE_S:.0f} s: kubectl describe pods")
         await clock.sleep(_POLL_S)
