@@ -26,6 +26,7 @@ from steersman.apiserver.contracts import ANONYMOUS, UserInfo
 from steersman.apiserver.http import Request
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.tokens import InvalidToken, TokenAuthority
+from steersman.apiserver.websocket import BEARER_TOKEN
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
@@ -38,7 +39,6 @@ AUTHENTICATED = "system:authenticated"
 UNKNOWN = "invalid bearer token"
 _REMEMBER_S = 10.0
 _MEMO_LIMIT = 4096
-_WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."
 
 
 class Authentication:
@@ -151,13 +151,13 @@ def _token(request: Request) -> str:
         scheme, _, token = header.strip().partition(" ")
         return token.split(" ", 1)[0] if scheme.lower() == "bearer" else ""
     protocols = request.headers.get("sec-websocket-protocol")
-    return _websocket_token(protocols) if protocols and _WEBSOCKET_TOKEN in protocols else ""
+    return _websocket_token(protocols) if protocols and BEARER_TOKEN in protocols else ""
 
 
 def _websocket_token(protocols: str) -> str:
     """The token that browsers send as a subprotocol, as they can't set headers; a real subprotocol must be beside it."""
     offered = [item.strip() for item in protocols.split(",")]
-    encoded = [item.removeprefix(_WEBSOCKET_TOKEN) for item in offered if item.startswith(_WEBSOCKET_TOKEN)]
+    encoded = [item.removeprefix(BEARER_TOKEN) for item in offered if item.startswith(BEARER_TOKEN)]
     if len(encoded) != 1 or len(offered) < 2:
         raise Unauthorized
     try:

@@ -10,11 +10,12 @@ from steersman.apiserver.handlers.frames import Frames, frames_for
 from steersman.apiserver.handlers.options import ListOptions, check_match, list_options, parse_revision
 from steersman.apiserver.handlers.select import selection
 from steersman.apiserver.http import Response
-from steersman.apiserver.negotiate import accepted
+from steersman.apiserver.negotiate import JSON, accepted
 from steersman.apiserver.registry import Served
 from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Watcher
+from steersman.apiserver.websocket import is_websocket, lines
 from steersman.machinery.errors import Expired, MethodNotAllowed
 
 _BOOKMARK_EVERY_S = 60.0
@@ -45,6 +46,8 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
         await api.feed.reach(wanted)
     begun = call.request.initialised or _nothing
     chunks = _stream(api, served, chosen, options, frames, wanted, initial, begun)
+    if frames.content_type == JSON and is_websocket(call.request):
+        return await lines(call.request, chunks)
     return Response(content_type=frames.content_type, chunks=chunks, hurried=True)
 
 

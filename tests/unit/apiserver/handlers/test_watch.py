@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.server import World, config_map, world
 
 from steersman.api.resources import CONFIG_MAPS, NAMESPACES
+from steersman.apiserver.http import RawConnection, Request
 from steersman.machinery.meta import Obj
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -228,5 +229,64 @@ def test_component_statuses_cannot_be_watched() -> None:
         answer = await w.raw("GET", "/api/v1/componentstatuses?watch=1")
         assert answer.status == 405
         assert orjson.loads(answer.body)["message"] == 'watch is not supported on resources of kind "componentstatuses"'
+
+    run(scenario)
+
+
+class Browser:
+    """A client of a watch that stays until `left`."""
+
+    def __init__(self) -> None:
+        self.got, self.closed = b"", False
+        self.has_b, self.left = asyncio.Event(), asyncio.Event()
+
+    async def read(self) -> bytes:
+        await self.left.wait()
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        self.got += data
+        if b'"b"' in self.got:
+            self.has_b.set()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_browsers_watch_over_a_websocket() -> None:
+    async def scenario(w: World) -> None:
+        browser = Browser()
+
+        async def take_over() -> RawConnection:
+            return browser
+
+        headers = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "authorization": "Bearer x",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "sec-websocket-protocol": "base64url.bearer.authorization.k8s.io.YQ, base64.binary.k8s.io",
+        }
+        for name in ("a", "b"):
+            await w.client.create(CONFIG_MAPS, config_map(name))
+
+        async def leave() -> None:
+            await browser.has_b.wait()
+            browser.left.set()
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(leave())
+            answer = await w.server.handler(Request("GET", MAPS, "watch=1", headers, take_over=take_over))
+        assert answer.upgraded and browser.closed
+        head, _, rest = browser.got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ") and head.endswith(b"Sec-WebSocket-Protocol: base64.binary.k8s.io")
+        seen = []
+        while rest:
+            # Frames of text, longer than 125 bytes and shorter than 65536.
+            assert rest[:2] == b"\x81\x7e"
+            end = 4 + int.from_bytes(rest[2:4], "big")
+            seen.append(short(orjson.loads(rest[4:end])))
+            rest = rest[end:]
+        assert seen == [("ADDED", "a"), ("ADDED", "b")]
 
     run(scenario)
