@@ -33,3 +33,22 @@ def test_as_many_pods_are_asked_as_it_was_scaled_to(replicas: int) -> None:
 def test_scaled_to_none_it_says_so_at_once() -> None:
     with pytest.raises(deploy.ExampleError, match="scaled to 0"):
         available(0)
+
+
+def test_what_fails_between_two_good_answers_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {80: iter((["a", "a"], ["a", "b"], ["b", "a", "b"])), 30080: iter((["a"], [], ["a"]))}
+
+    async def answers(address: str, port: int, count: int) -> list[str]:
+        if not (found := next(said[port])):
+            raise deploy.ExampleError("refused")
+        return found
+
+    async def scenario() -> None:
+        clock = VirtualClock()
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(deploy.ask((("svc", 80, 2), ("node", 30080, 1)), 2, clock))
+            await clock.advance(1)
+        assert asking.result() == ["b", "a", "a"]
+
+    monkeypatch.setattr(deploy, "answers", answers)
+    asyncio.run(scenario())

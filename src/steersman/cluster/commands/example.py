@@ -46,9 +46,8 @@ async def _show(paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
             notes.append(f"{replicas} {'pod' if replicas == 1 else 'pods'} behind Service hello")
         cluster_ip, node_port = await deploy.service_address(client)
         with progress.step("example service"):
-            await deploy.wait_served(cluster_ip, 80, replicas, clock)
-            lines = await deploy.answers(cluster_ip, 80, 6)
-            lines += await deploy.answers(settings.advertise_address, node_port, 3)
+            doors = ((cluster_ip, 80, 6), (settings.advertise_address, node_port, 3))
+            lines = await deploy.ask(doors, replicas, clock)
     for line in lines[:6]:
         progress.say(f"    {cluster_ip}:80  {line}")
     for line in lines[6:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from importlib import resources
 
 from steersman.api.resources import DEPLOYMENTS, SERVICES
@@ -75,14 +76,22 @@ async def wait_available(client: Client, clock: Clock) -> int:
         await clock.sleep(_POLL_S)
 
 
-async def wait_served(address: str, port: int, pods: int, clock: Clock) -> None:
-    """Until the Service is answered by that many pods in turn: the node's rules follow the pods a moment later."""
+async def ask(doors: Sequence[tuple[str, int, int]], pods: int, clock: Clock) -> list[str]:
+    """What the Service answers at each (address, port, how often), once that many pods have answered in turn at the first.
+
+    All of it is asked again when something fails: rules follow the pods a moment later, and after an `up` pods that were ready
+    in the last life become ready once more. Raises ExampleError.
+    """
     deadline = clock.monotonic() + _PATIENCE_S
     while True:
         fault = "not all pods are behind it"
         try:
-            if len(set(await answers(address, port, pods))) >= pods:
-                return
+            found = [
+                await answers(address, port, max(count, 0 if number else pods))
+                for number, (address, port, count) in enumerate(doors)
+            ]
+            if len(set(found[0])) >= pods:
+                return [line for (_, _, count), lines in zip(doors, found, strict=True) for line in lines[:count]]
         except ExampleError as problem:
             fault = str(problem)
         if clock.monotonic() > deadline:
