@@ -39,6 +39,7 @@ AUTHENTICATED = "system:authenticated"
 UNKNOWN = "invalid bearer token"
 _REMEMBER_S = 10.0
 _MEMO_LIMIT = 4096
+_PROTOCOL = "sec-websocket-protocol"
 
 
 class Authentication:
@@ -150,16 +151,21 @@ def _token(request: Request) -> str:
     if header:
         scheme, _, token = header.strip().partition(" ")
         return token.split(" ", 1)[0] if scheme.lower() == "bearer" else ""
-    protocols = request.headers.get("sec-websocket-protocol")
-    return _websocket_token(protocols) if protocols and BEARER_TOKEN in protocols else ""
+    return _websocket_token(request) if BEARER_TOKEN in request.headers.get(_PROTOCOL, "") else ""
 
 
-def _websocket_token(protocols: str) -> str:
-    """The token that browsers send as a subprotocol, as they can't set headers; a real subprotocol must be beside it."""
-    offered = [item.strip() for item in protocols.split(",")]
+def _websocket_token(request: Request) -> str:
+    """The token that browsers send as a subprotocol, as they can't set headers; a real subprotocol must be beside it. Whoever
+    the request is passed on to does not get the token."""
+    values = request.repeated.get(_PROTOCOL, (request.headers[_PROTOCOL],))
+    offered = [item.strip() for value in values for item in value.split(",")]
     encoded = [item.removeprefix(BEARER_TOKEN) for item in offered if item.startswith(BEARER_TOKEN)]
     if len(encoded) != 1 or len(offered) < 2:
         raise Unauthorized
+    # The connection's other requests have the same dicts.
+    rest = ", ".join(item for item in offered if not item.startswith(BEARER_TOKEN))
+    request.headers = {**request.headers, _PROTOCOL: rest}
+    request.repeated = {name: kept for name, kept in request.repeated.items() if name != _PROTOCOL}
     try:
         return base64.b64decode(encoded[0] + "=" * (-len(encoded[0]) % 4), b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:

@@ -116,7 +116,12 @@ def test_a_browser_sends_its_token_as_a_websocket_subprotocol_beside_a_real_one(
     encoded = base64.urlsafe_b64encode(AUTHORITY.sign(claims(setting.clock)).encode()).rstrip(b"=").decode()
     offer = f"base64url.bearer.authorization.k8s.io.{encoded}"
     header = "sec-websocket-protocol"
-    assert setting.user(Request("GET", "/", headers={header: f"{offer}, v4.channel.k8s.io"})).name == NAME
+    sent = {header: f"{offer}, v4.channel.k8s.io"}
+    request = Request("GET", "/", headers=sent, repeated={header: (f"{offer}, v4.channel.k8s.io", "v5.channel.k8s.io")})
+    assert setting.user(request).name == NAME
+    # Whom it is passed on to, a pod for instance, does not get the token; the connection's next request has it again.
+    assert (request.headers[header], request.repeated) == ("v4.channel.k8s.io, v5.channel.k8s.io", {})
+    assert offer in sent[header]
     for alone in (offer, "base64url.bearer.authorization.k8s.io.###, v4.channel.k8s.io"):
         with pytest.raises(Unauthorized):
             setting.user(Request("GET", "/", headers={header: alone}))
