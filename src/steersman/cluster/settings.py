@@ -118,11 +118,13 @@ def default_address(flag: str = "--advertise-address") -> str:
 
 
 def load(paths: Paths) -> ClusterSettings | None:
-    """The settings of an existing cluster, None if there is none. Raises SettingsError if the file is damaged."""
+    """The settings of an existing cluster, None if there is none. Raises SettingsError if it is damaged, or somebody else's."""
     try:
         body = json.loads(paths.settings.read_text())
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise SettingsError(f"{paths.state} belongs to root: run it again with sudo") from None
     except (OSError, ValueError) as fault:
         raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
     try:

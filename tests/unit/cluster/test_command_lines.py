@@ -49,3 +49,17 @@ def test_an_option_cut_short_is_none(
     said = capsys.readouterr()
     assert (ended.value.code, said.out, len(said.err.splitlines())) == (2, "", 1)
     assert said.err.startswith(told)
+
+
+@pytest.mark.parametrize("command", ["status", "kubeconfig", "image ls", "token list", "crictl ps", "remove node a", "up"])
+def test_a_cluster_of_roots_is_told_as_such(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setenv("STEERSMAN_STATE_DIR", str(tmp_path))
+    assert main(command.split()) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"steersman {command.split()[0]}: {tmp_path} belongs to root: run it again with sudo")

@@ -24,10 +24,7 @@ def paths_of(args: argparse.Namespace) -> Paths:
 
 def existing(paths: Paths) -> ClusterSettings:
     """The cluster's settings. Raises SettingsError if there is no cluster."""
-    try:
-        settings = load(paths)
-    except PermissionError:
-        raise SettingsError(f"{paths.state} belongs to root: run it again with sudo") from None
+    settings = load(paths)
     if settings is None:
         raise SettingsError(f"there is no cluster in {paths.state}: make one with `steersman up`")
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def _settings(paths: Paths) -> ClusterSettings:
     try:
         return existing(paths)
     except SettingsError:
-        if not paths.containers.exists():
+        if not os.path.exists(paths.containers):
             raise
         return ClusterSettings(node_name="", advertise_address="")
 
