@@ -99,8 +99,8 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
     name = settings.node_name
     async with client_for(paths.kubeconfigs / "kubelet.conf", "join") as client:
         with progress.step("node") as notes:
-            what = f"node {name}: see {paths.log_file('node')}"
-            await until(lambda: node_ready(client, name, since), _NODE_PATIENCE_S, clock, what)
+            log = paths.log_file("node")
+            await until(lambda: node_ready(client, name, since), _NODE_PATIENCE_S, clock, f"node {name}", log)
             notes.append(f"{name} Ready")
 
 

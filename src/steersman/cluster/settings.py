@@ -126,7 +126,7 @@ def load(paths: Paths) -> ClusterSettings | None:
     except PermissionError:
         raise SettingsError(f"{paths.state} belongs to root: run it again with sudo") from None
     except (OSError, ValueError) as fault:
-        raise SettingsError(f"{paths.settings} cannot be read: {fault}") from fault
+        raise SettingsError(f"{paths.settings} cannot be read: {fault}; put it right by hand, everything goes by it") from fault
     try:
         for field in ("node_ports", "node_labels", "etcd_servers", "apiserver_cert_extra_sans"):
             if field in body:

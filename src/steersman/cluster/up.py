@@ -253,7 +253,7 @@ async def _etcd(paths: Paths, settings: ClusterSettings, clock: Clock, *, first:
 async def _serves(client: RestClient, paths: Paths, settings: ClusterSettings, clock: Clock) -> None:
     """Until the API server does. Raises UpError, with etcd's part in it."""
     try:
-        await until(lambda: _ready(client), _API_PATIENCE_S, clock, f"the API server: see {paths.log_file('apiserver')}")
+        await until(lambda: _ready(client), _API_PATIENCE_S, clock, "the API server", paths.log_file("apiserver"))
     except UpError as error:
         why = await sharedetcd.complaint(SharedEtcd.of(settings), clock) if settings.etcd_servers else ""
         raise UpError(f"{error}; {why}" if why else str(error)) from error
@@ -266,16 +266,13 @@ async def _follow(paths: Paths, settings: ClusterSettings, since: datetime, cloc
             await addons.ensure(client, settings, (paths.pki / "ca.crt").read_bytes())
             notes.append(settings.public_server)
         with progress.step("scheduler, controllers"):
-            log_file = paths.log_file("control")
-            await until(lambda: _controlled(client), _API_PATIENCE_S, clock, f"the controllers: see {log_file}")
+            await until(lambda: _controlled(client), _API_PATIENCE_S, clock, "the controllers", paths.log_file("control"))
         if settings.simulated_nodes:
             await _follow_simulated(client, paths, settings, since, clock, progress)
             return
         with progress.step("node") as notes:
-            node = settings.node_name
-            await until(
-                lambda: node_ready(client, node, since), _NODE_PATIENCE_S, clock, f"node {node}: see {paths.log_file('node')}"
-            )
+            node, log = settings.node_name, paths.log_file("node")
+            await until(lambda: node_ready(client, node, since), _NODE_PATIENCE_S, clock, f"node {node}", log)
             notes.append(f"{node} Ready")
 
 
@@ -289,8 +286,8 @@ async def _follow_simulated(
             return sum(heard(node, since) for node in (await client.list(NODES))["items"]) >= count
 
         patience_s = _NODE_PATIENCE_S + _SIMULATED_PATIENCE_S * count
-        what = f"{count} simulated nodes: see {paths.log_file('nodes')}"
-        await until(ready, patience_s, clock, what, poll_s=max(POLL_S, _SIMULATED_POLL_S * count))
+        what, log = f"{count} simulated nodes", paths.log_file("nodes")
+        await until(ready, patience_s, clock, what, log, poll_s=max(POLL_S, _SIMULATED_POLL_S * count))
         notes.append(f"{count} Ready")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 
 from steersman.api.resources import NODES
 from steersman.client.interface import Client
@@ -19,13 +20,23 @@ class UpError(Exception):
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str, *, poll_s: float = POLL_S
+    holds: Callable[[], Awaitable[bool]], patience_s: float, clock: Clock, what: str, log: Path, *, poll_s: float = POLL_S
 ) -> None:
+    """Raises UpError, which names the log of what is waited for, and how it ends."""
     deadline = clock.monotonic() + patience_s
     while not await holds():
         if clock.monotonic() > deadline:
-            raise UpError(f"waited {patience_s:.0f} s in vain for {what}")
+            raise UpError(f"waited {patience_s:.0f} s in vain for {what}: see {log}{_ending(log)}")
         await clock.sleep(poll_s)
+
+
+def _ending(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return ""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return f", which ends with: {last}" if last else ""
 
 
 async def node_ready(client: Client, name: str, since: datetime) -> bool:

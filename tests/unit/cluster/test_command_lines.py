@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from steersman.__main__ import main
 from steersman.cluster.settings import Paths, SettingsError
 from steersman.cluster.up import Choices, decide_settings
+from steersman.cluster.waiting import UpError, until
+from steersman.machinery.clock import VirtualClock
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,22 @@ def test_a_cluster_of_roots_is_told_as_such(
     assert main(command.split()) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"steersman {command.split()[0]}: {tmp_path} belongs to root: run it again with sudo")
+
+
+def test_an_empty_state_directory_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--state-dir", ""])
+    assert capsys.readouterr().err == "steersman up: argument --state-dir: is empty (see steersman up --help)\n"
+
+
+def test_what_is_waited_for_in_vain_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    log = tmp_path / "apiserver.log"
+    for written, end in ((None, ""), ("", ""), ("one\ntwo\n\n", ", which ends with: two")):
+        if written is not None:
+            log.write_text(written)
+        with pytest.raises(UpError) as fault:
+            asyncio.run(until(never, -1, VirtualClock(), "the API server", log))
+        assert str(fault.value) == f"waited -1 s in vain for the API server: see {log}{end}"

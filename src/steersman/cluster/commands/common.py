@@ -12,10 +12,21 @@ def add_state_dir(parser: argparse.ArgumentParser) -> None:
     default = default_state_dir()
     parser.add_argument(
         "--state-dir",
-        type=Path,
+        type=_directory,
         default=default,
         help=f"where the cluster keeps its files (now {default}; STEERSMAN_STATE_DIR sets it as well)",
     )
+
+
+def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    """A command below a command; `text` stands in both helps."""
+    return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _directory(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return Path(text)
 
 
 def paths_of(args: argparse.Namespace) -> Paths:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steersman.cluster.commands.common import add_state_dir, existing, paths_of
+from steersman.cluster.commands.common import add_action, add_state_dir, existing, paths_of
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
 from steersman.machinery.clock import RealClock
@@ -21,13 +21,13 @@ PROBLEMS = (SettingsError, RuntimeFault, OSError)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    load = actions.add_parser("load", help="install the images of an OCI or docker archive (a tar file)")
+    load = add_action(actions, "load", "install the images of an OCI or docker archive (a tar file)")
     load.add_argument("archive", type=Path, nargs="+")
-    pull = actions.add_parser("pull", help="pull an image from its registry (registries.yaml in the state directory: mirrors)")
+    pull = add_action(actions, "pull", "pull an image from its registry (registries.yaml in the state directory: mirrors)")
     pull.add_argument("image", nargs="+")
     pull.add_argument("--creds", default="", metavar="USER:PASSWORD", help="for a registry that asks")
-    actions.add_parser("ls", help="list the images")
-    remove = actions.add_parser("rm", help="remove an image by name or id")
+    add_action(actions, "ls", "list the images")
+    remove = add_action(actions, "rm", "remove an image by name or id")
     remove.add_argument("image", nargs="+")
     for action in actions.choices.values():
         add_state_dir(action)

@@ -15,7 +15,7 @@ from steersman.api.bootstraptokens import BootstrapToken
 from steersman.client.interface import Client
 from steersman.client.kubeconfig import KubeconfigError
 from steersman.cluster.bootstrapping import NODE_TOKENS
-from steersman.cluster.commands.common import add_state_dir, administered, paths_of
+from steersman.cluster.commands.common import add_action, add_state_dir, administered, paths_of
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock, RealClock
@@ -29,7 +29,7 @@ _HEADINGS = ("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a token and print the command that joins with it")
+    create = add_action(actions, "create", "make a token and print the command that joins with it")
     create.add_argument("token", nargs="?", default="", help="as in abcdef.0123456789abcdef (default: a random one)")
     help_ = "how long it is valid, 0 for ever (default 24h, with --control-plane 2h)"
     create.add_argument("--ttl", default="", metavar="DURATION", help=help_)
@@ -38,10 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--usages", default=",".join(bootstraptokens.USAGES), help="signing, authentication or both")
     create.add_argument("--groups", default=NODE_TOKENS, help="what its holder belongs to")
     create.add_argument("--description", default="")
-    listed = actions.add_parser("list", help="list the tokens")
-    delete = actions.add_parser("delete", help="delete tokens, by id or whole")
+    listed = add_action(actions, "list", "list the tokens")
+    delete = add_action(actions, "delete", "delete tokens, by id or whole")
     delete.add_argument("token", nargs="+")
-    actions.add_parser("generate", help="print a random token, without making it valid")
+    add_action(actions, "generate", "print a random token, without making it valid")
     for action in (create, listed, delete):
         add_state_dir(action)
         action.add_argument("--kubeconfig", type=Path, help="another cluster's administrator (default: this machine's)")

@@ -80,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
     if found is not None and found.joined_server:
         _bring_back(paths, found, choices, clock, progress)
         return 0
-    bring_up(paths, choices, clock, progress)
+    try:
+        bring_up(paths, choices, clock, progress)
+    except KeyboardInterrupt:
+        progress.say("What has started goes on: `steersman status` shows how far it is, `steersman down` ends it.")
+        raise
     progress.say(f"Up in {clock.monotonic() - begin:.1f} s. Next:  export KUBECONFIG={paths.admin_kubeconfig}")
     return 0
 
