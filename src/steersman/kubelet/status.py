@@ -14,6 +14,7 @@ from steersman.kubelet import pods
 from steersman.kubelet.conditions import pod_conditions
 from steersman.kubelet.containerstatus import Facts, container_statuses
 from steersman.kubelet.probes.results import ProbeResults
+from steersman.kubelet.resize.told import pod_resources
 from steersman.kubelet.view import PodView, has_network
 from steersman.machinery.meta import Obj, dig, format_time
 
@@ -66,6 +67,7 @@ def generate(pod: Obj, view: PodView, results: ProbeResults, old: Obj, now: date
         _copy_reason(status, old)
     status["qosClass"] = pods.qos_class(pod)
     status["startTime"] = old.get("startTime") or format_time(now)
+    status |= pod_resources(pod, situation.actuated, status["phase"])
     for key in ("nominatedNodeName", "resize", "resourceClaimStatuses", "extendedResourceClaimStatus"):
         if old.get(key):
             status[key] = old[key]

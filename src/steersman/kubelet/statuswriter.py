@@ -40,7 +40,9 @@ def status_patch(base: Obj, wanted: Obj) -> Obj:
             if changed:
                 patch["conditions"] = changed
         elif not _same(base.get(key), value):
-            patch[key] = [{"$patch": "replace"}, *value] if key in _MERGED_BY_IP and base.get(key) else value
+            patch[key] = (
+                [{"$patch": "replace"}, *value] if key in _MERGED_BY_IP and base.get(key) else _in_place(base.get(key), value)
+            )
     for key in ("reason", "message"):
         if key in base and key not in wanted:
             patch[key] = None
@@ -54,6 +56,13 @@ def _is_ours(condition: Obj) -> bool:
 def _cleared(old: Obj | None, new: Obj) -> Obj:
     """A merged list item keeps what is not named: a reason that no longer holds must be taken out."""
     return {**{key: None for key in old or () if key not in new}, **new}
+
+
+def _in_place(old: Any, new: Any) -> Any:
+    """The same of a map (resources), whose patch is merged all the way down."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return _cleared(old, {key: _in_place(old.get(key), value) for key, value in new.items()})
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -28,6 +28,12 @@ def test_a_disruption_made_by_the_kubelet_is_sent() -> None:
     assert status_patch({}, {"conditions": [made]}) == {"conditions": [made]}
 
 
+def test_resources_that_are_gone_are_taken_out() -> None:
+    base = {"resources": {"limits": {"cpu": "2"}, "requests": {"cpu": "1", "memory": "1Gi"}}, "allocatedResources": {"cpu": "1"}}
+    wanted = {"resources": {"requests": {"cpu": "1"}}, "allocatedResources": {"cpu": "1"}}
+    assert status_patch(base, wanted) == {"resources": {"limits": None, "requests": {"cpu": "1", "memory": None}}}
+
+
 def test_a_pod_that_was_marked_unready_while_its_node_was_silent_is_ready_again_once_the_kubelet_sees_it() -> None:
     async def scenario() -> None:
         client = FakeClient()
