@@ -67,9 +67,11 @@ def test_a_container_that_a_killed_kubelet_made_and_did_not_start_counts_as_no_r
             await world.until(lambda: phase(world) == "Running")
         made = world.runtime.named("app")
         world.runtime.containers[made.id] = replace(made, state=ContainerState.CREATED, started_at=None)
+        # Nobody was shown it, either.
+        world.api.put("pods", {**world.api.pod("web"), "status": {"phase": "Pending"}})
         async with world.kubelet():
             await world.until(lambda: made.id not in world.runtime.containers and bool(world.runtime.containers))
-            await world.until(lambda: "running" in state(world)["state"])
+            await world.until(lambda: phase(world) == "Running")
             assert state(world)["restartCount"] == 0
 
     asyncio.run(scenario())
