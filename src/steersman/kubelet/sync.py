@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steersman.api.resources import RUNTIME_CLASSES, SECRETS
-from steersman.cri.interface import ContainerState, NotThere, RuntimeFault, SandboxConfig
-from steersman.kubelet import naming, pods, resources, restartall
+from steersman.cri.interface import ContainerState, RuntimeFault
+from steersman.kubelet import cleaning, pods, restartall
 from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
 from steersman.kubelet.images import with_default_tag
 from steersman.kubelet.parts import Parts
+from steersman.kubelet.placing import NoSandbox, Placer, SyncFailed
 from steersman.kubelet.resize.actuate import Actuator
 from steersman.kubelet.resize.state import PodResize
-from steersman.kubelet.sandboxes import sandbox_config
 from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.terminating import probe_grace
 from steersman.kubelet.view import PodView
 from steersman.kubelet.volumes.image import mounted_images
 from steersman.kubelet.volumes.manager import MountFailed
-from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of
 from steersman.machinery.waiting import Backoff
 
@@ -41,14 +37,6 @@ ATTACH_RETRY_S = 2.0
 NETWORK_RETRY_S = 1.0
 _SANDBOX = ""
 """Among the holds: no container has this name."""
-
-
-class SyncFailed(Exception):
-    """The turn could not be finished; events have been recorded. retry_s None: the usual pause after errors."""
-
-    def __init__(self, message: str, retry_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_s = retry_s
 
 
 class PodOver(Exception):
@@ -68,6 +56,7 @@ class PodSync:
         self._refreshed_s = float("-inf")
         self._volumes: Mapping[str, Path] = {}
         self._released = False
+        self._placer = Placer(parts, uid)
         self._steady = SteadyTime(parts.clock)
         self._mount_pauses = Backoff(FIRST_MOUNT_RETRY_S, LAST_MOUNT_RETRY_S, jitter=0.0)
         self.resize = PodResize(parts.config.pod_dir(uid), parts.recorder)
@@ -95,7 +84,7 @@ class PodSync:
         await self._mount(pod)
         problem = await self._actuate(pod, view) if self.resize.due and not plan.kill_pod else ""
         if plan.empty:
-            await self._collect(view)
+            await cleaning.collect(parts, view)
             if problem:
                 raise SyncFailed(problem)
             return plan.again_after_s
@@ -185,7 +174,13 @@ class PodSync:
                 group.create_task(self._kill(pod, view, kill))
         if plan.create_sandbox is None and not plan.starts:
             return
-        place, failed = await self._place(pod, view, plan), False
+        try:
+            place = await self._placer.place(pod, view, plan.create_sandbox, self._volumes)
+        except NoSandbox:
+            # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
+            self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
+            raise
+        failed = False
         for start in plan.starts:
             if self.restarting and view.newest(start.spec["name"]) is None:
                 logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid) / start.spec["name"]
@@ -214,74 +209,6 @@ class PodSync:
         await parts.stopper.stop_container(pod, container, grace_s, kill.why, ip)
         parts.probes.results.forget(container.id)
 
-    async def _place(self, pod: Obj, view: PodView, plan: Plan) -> Place:
-        """The sandbox, made if need be, and all else that starts need. Raises SyncFailed."""
-        parts = self._parts
-        attempt = plan.create_sandbox
-        config = self._sandbox_config(pod, attempt if attempt is not None else view.sandboxes[0].attempt)
-        if attempt is not None:
-            try:
-                await parts.stopper.stop_sandboxes(view)
-                await self._collect(view)
-            except RuntimeFault as error:
-                # What failed attempts left may be as hard to remove; that must not keep the next one from coming.
-                log.debug("earlier sandboxes stay pod=%s error=%s", self._uid, error)
-            counts = parts.node.counts
-            of_pods = ("pods", "user_namespaced_pods") if config.id_mappings else ("pods",)
-            for what in of_pods:
-                counts.count(f"kubelet_started_{what}_total")
-            try:
-                config = replace(config, runtime_handler=await self._runtime_handler(pod))
-                sandbox_id = await parts.runtime.run_pod_sandbox(config)
-                ips: Sequence[str] = (await parts.runtime.pod_sandbox_status(sandbox_id)).ips
-            except (RuntimeFault, StatusError, ConnectionError) as error:
-                # Held: what is left of the attempt shows as a change of the pod, and changes wake the worker.
-                self.holds[_SANDBOX] = parts.clock.monotonic() + START_RETRY_S
-                for what in of_pods:
-                    counts.count(f"kubelet_started_{what}_errors_total")
-                text = f"Failed to create pod sandbox: {error}"
-                parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", text)
-                raise SyncFailed(text) from None
-        else:
-            sandbox_id, ips = view.sandboxes[0].id, view.sandboxes[0].ips
-        if pods.is_host_network(pod):
-            ips = parts.node.host_ips
-        return Place(pod, view, sandbox_id, config, ips, self._volumes, await self._pull_secrets(pod))
-
-    def _sandbox_config(self, pod: Obj, attempt: int) -> SandboxConfig:
-        parts = self._parts
-        dns, warnings = naming.dns_config(pod, parts.node.resolv_conf, parts.config.cluster_dns, parts.config.cluster_domain)
-        for reason, message in warnings:
-            parts.recorder.event(pod, "Warning", reason, message)
-        try:
-            mappings = parts.user_namespaces.of(pod, supported=parts.runtime.user_namespaces())
-            return sandbox_config(pod, attempt, parts.config, dns, mappings)
-        except (ValueError, OSError) as error:
-            parts.recorder.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
-            raise SyncFailed(str(error)) from None
-
-    async def _runtime_handler(self, pod: Obj) -> str:
-        """Of the pod's RuntimeClass. Raises NotFound, StatusError, ConnectionError."""
-        name = dig(pod, "spec", "runtimeClassName", default="")
-        return str((await self._parts.objects.read(RUNTIME_CLASSES, "", name))["handler"]) if name else ""
-
-    async def _pull_secrets(self, pod: Obj) -> list[Obj]:
-        found, missing = [], []
-        for ref in dig(pod, "spec", "imagePullSecrets", default=None) or ():
-            try:
-                secret = await self._parts.objects.get(SECRETS, namespace_of(pod), ref["name"], self._uid)
-            except (StatusError, ConnectionError):
-                secret = None
-            if secret is None:
-                missing.append(ref["name"])
-            else:
-                found.append(secret)
-        if missing:
-            text = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
-            text += "attempting to pull the image may not succeed."
-            self._parts.recorder.event(pod, "Warning", "FailedToRetrieveImagePullSecret", text)
-        return found
-
     async def _start(self, place: Place, start: Start) -> bool:
         """True if it runs. A failure becomes its waiting reason and a pause before the next try."""
         parts, name = self._parts, start.spec["name"]
@@ -307,62 +234,17 @@ class PodSync:
             return left_s if reason == "ImagePullBackOff" else min(left_s, FIRST_PULL_RETRY_S)
         return START_RETRY_S
 
-    # --- cleaning --------------------------------------------------------------------------------------------------
-
-    async def _collect(self, view: PodView) -> None:
-        """Keep one dead instance per container and the newest sandbox."""
-        for name in {item.name for item in view.containers}:
-            dead = [item for item in view.history(name) if item.state is ContainerState.EXITED]
-            for item in dead[1:]:
-                await self._parts.runtime.remove_container(item.id)
-                _remove_file(item.log_path)
-        for sandbox in view.sandboxes[1:]:
-            if not any(item.sandbox_id == sandbox.id for item in view.containers):
-                await self._parts.runtime.remove_pod_sandbox(sandbox.id)
+    # --- the end ---------------------------------------------------------------------------------------------------
 
     async def release(self, pod: Obj) -> None:
         """The pod has ended: give back volumes, cgroup, caches. Raises OSError."""
-        if self._released:
-            return
-        parts = self._parts
-        await parts.volumes.tear_down(self._uid)
-        parts.cgroups.remove(resources.cgroup_parent(pod, parts.config.cgroup_root))
-        parts.user_namespaces.release(self._uid)
-        parts.cpus.release(self._uid)
-        parts.objects.release(self._uid)
-        parts.tokens.release(self._uid)
-        parts.images.forget(self._uid)
-        parts.backoff.forget(f"{self._uid}/")
-        self._released = True
+        if not self._released:
+            await cleaning.release(self._parts, self._uid, pod)
+            self._released = True
 
     async def remove(self, pod: Obj, view: PodView) -> None:
         """The pod is gone from the API: remove what was kept for reading. Raises RuntimeFault."""
-        parts = self._parts
-        for sandbox in view.sandboxes:
-            try:
-                await parts.runtime.remove_pod_sandbox(sandbox.id)
-            except NotThere:
-                continue
-        for container in view.containers:
-            parts.probes.results.forget(container.id)
-        parts.probes.forget(self._uid)
-        # Again: `release` leaves what a half-made sandbox was still in, and of a pod the API no longer has it knows no QoS class.
-        parts.cgroups.remove_pod(self._uid)
-        logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid)
-        shutil.rmtree(logs, ignore_errors=True)
-        if parts.config.container_logs_dir is not None:
-            for item in view.containers:
-                stem = f"{name_of(pod)}_{namespace_of(pod)}_{item.name}-{item.id}"[: 255 - len(".log")]
-                _remove_file(str(parts.config.container_logs_dir / f"{stem}.log"))
-        # Last: after a kill it is what says that the rest is to be swept.
-        parts.volumes.remove_pod_dir(self._uid)
-
-
-def _remove_file(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        log.debug("file was gone path=%s", path)
+        await cleaning.remove(self._parts, self._uid, pod, view)
 
 
 def _pod_ip(view: PodView, host_ips: Sequence[str]) -> str:

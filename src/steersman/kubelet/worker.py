@@ -18,12 +18,13 @@ from steersman.kubelet.endings import Endings
 from steersman.kubelet.eviction.wording import REASON as EVICTED
 from steersman.kubelet.eviction.wording import refused
 from steersman.kubelet.parts import Parts
+from steersman.kubelet.placing import SyncFailed
 from steersman.kubelet.probes.manager import KINDS
 from steersman.kubelet.resize.feasible import infeasible
 from steersman.kubelet.resize.state import DEFERRED, INFEASIBLE
 from steersman.kubelet.status import Ending, Situation, generate
 from steersman.kubelet.steadytime import SteadyTime
-from steersman.kubelet.sync import PodOver, PodSync, SyncFailed
+from steersman.kubelet.sync import PodOver, PodSync
 from steersman.kubelet.terminating import grace_period
 from steersman.kubelet.view import PodView
 from steersman.machinery.errors import StatusError
