@@ -57,7 +57,7 @@ class Extension:
         headers = {name.lower(): request.headers.getall(name) for name in request.headers}
         self.asked.append((request.method, request.path_qs, headers, await request.read()))
         if request.path.endswith("/shell"):
-            socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
+            socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",), timeout=0.1)
             await socket.prepare(request)
             await socket.send_bytes(await socket.receive_bytes())
             await socket.close()
@@ -368,7 +368,11 @@ def test_metrics_server_takes_the_place_of_the_built_in_metrics_and_gives_it_bac
                 return False
 
         await until(w, given_back)
-        assert await w.obj("GET", root) == before and (await w.obj("GET", nodes))["kind"] != "FortuneList"
+        assert await w.obj("GET", root) == before
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(w.obj("GET", nodes))
+            await w.clock.advance(5)  # whoever asks first waits for two rounds
+        assert asked.result()["kind"] == "NodeMetricsList"
 
     run(tmp_path, scenario)
 
