@@ -39,8 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With a failure comes what the shared cluster was like: it may not fail again when looked for."""
+    """With a failure comes what the shared cluster was like: it may not fail again when looked for.
+
+    Where CI is set a real part that is not there is a failure: what starts it runs, and is not skipped.
+    """
     report = yield
+    if report.skipped and os.environ.get("CI") and item.get_closest_marker("root") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"{item.nodeid} was skipped in CI: {report.longrepr}"
     used = item.funcargs.get("cluster") if isinstance(item, pytest.Function) else None
     if report.failed and used is not None:
         report.sections.append(("the cluster", cast("Cluster", used).condition()))

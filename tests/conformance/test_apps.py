@@ -6,6 +6,7 @@ What a StatefulSet has in common with these is here as well, the rest in test_ap
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,7 +90,11 @@ def test_each_replica_answers(space: Space, resource: Resource, make: Callable[.
     space.until(resource, "w", ready(2))
     for each_pod in space.list(PODS, "app=w"):
         url = f"http://{each_pod['status']['podIP']}:8080"
-        eventually(lambda: f"from {name_of(each_pod)}," in space.cluster.curl(url))  # noqa: B023
+        eventually(partial(_says, space, url, f"from {name_of(each_pod)},"))
+
+
+def _says(space: Space, url: str, text: str) -> bool:
+    return text in space.cluster.curl(url)
 
 
 @each(

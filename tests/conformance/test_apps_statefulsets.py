@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,6 +135,10 @@ def test_parallel_scaling_does_not_wait(space: Space) -> None:
     space.until(STATEFUL_SETS, "w", lambda it: it["status"]["replicas"] == 0)
 
 
+def _is_another(was: str, found: Obj) -> bool:
+    return uid_of(found) != was and is_ready(found)
+
+
 def change(space: Space, version: str, **rolling: Any) -> str:
     """Another template; its revision, once the controller knows it."""
     spec: Obj = {"template": {"metadata": {"annotations": {"version": version}}}}
@@ -198,7 +203,7 @@ def test_a_partition_holds_an_update_back(space: Space) -> None:
     for lost in (0, 2):
         was = uid_of(space.get(PODS, f"w-{lost}"))
         space.delete(PODS, f"w-{lost}")
-        space.until(PODS, f"w-{lost}", lambda it: uid_of(it) != was and is_ready(it))  # noqa: B023
+        space.until(PODS, f"w-{lost}", partial(_is_another, was))
     assert revisions(space) == [first, first, second]
     space.patch(STATEFUL_SETS, "w", {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}}})
     space.until(STATEFUL_SETS, "w", lambda it: ready(3)(it) and it["status"].get("updatedReplicas") == 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from functools import partial
 
 import pytest
 from tests.conformance.objects import IMAGE, SLEEP, controller, pod, replication_controller, service
@@ -81,6 +82,14 @@ def test_diff(space: Space) -> None:
     assert re.search(r"^\+\s+(- )?image: busybox:other$", said, re.M)
 
 
+def _greets(space: Space, url: str) -> bool:
+    return "Hello" in space.cluster.curl(url)
+
+
+def _all_ready(space: Space, count: int) -> bool:
+    return [is_ready(it) for it in space.list(PODS)] == [True] * count
+
+
 @pytest.mark.conformance(f"{KUBECTL} Kubectl expose should create services for rc [Conformance]")
 def test_expose(space: Space) -> None:
     primary(space)
@@ -90,7 +99,7 @@ def test_expose(space: Space) -> None:
     for name, port in (("rm2", 1234), ("rm3", 2345)):
         found = space.get(SERVICES, name)
         assert [(it["port"], it["targetPort"]) for it in found["spec"]["ports"]] == [(port, 8080)]
-        eventually(lambda: "Hello" in space.cluster.curl(f"http://{found['spec']['clusterIP']}:{port}"))  # noqa: B023
+        eventually(partial(_greets, space, f"http://{found['spec']['clusterIP']}:{port}"))
 
 
 @pytest.mark.conformance(f"{KUBECTL} Kubectl label should update the label on a resource [Conformance]")
@@ -135,7 +144,7 @@ def test_scaling_and_stopping(space: Space) -> None:
     assert len(primary(space, 2)) == 2
     for count in (1, 2):
         space.kubectl("scale", "rc", "primary", f"--replicas={count}", "--timeout=1m")
-        eventually(lambda: len([it for it in space.list(PODS) if is_ready(it)]) == count and len(space.list(PODS)) == count)  # noqa: B023
+        eventually(partial(_all_ready, space, count))
     space.kubectl("delete", "rc", "primary", "--grace-period=0", "--force")
     eventually(lambda: space.list(PODS) == [])
 

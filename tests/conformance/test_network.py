@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_node_port_reaches_every_pod_by_every_address(space: Space) -> None:
     port = made["spec"]["ports"][0]["nodePort"]
     assert 30000 <= port <= 32767
     for url in ("http://s", f"http://{made['spec']['clusterIP']}", f"http://{ADDRESS}:{port}"):
-        eventually(lambda: ask_from_pod(space, url))  # noqa: B023
+        eventually(partial(ask_from_pod, space, url))
         said = {ask_from_pod(space, url).split()[2].rstrip(",") for _ in range(6)}
         assert said == names
     assert ask(space, f"http://{ADDRESS}:{port}").startswith("Hello from s-")

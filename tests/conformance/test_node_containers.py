@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.conformance.objects import IMAGE, SLEEP, container, pod
 from tests.conformance.space import Space, condition, container_status, eventually
 
 from steersman.api.resources import PODS
-from steersman.machinery.meta import dig
+from steersman.machinery.meta import Obj, dig
 
 pytestmark = pytest.mark.root
 FALLBACK = {"terminationMessagePolicy": "FallbackToLogsOnError"}
@@ -248,6 +249,10 @@ def test_an_ephemeral_container_starts_in_a_running_pod(space: Space) -> None:
     eventually(lambda: space.logs("target", container="debugger") == "polo\n")
 
 
+def _ephemeral_run(count: int, pod: Obj) -> bool:
+    return [list(status["state"]) for status in pod["status"]["ephemeralContainerStatuses"]] == [["running"]] * count
+
+
 @pytest.mark.conformance(
     "[sig-node] Ephemeral Containers [NodeConformance] should update the ephemeral containers in an existing pod [Conformance]"
 )
@@ -257,8 +262,4 @@ def test_ephemeral_containers_can_be_added_to(space: Space) -> None:
         found = space.get(PODS, "target", subresource="ephemeralcontainers")
         found["spec"].setdefault("ephemeralContainers", []).append({"name": name, "image": IMAGE, "command": ["sleep", "1000"]})
         space.update(PODS, found, subresource="ephemeralcontainers")
-        space.until(
-            PODS,
-            "target",
-            lambda it: [list(status["state"]) for status in it["status"]["ephemeralContainerStatuses"]] == [["running"]] * count,  # noqa: B023
-        )
+        space.until(PODS, "target", partial(_ephemeral_run, count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ def test_no_more_pods_are_preempted_than_must(space: Space) -> None:
         space.until(PODS, "pod4", bound)
         # Those that came after the victims find no room and preempt nobody.
         for name in ("pod1", "pod2"):
-            (left,) = eventually(lambda: [it for it in space.list(PODS, f"app={name}") if not is_deleting(it)])  # noqa: B023
+            (left,) = eventually(partial(_staying, space, name))
             unschedulable(space, name_of(left), f"Insufficient {THING}")
         space.create(PODS, named("end", spec=pod(SLEEP)["spec"]))
         seen: Counter[str] = Counter()
@@ -160,3 +161,7 @@ def test_the_value_of_a_priority_class_stays(space: Space) -> None:
         assert [(it["value"], it["description"]) for it in found] == [(1, "updated description"), (2, "updated description")]
     with pytest.raises(NotFound):
         api.get(PRIORITY_CLASSES, names[0])
+
+
+def _staying(space: Space, name: str) -> list[Obj]:
+    return [it for it in space.list(PODS, f"app={name}") if not is_deleting(it)]

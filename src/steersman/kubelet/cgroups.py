@@ -12,7 +12,7 @@ import select
 import signal
 from pathlib import Path
 
-from steersman.cri.interface import Resources
+from steersman.cri.messages import Resources
 from steersman.kubelet.resources import cpu_weight
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 
-from steersman.cri.interface import ContainerState, NotThere
+from steersman.cri.interface import NotThere
+from steersman.cri.messages import ContainerState
 from steersman.kubelet import resources
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.view import PodView

@@ -13,16 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steersman.api.resources import CONFIG_MAPS, SECRETS
-from steersman.cri.interface import (
-    ContainerConfig,
-    Device,
-    Image,
-    Mount,
-    Propagation,
-    Runtime,
-    RuntimeFault,
-    SandboxConfig,
-)  # fmt: skip
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import ContainerConfig, Device, Image, Mount, Propagation, SandboxConfig  # fmt: skip
 from steersman.kubelet import env, envfile, naming, pods, resources, security
 from steersman.kubelet.attempts import counted
 from steersman.kubelet.cgroups import is_unified

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from steersman.cri.interface import Container, ContainerState
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.probes.results import ProbeResults
 from steersman.kubelet.resize.amounts import in_force

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from steersman.cri.interface import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
+from steersman.cri.messages import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
 from steersman.kubelet import pods
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.probes.results import ProbeResults, Result

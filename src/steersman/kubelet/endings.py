@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steersman.cri.interface import ContainerState
+from steersman.cri.messages import ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.counts import Counts
 from steersman.kubelet.view import PodView

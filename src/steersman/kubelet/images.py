@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from steersman.cri.interface import Image, ImageService, RegistryAuth, RuntimeFault
+from steersman.cri.interface import ImageService, RuntimeFault
+from steersman.cri.messages import Image, RegistryAuth
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.counts import Counts, size_label
 from steersman.kubelet.credentials import keyring

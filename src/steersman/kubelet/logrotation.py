@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from steersman.cri.interface import Container, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.worker import PodWorker
 from steersman.machinery.clock import Clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from steersman.cri.interface import DNSConfig
+from steersman.cri.messages import DNSConfig
 from steersman.kubelet import pods
 from steersman.machinery.meta import Obj, dig, name_of, namespace_of
 

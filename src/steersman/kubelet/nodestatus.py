@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from steersman.cri.interface import Image
+from steersman.cri.messages import Image
 from steersman.machinery.meta import Obj, condition
 
 OWN = frozenset(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"))

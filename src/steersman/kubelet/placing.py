@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from steersman.api.resources import RUNTIME_CLASSES, SECRETS
-from steersman.cri.interface import RuntimeFault, SandboxConfig
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import SandboxConfig
 from steersman.kubelet import naming, pods
 from steersman.kubelet.cleaning import collect
 from steersman.kubelet.containers import Place

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from steersman.cri.interface import Container, ContainerState, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet.counts import Counts
 from steersman.kubelet.view import MESSAGE_FILE_ANNOTATION, MESSAGE_POLICY_ANNOTATION, UID_LABEL, PodView
 from steersman.machinery.clock import Clock

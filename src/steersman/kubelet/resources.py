@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from steersman.cri.interface import Resources
+from steersman.cri.messages import Resources
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
 from steersman.machinery import quantity

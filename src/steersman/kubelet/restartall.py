@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from steersman.cri.interface import Container, ContainerState, NotThere
+from steersman.cri.interface import NotThere
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.view import PodView

@@ -13,7 +13,8 @@ from steersman.api.resources import NODES, PODS, SERVICES
 from steersman.client.events import EventRecorder
 from steersman.client.informer import Informer
 from steersman.client.interface import Client
-from steersman.cri.interface import ContainerState, ImageService, Runtime, RuntimeFault
+from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.cri.messages import ContainerState
 from steersman.kubelet import nodeinfo, systemoom
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.cgroups import Cgroups

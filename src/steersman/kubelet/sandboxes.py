@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steersman.cri.interface import DNSConfig, IdMapping, NamespaceMode, PortMapping, SandboxConfig
+from steersman.cri.messages import DNSConfig, IdMapping, NamespaceMode, PortMapping, SandboxConfig
 from steersman.kubelet import naming, pods, security
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import seccomp_dir

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from steersman.cri.interface import Image, NamespaceMode, RuntimeFault, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image, NamespaceMode, Security
 from steersman.kubelet import pods
 from steersman.machinery.meta import Obj, dig
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from steersman.cri.interface import SandboxState
+from steersman.cri.messages import SandboxState
 from steersman.kubelet import pods
 from steersman.kubelet.conditions import pod_conditions
 from steersman.kubelet.containerstatus import Facts, container_statuses

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from steersman.cri.interface import Container, ContainerState
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet.view import PodView
 from steersman.machinery.clock import Clock
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steersman.cri.interface import ContainerState, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerState
 from steersman.kubelet import cleaning, pods, restartall
 from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from steersman.cri.interface import Container, ContainerState, NotThere, Runtime
+from steersman.cri.interface import NotThere, Runtime
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path

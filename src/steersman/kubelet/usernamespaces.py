@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.kubelet.config import KubeletConfig
 from steersman.machinery.meta import Obj, dig, uid_of
 

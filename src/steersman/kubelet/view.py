@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from steersman.cri.interface import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
+from steersman.cri.messages import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
 
 NAME_LABEL = "io.kubernetes.pod.name"
 NAMESPACE_LABEL = "io.kubernetes.pod.namespace"

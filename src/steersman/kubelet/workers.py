@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 
-from steersman.cri.interface import Container
+from steersman.cri.messages import Container
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.parts import Parts

@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.fakes.containerd import Containerd
 
-from steersman.cri.interface import ContainerConfig, ContainerState, EventKind, Runtime, RuntimeEvent, SandboxConfig
+from steersman.cri.interface import Runtime
+from steersman.cri.messages import ContainerConfig, ContainerState, EventKind, RuntimeEvent, SandboxConfig
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.runtime import NativeRuntime
 from steersman.cri.remote.calls import Endpoint
@@ -84,7 +85,7 @@ class Bench:
     async def runtime(self) -> AsyncIterator[Runtime]:
         opened = self._native() if self.containerd is None else self._remote(self.containerd)
         async with opened as runtime, asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(runtime))
+            listening = group.create_task(self._listen(runtime.events()))
             try:
                 yield runtime
             finally:
@@ -111,8 +112,8 @@ class Bench:
         async with runtime:
             yield runtime
 
-    async def _listen(self, runtime: Runtime) -> None:
-        async for event in runtime.events():
+    async def _listen(self, events: AsyncIterator[RuntimeEvent]) -> None:
+        async for event in events:
             async with self.news:
                 self.events.append(event)
                 self.news.notify_all()

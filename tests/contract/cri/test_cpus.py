@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import Resources, Runtime
+from steersman.cri.interface import Runtime
+from steersman.cri.messages import Resources
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration.effective import apply
 from steersman.kubelet.cpumanager import manager

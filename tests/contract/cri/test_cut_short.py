@@ -15,7 +15,8 @@ import pytest
 from tests.contract.cri.bench import Bench, shell
 from tests.contract.cri.conftest import Scenario
 
-from steersman.cri.interface import ContainerState, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerState
 from steersman.cri.native import procs, strays
 from steersman.cri.native.oci import OciRuntime, Started
 

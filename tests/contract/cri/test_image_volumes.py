@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import ContainerConfig, Mount, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import ContainerConfig, Mount
 from steersman.cri.native import build
 from steersman.cri.native.images import NativeImages
 

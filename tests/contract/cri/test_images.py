@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import tarfile
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import pytest
 from tests.contract.cri.bench import Bench, shell
@@ -281,15 +283,12 @@ def test_an_archive_with_a_changed_layer_is_refused(busybox: Path, tmp_path: Pat
     with tarfile.open(busybox) as source, tarfile.open(broken, "w") as target:
         biggest = max(member.size for member in source.getmembers())
         for member in source.getmembers():
-            file = source.extractfile(member)
+            file: IO[bytes] | None = source.extractfile(member)
             if member.size == biggest:
                 layer = build.layer_tar(build.Contents(text={"etc/evil": "x"}))
                 member.size = len(layer)
-                (tmp_path / "layer").write_bytes(layer)
-                file = open(tmp_path / "layer", "rb")  # noqa: SIM115
+                file = io.BytesIO(layer)
             target.addfile(member, file)
-            if file:
-                file.close()
 
     async def scenario() -> None:
         images = NativeImages(str(tmp_path / "state"), RealClock())

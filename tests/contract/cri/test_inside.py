@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import Device, DNSConfig, Mount, NamespaceMode, Resources, RuntimeFault, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Device, DNSConfig, Mount, NamespaceMode, Resources, Security
 
 pytestmark = pytest.mark.root
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import ContainerState, EventKind, NotThere, Resources, RuntimeFault, SandboxState
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import ContainerState, EventKind, Resources, SandboxState
 from steersman.cri.native import procs
 
 pytestmark = pytest.mark.root
@@ -163,6 +164,22 @@ def test_events_tell_of_every_step(run: Run) -> None:
             assert of_container == [EventKind.CREATED, EventKind.STARTED, EventKind.STOPPED, EventKind.DELETED]
             of_sandbox = [event.kind for event in bench.events if event.container_id == sandbox]
             assert of_sandbox == [EventKind.STARTED, EventKind.STOPPED, EventKind.DELETED]
+
+    run(scenario)
+
+
+def test_who_listens_before_looking_misses_nothing(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        async with bench.runtime() as runtime:
+            late = runtime.events()
+            _, container = await bench.started(runtime, shell("exit 0"))
+            await bench.ended(runtime, container)
+            kinds = []
+            async for event in late:
+                kinds += [event.kind] * (event.container_id == container)
+                if EventKind.STOPPED in kinds:
+                    break
+            assert kinds == [EventKind.CREATED, EventKind.STARTED, EventKind.STOPPED]
 
     run(scenario)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.containerd import PAUSE_IMAGE, Containerd
 
-from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import RegistryAuth
 from steersman.cri.native import build
 from steersman.cri.remote.calls import RUNTIME, Endpoint
 from steersman.cri.remote.images import RemoteImages

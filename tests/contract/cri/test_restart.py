@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import ContainerState, SandboxState
+from steersman.cri.messages import ContainerState, SandboxState
 from steersman.cri.native import procs
 
 pytestmark = pytest.mark.root

@@ -61,7 +61,7 @@ class BehindSocket(Bench):
                 async with RemoteRuntime(endpoint, OutsideNetwork(), self.clock) as client, asyncio.TaskGroup() as group:
                     await client.update_runtime_config("10.1.0.0/24")
                     await client.status()
-                    listening = group.create_task(self._listen(client))
+                    listening = group.create_task(self._listen(client.events()))
                     try:
                         yield client
                     finally:

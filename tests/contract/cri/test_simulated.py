@@ -23,6 +23,7 @@ LAWS: tuple[Law, ...] = (
     lifecycle.test_a_stop_lets_the_program_finish_and_a_deaf_one_is_killed,
     lifecycle.test_stopping_a_sandbox_kills_what_runs_in_it_and_removing_takes_all,
     lifecycle.test_events_tell_of_every_step,
+    lifecycle.test_who_listens_before_looking_misses_nothing,
     lifecycle.test_many_pods_at_once,
     lifecycle.test_a_cancelled_sandbox_is_whole_or_gone,
 )
@@ -34,9 +35,7 @@ class SimulatedBench(Bench):
         images = SimulatedImages(self.clock, present=("busybox",))
         async with SimulatedRuntime(self.clock, images, log_files=True) as runtime, asyncio.TaskGroup() as group:
             await runtime.update_runtime_config("10.1.0.0/24")
-            listening = group.create_task(self._listen(runtime))
-            # Its calls never wait: without a turn of the loop the first events would have no listener yet.
-            await self.clock.sleep(0)
+            listening = group.create_task(self._listen(runtime.events()))
             try:
                 yield runtime
             finally:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.contract.cri.bench import Bench, shell
 
-from steersman.cri.interface import IdMapping, Mount, NamespaceMode, RuntimeFault, SandboxConfig, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import IdMapping, Mount, NamespaceMode, SandboxConfig, Security
 from steersman.cri.native import idmapped
 
 pytestmark = pytest.mark.root

@@ -15,23 +15,20 @@ from typing import Any
 import pytest
 
 from steersman.client.interface import WatchEvent
-from steersman.cri.interface import (
+from steersman.cri.interface import NotThere, RuntimeFault, Terminal, Tunnel
+from steersman.cri.messages import (
     Container,
     ContainerConfig,
     ContainerState,
     EventKind,
     ExecResult,
     Image,
-    NotThere,
     RegistryAuth,
     Resources,
     RuntimeEvent,
-    RuntimeFault,
     Sandbox,
     SandboxConfig,
     SandboxState,
-    Terminal,
-    Tunnel,
     Usage,
 )  # fmt: skip
 from steersman.kubelet.config import KubeletConfig

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steersman.cri.interface import Resources
+from steersman.cri.messages import Resources
 from steersman.kubelet.cgroups import NO_QUOTA, Cgroups
 
 if TYPE_CHECKING:

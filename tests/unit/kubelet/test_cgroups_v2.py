@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from steersman.cri.interface import Resources
+from steersman.cri.messages import Resources
 from steersman.cri.native.cgroups import Cgroups as RuntimeCgroups
 from steersman.cri.native.spec import linux_resources
 from steersman.kubelet.cgroups import NO_QUOTA, Cgroups

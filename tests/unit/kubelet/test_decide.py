@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from steersman.cri.interface import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
+from steersman.cri.messages import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
 from steersman.kubelet.backoff import Backoff
 from steersman.kubelet.decide import backoff_key, decide
 from steersman.kubelet.pods import container_hash

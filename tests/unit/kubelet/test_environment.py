@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from steersman.cri.interface import Image, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image
 from steersman.kubelet import env, naming, resources, security
 from steersman.kubelet.expansion import expand
 from steersman.kubelet.images import credentials, with_default_tag

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from steersman.cri.interface import Mount, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Mount
 from steersman.machinery.meta import Obj
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.unit.kubelet.conftest import pod
 from tests.unit.kubelet.test_cgroups import mount
 
-from steersman.cri.interface import SandboxState
+from steersman.cri.messages import SandboxState
 
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World

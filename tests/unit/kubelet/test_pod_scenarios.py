@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from steersman.cri.interface import ContainerState, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerState
 from steersman.machinery.meta import Obj, condition, dig
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from steersman.cri.interface import ContainerState
+from steersman.cri.messages import ContainerState
 from steersman.machinery.meta import Obj, condition
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from steersman.cri.interface import EventKind, RuntimeFault, SandboxConfig, SandboxState
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import EventKind, SandboxConfig, SandboxState
 from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.runtimehealth import RuntimeHealth
 from steersman.machinery.clock import VirtualClock

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from steersman.cri.interface import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
+from steersman.cri.messages import Container, ContainerState, NamespaceMode, Sandbox, SandboxState
 from steersman.kubelet.probes.results import ProbeResults, Result
 from steersman.kubelet.status import Ending, Situation, generate
 from steersman.kubelet.statuswriter import status_patch

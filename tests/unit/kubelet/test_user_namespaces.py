@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.kubelet.conftest import pod
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration.fields import with_defaults
 from steersman.kubelet.configuration.validation import problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO, TypeVar
 
@@ -72,7 +72,9 @@ Dated = TypeVar("Dated", cri.PodSandbox, cri.Container)
 
 
 def _newest(found: Iterable[Dated]) -> list[Dated]:
-    created: Callable[[Dated], int] = lambda each: each.created_at  # noqa: E731
+    def created(each: Dated) -> int:
+        return each.created_at
+
     return sorted(found, key=created, reverse=True)
 
 

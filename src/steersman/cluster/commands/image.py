@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from steersman.cluster.commands.common import add_action, add_state_dir, existing, paths_of
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError
-from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image, RegistryAuth
 from steersman.machinery.clock import RealClock
 
 if TYPE_CHECKING:

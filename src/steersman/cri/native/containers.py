@@ -18,15 +18,14 @@ from datetime import UTC, datetime
 
 import orjson
 
-from steersman.cri.interface import (
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import (
     ContainerConfig,
     ContainerState,
     EventKind,
     NamespaceMode,
-    NotThere,
     Resources,
     RuntimeEvent,
-    RuntimeFault,
     SandboxState,
 )
 from steersman.cri.native import procs

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from steersman.cri.interface import ContainerConfig, Mount, NamespaceMode, RuntimeFault, SandboxConfig
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, Mount, NamespaceMode, SandboxConfig
 from steersman.cri.native import idmapped, linux, machine, seccomp
 from steersman.cri.native.cgroups import Cgroups
 from steersman.cri.native.imageindex import ImageRecord

@@ -19,7 +19,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
-from steersman.cri.interface import ExecResult, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ExecResult
 from steersman.cri.native import procs
 from steersman.cri.native.oci import OciRuntime
 from steersman.cri.native.waiting import within

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.cri.native import linux
 
 _CANNOT = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)

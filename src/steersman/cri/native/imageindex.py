@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from steersman.cri.interface import Image, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image
 from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.reference import parse
 from steersman.cri.native.spec import ImageDefaults

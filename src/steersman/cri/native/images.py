@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image, RegistryAuth
 from steersman.cri.native.archives import Archive, Archived, open_archive
 from steersman.cri.native.files import locked, read_or_none, write_atomic
 from steersman.cri.native.imageindex import ImageIndex, ImageRecord

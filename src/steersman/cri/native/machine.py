@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
-from steersman.cri.interface import Device, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Device
 from steersman.machinery.meta import Obj
 
 _CAPABILITIES = (

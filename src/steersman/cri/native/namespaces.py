@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.cri.native import linux
 from steersman.cri.native.cgroups import Cgroups
 from steersman.cri.native.entering import NOBODY, OPEN_NETWORK, enter_empty_root, loopback_up

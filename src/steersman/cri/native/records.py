@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from steersman.cri.interface import Container, ContainerConfig, ContainerState, Sandbox, SandboxConfig, SandboxState
+from steersman.cri.messages import Container, ContainerConfig, ContainerState, Sandbox, SandboxConfig, SandboxState
 from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
 from steersman.cri.native.procs import ProcessId
 

@@ -10,7 +10,7 @@ import logging
 import os
 from dataclasses import replace
 
-from steersman.cri.interface import ContainerState, SandboxState
+from steersman.cri.messages import ContainerState, SandboxState
 from steersman.cri.native import linux, procs
 from steersman.cri.native.containers import Containers
 from steersman.cri.native.files import remove_tree

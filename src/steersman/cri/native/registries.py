@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import RegistryAuth
 from steersman.cri.native.reference import Reference
 from steersman.machinery import yamlio
 from steersman.machinery.meta import Obj

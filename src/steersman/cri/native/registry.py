@@ -18,7 +18,8 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import RegistryAuth
 from steersman.cri.native.download import Download
 from steersman.cri.native.manifests import INDEXES, MANIFESTS, Descriptor, bad, choose_platform, document, is_index
 from steersman.cri.native.reference import Reference

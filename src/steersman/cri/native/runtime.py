@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self, TypeVar
 
-from steersman.cri.interface import (
+from steersman.cri.broadcast import Broadcast
+from steersman.cri.interface import RuntimeFault, SandboxNetwork, Terminal, Tunnel
+from steersman.cri.messages import (
     Container,
     ContainerConfig,
     ContainerState,
@@ -22,13 +24,9 @@ from steersman.cri.interface import (
     NamespaceMode,
     Resources,
     RuntimeEvent,
-    RuntimeFault,
     Sandbox,
     SandboxConfig,
-    SandboxNetwork,
     SandboxState,
-    Terminal,
-    Tunnel,
     Usage,
 )
 from steersman.cri.native import attach, execs, machine, procs, stats, usernamespaces
@@ -74,7 +72,7 @@ class NativeRuntime:
         self._layout = Layout(os.path.abspath(root), os.path.abspath(run_dir))
         self._images, self._network, self._clock = images, network, clock
         self._oci = OciRuntime(self._layout, oci_runtime, conmon)
-        self._listeners: set[asyncio.Queue[RuntimeEvent]] = set()
+        self._news = Broadcast(_EVENTS_QUEUED)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -91,7 +89,7 @@ class NativeRuntime:
             cgroups=cgroups,
             clock=self._clock,
             boot_id=boot,
-            emit=self._emit,
+            emit=self._news.tell,
             watch_end=watches.end_of,
         )
         self._containers = Containers(
@@ -99,7 +97,7 @@ class NativeRuntime:
             oci=self._oci,
             records=Records(self._layout.containers, ContainerRecord),
             clock=self._clock,
-            emit=self._emit,
+            emit=self._news.tell,
             watch_end=watches.end_of,
             spawn_task=self._look_at,
         )
@@ -135,19 +133,8 @@ class NativeRuntime:
         outcome = await finish(self._tasks.create_task(_quietly(work)))
         return outcome()
 
-    def _emit(self, event: RuntimeEvent) -> None:
-        for queue in self._listeners:
-            if not queue.full():
-                queue.put_nowait(event)
-
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
-        queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue(_EVENTS_QUEUED)
-        self._listeners.add(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._listeners.discard(queue)
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        return self._news.listen()
 
     async def version(self) -> tuple[str, str]:
         return NAME, VERSION

@@ -16,16 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from steersman.cri.interface import (
-    EventKind,
-    NamespaceMode,
-    NotThere,
-    RuntimeEvent,
-    RuntimeFault,
-    SandboxConfig,
-    SandboxNetwork,
-    SandboxState,
-)
+from steersman.cri.interface import NotThere, RuntimeFault, SandboxNetwork
+from steersman.cri.messages import EventKind, NamespaceMode, RuntimeEvent, SandboxConfig, SandboxState
 from steersman.cri.native import linux, procs, usernamespaces
 from steersman.cri.native.cgroups import Cgroups
 from steersman.cri.native.creation import cgroup_path

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.cri.native import idmapped, linux
 from steersman.cri.native.files import read_or_none, remove_tree, write_atomic
 

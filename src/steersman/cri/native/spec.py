@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from steersman.cri.interface import ContainerConfig, IdMapping, Mount, Propagation, Resources, RuntimeFault, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, IdMapping, Mount, Propagation, Resources, Security
 from steersman.cri.native.users import Identity
 from steersman.machinery.meta import Obj
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steersman.cri.interface import Usage
+from steersman.cri.messages import Usage
 from steersman.cri.native.cgroups import Cgroups
 from steersman.machinery.clock import Clock
 

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from steersman.cri.interface import IdMapping
+from steersman.cri.messages import IdMapping
 from steersman.cri.native import linux
 from steersman.cri.native.entering import NOBODY, OPEN_NETWORK
 from steersman.cri.native.namespaces import Wanted, pin_netns

@@ -10,7 +10,8 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from steersman.cri.interface import RuntimeFault, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Security
 from steersman.cri.native import linux
 
 _LIMIT = 1 << 20

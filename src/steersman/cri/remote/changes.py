@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from cri_api.v1 import api_pb2 as cri
 
 from steersman.api.protobuf.wire import BYTES, Malformed, put_varint, skip, varint
-from steersman.cri.interface import ContainerState, EventKind, RuntimeEvent, RuntimeFault, SandboxState
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerState, EventKind, RuntimeEvent, SandboxState
 from steersman.cri.remote import calls, views
 from steersman.cri.remote.calls import Endpoint, NotSupported
 from steersman.cri.remote.messages import UID_LABEL

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Image, NotThere, RegistryAuth, RuntimeFault
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import Image, RegistryAuth
 from steersman.cri.remote import calls, messages, views
 from steersman.cri.remote.calls import IMAGES, RUNTIME, Endpoint
 from steersman.machinery import programs

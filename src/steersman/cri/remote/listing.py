@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Container, ContainerState, NotThere, Sandbox
+from steersman.cri.interface import NotThere
+from steersman.cri.messages import Container, ContainerState, Sandbox
 from steersman.cri.remote import views
 from steersman.cri.remote.calls import RUNTIME, Endpoint
 from steersman.cri.remote.messages import UID_LABEL

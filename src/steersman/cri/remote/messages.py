@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import (
+from steersman.cri.messages import (
     ContainerConfig,
     Mount,
     NamespaceMode,

@@ -16,15 +16,14 @@ from typing import Any, Protocol, Self
 from cri_api.v1 import api_pb2 as cri
 from google.protobuf.message import Message
 
-from steersman.cri.interface import (
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import (
     Container,
     ContainerConfig,
     ContainerState,
     ExecResult,
-    NotThere,
     Resources,
     RuntimeEvent,
-    RuntimeFault,
     Sandbox,
     SandboxConfig,
     SandboxState,

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Container, ContainerState, Image, NamespaceMode, Sandbox, SandboxState, Usage
+from steersman.cri.messages import Container, ContainerState, Image, NamespaceMode, Sandbox, SandboxState, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTAINER_STATES = {

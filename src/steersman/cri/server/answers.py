@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Container, ContainerState, EventKind, Image, NamespaceMode, Sandbox, SandboxState, Usage
+from steersman.cri.messages import Container, ContainerState, EventKind, Image, NamespaceMode, Sandbox, SandboxState, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -106,7 +106,7 @@ class Door:
 
 def _load() -> None:
     """In a thread: it takes a fifth of a second."""
-    import steersman.cri.server.serving  # noqa: F401
+    import steersman.cri.server.serving  # noqa: F401 - loaded here, used when the first client comes
 
 
 async def _passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

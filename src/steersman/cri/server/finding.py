@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from steersman.cri.interface import Image, NotThere, RuntimeFault
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import Image
 
 _HEX = re.compile(r"[0-9a-f]+")
 

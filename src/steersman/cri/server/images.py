@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Image, ImageService
+from steersman.cri.interface import ImageService
+from steersman.cri.messages import Image
 from steersman.cri.server import answers, requests
 from steersman.cri.server.finding import image_by_prefix
 from steersman.machinery.clock import Clock

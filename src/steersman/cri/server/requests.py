@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import (
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import (
     ContainerConfig,
     Device,
     DNSConfig,
@@ -15,7 +16,6 @@ from steersman.cri.interface import (
     Propagation,
     RegistryAuth,
     Resources,
-    RuntimeFault,
     SandboxConfig,
     Security,
 )

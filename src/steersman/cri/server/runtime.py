@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import Container, NotThere, Runtime, RuntimeFault, Sandbox, SandboxState
+from steersman.cri.interface import NotThere, Runtime, RuntimeFault
+from steersman.cri.messages import Container, Sandbox, SandboxState
 from steersman.cri.server import answers, requests
 from steersman.cri.server.finding import has_labels, whole_id
 from steersman.cri.server.streaming import StreamServer

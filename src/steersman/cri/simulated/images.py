@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from steersman.cri.interface import Image, RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Image, RegistryAuth
 from steersman.machinery.clock import Clock
 
 SIZE_BYTES = 10_000_000

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from steersman.cri.interface import Container, ContainerState, EventKind, RuntimeFault, Usage
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import Container, ContainerState, EventKind, Usage
 from steersman.cri.simulated.logs import LogFile
 from steersman.cri.simulated.program import CannotStart, Exit, Process, Program
 from steersman.machinery.clock import Clock

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from steersman.cri.interface import ContainerConfig, ExecResult, SandboxConfig
+from steersman.cri.messages import ContainerConfig, ExecResult, SandboxConfig
 from steersman.machinery.clock import Clock
 
 PROGRAM_ANNOTATION = "simulated.steersman.dev/program"

@@ -12,22 +12,20 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from steersman.cri.interface import (
+from steersman.cri.broadcast import Broadcast
+from steersman.cri.interface import NotThere, RuntimeFault, Terminal, Tunnel
+from steersman.cri.messages import (
     Container,
     ContainerConfig,
     ContainerState,
     EventKind,
     ExecResult,
     NamespaceMode,
-    NotThere,
     Resources,
     RuntimeEvent,
-    RuntimeFault,
     Sandbox,
     SandboxConfig,
     SandboxState,
-    Terminal,
-    Tunnel,
     Usage,
 )  # fmt: skip
 from steersman.cri.simulated.addresses import Addresses
@@ -59,7 +57,7 @@ class SimulatedRuntime:
         self._pods: dict[str, _Pod] = {}
         self._instances: dict[str, Instance] = {}
         self._by_uid: dict[str, list[_Pod]] = {}
-        self._listeners: list[asyncio.Queue[RuntimeEvent]] = []
+        self._news = Broadcast()
         self._addresses = Addresses()
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -91,18 +89,11 @@ class SimulatedRuntime:
     async def update_runtime_config(self, pod_cidr: str) -> None:
         self._addresses.use(pod_cidr)
 
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
-        queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
-        self._listeners.append(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._listeners.remove(queue)
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        return self._news.listen()
 
     def _tell(self, kind: EventKind, identity: str, pod_uid: str) -> None:
-        for queue in self._listeners:
-            queue.put_nowait(RuntimeEvent(kind, identity, pod_uid))
+        self._news.tell(RuntimeEvent(kind, identity, pod_uid))
 
     # --- sandboxes -------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from steersman.cri.interface import ContainerConfig, ExecResult, SandboxConfig
+from steersman.cri.messages import ContainerConfig, ExecResult, SandboxConfig
 from steersman.cri.simulated.program import (
     CONTAINER_PROGRAM_ANNOTATION,
     PROGRAM_ANNOTATION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from steersman.cri.interface import ExecResult
+from steersman.cri.messages import ExecResult
 from steersman.cri.simulated.logs import LogFile
 from steersman.cri.simulated.program import Process
 from steersman.cri.simulated.script import execute

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from steersman.cri.interface import Container, Resources, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container, Resources
 from steersman.kubelet.admission import Rejection
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.cpumanager import checkpoint

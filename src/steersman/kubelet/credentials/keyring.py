@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from steersman.cri.interface import RegistryAuth
+from steersman.cri.messages import RegistryAuth
 from steersman.machinery.meta import Obj
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from steersman.cri.interface import RegistryAuth
+from steersman.cri.messages import RegistryAuth
 from steersman.kubelet.credentials.configuration import Provider
 from steersman.kubelet.credentials.keyring import Keyring, matches, repository
 from steersman.machinery import duration, programs

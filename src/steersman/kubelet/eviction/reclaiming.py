@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from steersman.cri.interface import ContainerState, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import ContainerState
 from steersman.kubelet.garbage.images import CollectionFailed, ImageCollector
 from steersman.kubelet.view import UID_LABEL
 

@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from steersman.cri.interface import Container, ContainerState, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet.view import UID_LABEL
 from steersman.machinery.clock import Clock
 

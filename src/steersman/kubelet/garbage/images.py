@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from steersman.cri.interface import Image, ImageService, Runtime, RuntimeFault
+from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.cri.messages import Image
 from steersman.kubelet.images import with_default_tag
 from steersman.kubelet.kit import NodeFacts
 from steersman.machinery import duration

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from steersman.cri.interface import Container, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container
 from steersman.kubelet import httpcheck
 from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.probes.results import Result

@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from steersman.cri.interface import Container, ContainerState, Runtime
+from steersman.cri.interface import Runtime
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet import pods
 from steersman.kubelet.httpcheck import Reach
 from steersman.kubelet.kit import Recorder, field_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from steersman.cri.interface import Container, ContainerState
+from steersman.cri.messages import Container, ContainerState
 from steersman.machinery.meta import Obj
 
 

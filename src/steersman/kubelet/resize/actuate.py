@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from steersman.cri.interface import Container, Resources, Runtime, RuntimeFault
+from steersman.cri.interface import Runtime, RuntimeFault
+from steersman.cri.messages import Container, Resources
 from steersman.kubelet import pods, resources
 from steersman.kubelet.cgroups import NO_QUOTA, Cgroups
 from steersman.kubelet.config import KubeletConfig

@@ -110,8 +110,7 @@ class Formatter:
 async def read(path: str, options: LogOptions, clock: Clock, alive: Callable[[], bool]) -> AsyncIterator[bytes]:
     """The log's content in pieces. alive: whether the container may still write. Raises OSError."""
     formatter = Formatter(options)
-    # Not in a `with`: another file takes its place on rotation.
-    file: BinaryIO = open(path, "rb")  # noqa: SIM115
+    file: BinaryIO = open(path, "rb")  # noqa: SIM115 - no `with`: another file takes its place on rotation
     try:
         file.seek(tail_offset(file, options.tail))
         # A container may write faster than anybody can read: without `follow` there is an end, where it is now.

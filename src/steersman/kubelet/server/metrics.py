@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from operator import itemgetter
 
-from steersman.cri.interface import Container, Usage
+from steersman.cri.messages import Container, Usage
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.counts import FAMILIES, Counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from steersman.cri.interface import Container, ContainerState
+from steersman.cri.messages import Container, ContainerState
 from steersman.kubelet.server.logfile import LogOptions
 from steersman.kubelet.view import PodView
 from steersman.kubelet.worker import PodWorker

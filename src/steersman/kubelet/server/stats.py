@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from steersman.cri.interface import Container, ImageService, Runtime, RuntimeFault, Usage
+from steersman.cri.interface import ImageService, Runtime, RuntimeFault
+from steersman.cri.messages import Container, Usage
 from steersman.kubelet import pods
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.resources import amounts

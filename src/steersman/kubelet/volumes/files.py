@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from steersman.kubelet.volumes import atomic, mounts, ownership, payload
@@ -13,7 +14,7 @@ from steersman.machinery.meta import Obj
 _DEFAULT_MODE = 0o644
 
 
-class _Written:
+class _Written(ABC):
     """What the four have in common: collect files, write them atomically."""
 
     source: str
@@ -22,8 +23,8 @@ class _Written:
     secret = False
     """Its content must not reach a disk: it lies on a tmpfs of its own."""
 
-    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]:
-        raise NotImplementedError
+    @abstractmethod
+    async def files(self, request: Request, source: Obj, mode: int) -> dict[str, atomic.File]: ...
 
     async def set_up(self, request: Request) -> Path:
         source = request.volume[self.source]

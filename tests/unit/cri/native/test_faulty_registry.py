@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 from tests.fakes.registry import FakeRegistry, sha256
 
-from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import RegistryAuth
 from steersman.cri.native import build, download, registry
 from steersman.cri.native.images import NativeImages
 from steersman.machinery.clock import RealClock, VirtualClock

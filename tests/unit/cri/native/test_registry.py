@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from steersman.cri.interface import RegistryAuth, RuntimeFault
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import RegistryAuth
 from steersman.cri.native import build, registries
 from steersman.cri.native.images import NativeImages
 from steersman.cri.native.manifests import choose_platform

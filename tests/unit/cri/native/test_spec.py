@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from steersman.cri.interface import ContainerConfig, Mount, Propagation, Resources, RuntimeFault, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, Mount, Propagation, Resources, Security
 from steersman.cri.native import seccomp
 from steersman.cri.native.pause import pause_program
 from steersman.cri.native.spec import (

@@ -6,7 +6,8 @@ import orjson
 import pytest
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import ContainerConfig, EventKind, Mount, Resources, RuntimeFault, SandboxConfig, Security
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, EventKind, Mount, Resources, SandboxConfig, Security
 from steersman.cri.remote import messages, streams, views
 from steersman.cri.remote.abilities import no_image_volumes
 from steersman.cri.remote.changes import Differ, is_of_exec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from steersman.cri.interface import ContainerConfig, SandboxConfig, Security
+from steersman.cri.messages import ContainerConfig, SandboxConfig, Security
 from steersman.cri.remote import messages
 from steersman.cri.server import requests
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from cri_api.v1 import api_pb2 as cri
 
-from steersman.cri.interface import ContainerConfig, IdMapping, Mount, RuntimeFault, SandboxConfig
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, IdMapping, Mount, SandboxConfig
 from steersman.cri.remote import messages
 from steersman.cri.server import requests
 

@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from steersman.cri.interface import (
+from steersman.cri.interface import NotThere, RuntimeFault
+from steersman.cri.messages import (
     Container,
     ContainerConfig,
     ContainerState,
     EventKind,
     ExecResult,
     NamespaceMode,
-    NotThere,
     RuntimeEvent,
-    RuntimeFault,
     SandboxConfig,
     SandboxState,
 )
@@ -73,12 +72,11 @@ async def bench(root: Path, programs: dict[str, Program]) -> AsyncIterator[Bench
         await runtime.update_runtime_config("10.1.0.0/29")
         made = Bench(runtime, clock, root)
 
-        async def listen() -> None:
-            async for event in runtime.events():
+        async def listen(events: AsyncIterator[RuntimeEvent]) -> None:
+            async for event in events:
                 made.events.append(event)
 
-        listening = group.create_task(listen())
-        await clock.advance(0)
+        listening = group.create_task(listen(runtime.events()))
         yield made
         listening.cancel()
 

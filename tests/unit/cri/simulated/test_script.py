@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from steersman.cri.interface import ContainerConfig, Mount, SandboxConfig
+from steersman.cri.messages import ContainerConfig, Mount, SandboxConfig
 from steersman.cri.simulated.images import SimulatedImages, full_name
 from steersman.cri.simulated.program import Exit, Process, runs, serve
 from steersman.cri.simulated.script import INIT_ANNOTATION, Programs, execute

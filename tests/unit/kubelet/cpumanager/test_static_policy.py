@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from steersman.cri.interface import Resources
+from steersman.cri.messages import Resources
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration.effective import apply
 from steersman.kubelet.configuration.fields import with_defaults

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from steersman.cri.interface import RegistryAuth
+from steersman.cri.messages import RegistryAuth
 from steersman.kubelet.credentials.keyring import Keyring, matches, of_secrets, repository
 from steersman.machinery.meta import Obj
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from steersman.cri.interface import RegistryAuth
+from steersman.cri.messages import RegistryAuth
 from steersman.kubelet.credentials.configuration import V1, Provider, TokenAttributes
 from steersman.kubelet.credentials.plugins import TIMEOUT_S, Plugin, PluginFailed, Plugins
 from steersman.machinery.clock import VirtualClock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.unit.kubelet.conftest import FakeRuntime
 
-from steersman.cri.interface import ContainerConfig, SandboxConfig
+from steersman.cri.messages import ContainerConfig, SandboxConfig
 from steersman.kubelet.garbage.containers import EVERY_S, ContainerCollector
 from steersman.machinery.clock import VirtualClock
 

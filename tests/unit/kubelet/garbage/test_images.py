@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.unit.kubelet.conftest import FakeImages, FakeRuntime
 
-from steersman.cri.interface import ContainerConfig, Image, RegistryAuth, RuntimeFault, SandboxConfig
+from steersman.cri.interface import RuntimeFault
+from steersman.cri.messages import ContainerConfig, Image, RegistryAuth, SandboxConfig
 from steersman.kubelet.configuration.fields import with_defaults
 from steersman.kubelet.garbage import images as garbage
 from steersman.kubelet.garbage.images import EVERY_S, CollectionFailed, ImageCollector, Policy, disk_of, policy

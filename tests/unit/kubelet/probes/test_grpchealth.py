@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from steersman.cri.interface import Container, ContainerState
+from steersman.cri.messages import Container, ContainerState
 from steersman.cri.simulated.images import SimulatedImages
 from steersman.cri.simulated.runtime import SimulatedRuntime
 from steersman.kubelet.httpcheck import NetworkReach

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from steersman.cri.interface import Container, ContainerState, Usage
+from steersman.cri.messages import Container, ContainerState, Usage
 from steersman.kubelet.counts import Counts
 from steersman.kubelet.probes.manager import ProbeManager
 from steersman.kubelet.server.exposition import Exposition

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from steersman.cri.interface import SandboxState
+from steersman.cri.messages import SandboxState
 from steersman.kubelet.run import run
 from steersman.machinery import yamlio
 from steersman.machinery.meta import Obj

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import NODES
-from steersman.cri.interface import Device
+from steersman.cri.messages import Device
 from steersman.kubelet import pods
 from steersman.kubelet.localpath import LocalPaths
 from steersman.kubelet.objects import ObjectCache, TokenCache

@@ -34,7 +34,7 @@ def unpack(ctx: Context, archive: IO[bytes], source: str, target: str, namespace
     prefix = _without_shortcuts(posixpath.normpath(source.lstrip("/")) if source.lstrip("/") else "")
     told = False
     try:
-        tar = tarfile.open(fileobj=archive, mode="r:")  # noqa: SIM115
+        tar = tarfile.open(fileobj=archive, mode="r:")  # noqa: SIM115 - `with` comes below: only an opening that fails is excused
     except tarfile.ReadError:
         return  # empty: nothing could be read
     with tar:
