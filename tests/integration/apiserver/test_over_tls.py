@@ -107,9 +107,10 @@ def test_watches_follow_writes_and_end_when_the_server_stops(certificates: Path)
     async def scenario(r: Running, admin: RestClient) -> None:
         seen: list[tuple[str, str]] = []
         both = asyncio.Event()
+        begin = (await admin.list(CONFIG_MAPS, "default"))["metadata"]["resourceVersion"]
 
         async def follow(client: RestClient) -> None:
-            async for event in client.watch(CONFIG_MAPS, "default", bookmarks=False):
+            async for event in client.watch(CONFIG_MAPS, "default", resource_version=begin, bookmarks=False):
                 seen.append((event.type, event.object["metadata"]["name"]))
                 if len(seen) == 2:
                     both.set()

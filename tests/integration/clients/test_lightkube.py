@@ -141,7 +141,7 @@ def test_a_deployment_is_applied_waited_for_scaled_and_its_pods_executed_in(clie
     scale = client.get(Deployment.Scale, "web", namespace=namespace)
     client.replace(Deployment.Scale(metadata=scale.metadata, spec=ScaleSpec(replicas=2)), "web", namespace=namespace)
     for kind, seen in client.watch(Deployment, namespace=namespace, fields={"metadata.name": "web"}):
-        if kind == "MODIFIED" and seen.status.readyReplicas == 2:
+        if kind in ("ADDED", "MODIFIED") and seen.status.readyReplicas == 2:
             break
     pod = next(iter(client.list(Pod, namespace=namespace, labels={"app": "web"})))
     assert list(client.log(pod.metadata.name, namespace=namespace)) == []
