@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.client.interface import WatchEvent
+from steersman.machinery.clock import RealClock
 from steersman.machinery.errors import AlreadyExists, Conflict, Expired, NotFound
 from steersman.machinery.fields import parse as parse_fields
 from steersman.machinery.gvk import Resource
 from steersman.machinery.labels import parse as parse_labels
 from steersman.machinery.meta import Key, Obj, is_deleting, key_of, labels_of
+
+_REAL = RealClock()
 
 
 @dataclass(slots=True)
@@ -221,7 +224,7 @@ class FakeClient:
 
     async def _turn(self, verb: str) -> None:
         """A request takes at least one turn of the loop; and it fails if the test wants it to."""
-        await asyncio.sleep(0)  # noqa: TID251
+        await _REAL.sleep(0)
         error = self.failures[verb].pop(0) if self.failures.get(verb) else None
         if error is not None:
             raise error

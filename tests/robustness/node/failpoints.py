@@ -156,7 +156,7 @@ def main() -> int:
     put_in(Armed(Path(os.environ["STEERSMAN_STATE_DIR"]) / FILE).passed)
     supervisor._STABLE_S = -1.0
     # On a machine whose disk is nearly full the image would go between two rounds, while nothing uses it.
-    setattr(images.Policy, "off", property(lambda policy: True))  # noqa: B010
+    setattr(images.Policy, "off", property(lambda policy: True))  # noqa: B010 - mypy takes no assignment to a property
     return steersman(sys.argv[1:])
 
 

@@ -163,7 +163,7 @@ def test_an_object_that_leaves_the_selection_is_gone() -> None:
     client = FakeClient()
     client.put(PODS, pod("a", nodeName="n1"))
     client.put(PODS, pod("b", nodeName="n2"))
-    follower = run_with(client, lambda *_: asyncio.sleep(0), field_selector="spec.nodeName=n1")  # noqa: TID251
+    follower = run_with(client, lambda follower, clock: clock.sleep(0), field_selector="spec.nodeName=n1")
     assert follower.told == ["->a"]
 
 

@@ -73,7 +73,7 @@ def test_no_check_of_certificates_means_no_authority_either() -> None:
 def test_a_kubeconfig_that_is_named_must_exist(tmp_path: Path) -> None:
     ctx = Context("get", _flags(f"--kubeconfig={tmp_path}/no"))
     with pytest.raises(KubectlError, match=f"stat {tmp_path}/no: no such file or directory"):
-        ctx.kubeconfig  # noqa: B018
+        _ = ctx.kubeconfig
 
 
 def test_the_environment_is_asked_before_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
