@@ -69,22 +69,21 @@ def _interrupt(tunnel: Tunnel, interrupted: asyncio.Event) -> None:
 
 
 async def _serve(ctx: Context, tunnel: Tunnel, pairs: list[_Pair], addresses: list[tuple[str, bool]]) -> None:
-    """Listen until the tunnel is lost."""
-    async with asyncio.TaskGroup() as group:
-        servers: list[asyncio.Server] = []
-        for pair in pairs:
-            servers += await _listen(ctx, tunnel, pair, addresses, group)
-        if not servers:
-            shown = " ".join(f"{{{pair.local} {pair.remote}}}" for pair in pairs)
-            raise KubectlError(f"unable to listen on any of the requested ports: [{shown}]")
+    """Listen until the tunnel is lost. Raises KubectlError."""
+    servers: list[asyncio.Server] = []
+    for pair in pairs:
+        servers += await _listen(ctx, tunnel, pair, addresses)
+    if not servers:
+        shown = " ".join(f"{{{pair.local} {pair.remote}}}" for pair in pairs)
+        raise KubectlError(f"unable to listen on any of the requested ports: [{shown}]")
+    try:
         await tunnel.run()
+    finally:
         for server in servers:
             server.close()
 
 
-async def _listen(
-    ctx: Context, tunnel: Tunnel, pair: _Pair, addresses: list[tuple[str, bool]], group: asyncio.TaskGroup
-) -> list[asyncio.Server]:
+async def _listen(ctx: Context, tunnel: Tunnel, pair: _Pair, addresses: list[tuple[str, bool]]) -> list[asyncio.Server]:
     made: list[asyncio.Server] = []
     problems: list[str] = []
     local = pair.local

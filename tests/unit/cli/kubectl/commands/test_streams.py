@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import tarfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -272,3 +273,15 @@ def test_a_pod_that_ends_before_it_is_attached_to_shows_its_log(tmp_path: Path) 
         told.err == "warning: couldn't attach to pod/web, falling back to streaming logs: container c in pod web is not running\n"
     )
     assert [line for line in asked if "/attach?" in line or "/log?" in line][-1].endswith("/pods/web/log?container=c")
+
+
+def test_a_port_that_is_taken_is_told_and_ends_the_command(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told, _ = run(tmp_path, f"port-forward web {port}:80 --address=127.0.0.1", lambda made: None)
+    why = f"unable to create listener: Error listen tcp4 127.0.0.1:{port}: bind: address already in use"
+    assert told.code == 1
+    assert told.err == (
+        f"Unable to listen on port {port}: Listeners failed to create with the following errors: [{why}]\n"
+        f"error: unable to listen on any of the requested ports: [{{{port} 80}}]\n"
+    )
