@@ -90,6 +90,13 @@ class Containerd:
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
+    def has_open(self, path: str) -> bool:
+        for each in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(each) == path:
+                    return True
+        return False
+
     def load(self, archive: Path) -> None:
         command = ["ctr", "--address", self.socket, "--namespace", "k8s.io", "images", "import", str(archive)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

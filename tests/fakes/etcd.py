@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fakes.ports import reserved
+
+START_S = 120
+"""For EtcdStore.open: how long an etcd may take to start, on a machine that has much else to do."""
+
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
+    return [reserved() for _ in range(count)]
 
 
 @dataclass

@@ -21,7 +21,9 @@ from steersman.cri.remote.runtime import RemoteRuntime
 from steersman.machinery.clock import RealClock
 from steersman.network.bridge import NetworkFault
 
-_SHIM_PATIENCE, _SHIM_PAUSE_S = 60, 0.05
+LIMIT_S = 180
+"""Of a scenario: so that one that hangs ends. Not a promise of anybody's."""
+_PATIENCE_S, _PAUSE_S = 60, 0.05
 
 
 @dataclass(slots=True)
@@ -124,8 +126,14 @@ class Bench:
             await self.news.wait_for(lambda: any((event.kind, event.container_id) == (kind, identity) for event in self.events))
 
     async def ended(self, runtime: Runtime, container: str) -> None:
+        """Wait until it has, and all that it said is in its log."""
         if (await runtime.container_status(container)).state is not ContainerState.EXITED:
             await self.event(EventKind.STOPPED, container)
+        if self.containerd is not None:
+            # It tells the end and writes the last lines in no order of its own.
+            log = (await runtime.container_status(container)).log_path
+            while self.containerd.has_open(log):
+                await self.clock.sleep(_PAUSE_S)
 
     def pod(self, name: str = "pod", **more: Any) -> SandboxConfig:
         config = SandboxConfig(name=name, uid=f"uid-{name}", namespace="default", hostname=name, cgroup_parent=self.cgroup)
@@ -152,7 +160,7 @@ class Bench:
 
     async def written(self, count: int, name: str = "c") -> list[tuple[str, str]]:
         """(stream, text) of the log of a container that runs on, once it has that many lines."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_PATIENCE_S):
             while len(found := self.log(name)) < count:
                 await self.clock.sleep(0.01)
         return [(stream, text) for stream, _, text in found]
@@ -178,11 +186,11 @@ class Bench:
 
     async def leftovers(self) -> list[str]:
         """Mounts, processes, control groups and files that name this test and should be gone."""
-        for _ in range(_SHIM_PATIENCE if self.containerd else 0):
+        for _ in range(int(_PATIENCE_S / _PAUSE_S) if self.containerd else 0):
             # containerd's shims end a moment after their pods.
             if not self._leftovers():
                 break
-            await self.clock.sleep(_SHIM_PAUSE_S)
+            await self.clock.sleep(_PAUSE_S)
         return self._leftovers()
 
     def _leftovers(self) -> list[str]:

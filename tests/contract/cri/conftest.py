@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.cri.bench import Bench
+from tests.contract.cri.bench import LIMIT_S, Bench
 from tests.fakes import containerd as containerds
 from tests.fakes.containerd import Containerd
 
 from steersman.cri.native import build
 from steersman.cri.native.cgroups import Cgroups, unsettle_hybrid
 
-_LIMIT_S = 60
 _numbers = itertools.count()
 Scenario = Callable[[Bench], Awaitable[None]]
 
@@ -80,7 +79,7 @@ def _containerd(daemon: Containerd, tmp_path: Path, busybox: Path) -> Iterator[C
 def _on(bench: Bench) -> Iterator[Callable[[Scenario], None]]:
     async def main(scenario: Scenario) -> None:
         try:
-            await asyncio.wait_for(scenario(bench), _LIMIT_S)
+            await asyncio.wait_for(scenario(bench), LIMIT_S)
         finally:
             await bench.remove_everything()
         assert await bench.leftovers() == []

@@ -31,7 +31,7 @@ def pod(uid: str, cpu: str) -> Obj:
 
 async def allowed(runtime: Runtime, container: str) -> frozenset[int]:
     """What the container's first process may run on."""
-    done = await runtime.exec_sync(container, ["grep", "Cpus_allowed_list", "/proc/1/status"], 10)
+    done = await runtime.exec_sync(container, ["grep", "Cpus_allowed_list", "/proc/1/status"], 60)
     return parse(done.stdout.decode().split()[1])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.contract.cri.bench import Bench, shell
+from tests.contract.cri.bench import LIMIT_S, Bench, shell
 from tests.contract.cri.test_server import BehindSocket
 from tests.fakes.containerd import Containerd
 
@@ -75,7 +75,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterat
 
     async def story(scenario: Scenario) -> None:
         try:
-            await asyncio.wait_for(scenario(Runtime(bench)), 60)
+            await asyncio.wait_for(scenario(Runtime(bench)), LIMIT_S)
         finally:
             await bench.remove_everything()
         assert await bench.leftovers() == []
@@ -145,7 +145,8 @@ def test_inspecting_tells_all_and_a_beginning_of_an_id_is_enough(run: Callable[[
     async def scenario(it: Runtime) -> None:
         bench = it.bench
         async with bench.runtime() as runtime:
-            sandbox, container = await bench.started(runtime, shell("sleep 100"))
+            sandbox, container = await bench.started(runtime, shell("echo up; sleep 100"))
+            await bench.written(1)
 
             async def shown(*words: str) -> Any:
                 return json.loads((await it.crictl(*words)).out)
@@ -179,7 +180,7 @@ def test_logs_commands_and_use_of_a_container(run: Callable[[Scenario], None]) -
         async with bench.runtime() as runtime:
             script = "echo one; echo two >&2; echo three; while [ ! -e /end ]; do sleep 0.02; done; echo four"
             sandbox, container = await bench.started(runtime, shell(script))
-            await runtime.exec_sync(container, ["sh", "-c", "sleep 0.2"], 10)
+            await bench.written(3)
             said = await it.crictl("logs", container[:12])
             assert (said.out, said.err) == ("one\nthree\n", "two\n")
             # Which of the two streams comes first is nobody's promise.

@@ -45,7 +45,7 @@ def test_a_start_cut_short_goes_on(
         path.write_text(json.dumps({**record, **unnoted}))
         async with bench.runtime() as runtime:
             assert (await runtime.container_status(container)).state is ContainerState.RUNNING
-            await runtime.exec_sync(container, ["touch", "/stop"], 5)
+            await runtime.exec_sync(container, ["touch", "/stop"], 60)
             await bench.ended(runtime, container)
             assert (await runtime.container_status(container)).exit_code == 4
 
@@ -57,11 +57,12 @@ class _Killed(Exception):
 
 
 def _slowly(monkeypatch: pytest.MonkeyPatch, root: Path, oci: str) -> str:
-    """Have the OCI runtime take a while before it makes a container; the path of the program that does."""
+    """Have the OCI runtime be asked for a container and never get to making it; the path of the program that does."""
     program = root / "slow"
     real = shutil.which(oci, path=f"{os.environ['PATH']}:/usr/sbin")
-    program.write_text(f'#!/bin/sh\ncase "$*" in *create*) sleep 1.5;; esac\nexec {real} "$@"\n')
+    program.write_text(f'#!/bin/sh\ncase "$*" in *create*) read never < {root}/fifo;; esac\nexec {real} "$@"\n')
     program.chmod(0o755)
+    os.mkfifo(root / "fifo")
     create = OciRuntime.create
 
     async def slow(self: OciRuntime, *args: Any, **kwargs: Any) -> Started:

@@ -122,11 +122,11 @@ def test_an_image_in_use_can_be_removed_and_its_layers_stay_until_the_container_
             _, container = await bench.started(runtime, shell("sleep 100", mounts=(mount,)))
             images = NativeImages(str(bench.root / "state"), bench.clock)
             await images.remove_image(NAME)
-            assert (await runtime.exec_sync(container, ["cat", "/v/dir/file"], 10)).stdout == b"below\n"
+            assert (await runtime.exec_sync(container, ["cat", "/v/dir/file"], 60)).stdout == b"below\n"
             before = len(os.listdir(layers))
         # The mounts of a container that lives are taken over by the next life of the runtime.
         async with bench.runtime() as runtime:
-            assert (await runtime.exec_sync(container, ["cat", "/v/dir/file"], 10)).stdout == b"below\n"
+            assert (await runtime.exec_sync(container, ["cat", "/v/dir/file"], 60)).stdout == b"below\n"
             await runtime.remove_container(container)
             assert not [
                 line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"{bench.root}/run/bundles" in line

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import urllib.request
@@ -18,6 +17,7 @@ from typing import IO
 
 import pytest
 from tests.contract.cri.bench import Bench, shell
+from tests.fakes import dockerregistry
 
 from steersman.cri.interface import RuntimeFault
 from steersman.cri.native import build
@@ -27,48 +27,15 @@ from steersman.machinery.clock import RealClock
 
 pytestmark = pytest.mark.root
 
-_REGISTRY_YAML = """\
-version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
-http: {addr: "127.0.0.1:%d"}
-"""
-
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory, busybox: Path) -> Iterator[str]:
     """host:port of a registry that holds lib/busybox:1 (gzip) and lib/busybox:zstd."""
-    if not shutil.which("docker-registry") or not shutil.which("skopeo"):
-        pytest.skip("needs docker-registry and skopeo")
-    root = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    (root / "config.yml").write_text(_REGISTRY_YAML % (root / "data", port))
-    with open(root / "log", "wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", str(root / "config.yml")], stdout=log, stderr=log)
-    try:
-        asyncio.run(_listening(port))
-        repository = f"docker://127.0.0.1:{port}/lib/busybox"
+    with dockerregistry.serving(tmp_path_factory.mktemp("registry")) as address:
+        repository = f"docker://{address}/lib/busybox"
         _skopeo("copy", f"oci-archive:{busybox}", f"{repository}:1")
         _skopeo("copy", "--dest-compress-format", "zstd", "--format", "oci", f"oci-archive:{busybox}", f"{repository}:zstd")
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-async def _listening(port: int) -> None:
-    clock = RealClock()
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionError:
-            await clock.sleep(0.02)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+        yield address
 
 
 def _skopeo(command: str, *arguments: str) -> str:
@@ -313,7 +280,7 @@ def test_removing_an_image_spares_what_containers_stand_on(
             await images.remove_image("busybox")
             assert await images.list_images() == []
             assert json.loads((state / "index.json").read_text()) == {}
-            result = await runtime.exec_sync(container, ["cat", "/etc/group"], 10)
+            result = await runtime.exec_sync(container, ["cat", "/etc/group"], 60)
             assert b"root" in result.stdout
             assert os.listdir(state / "blobs" / "sha256") == []
             await runtime.remove_pod_sandbox(sandbox)

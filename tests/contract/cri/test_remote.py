@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import dockerregistry
 from tests.fakes.containerd import PAUSE_IMAGE, Containerd
 
 from steersman.cri.interface import RuntimeFault
@@ -21,13 +20,6 @@ from steersman.machinery.clock import RealClock
 
 pytestmark = pytest.mark.root
 
-_REGISTRY_YAML = """\
-version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: %s}}
-http: {addr: "127.0.0.1:%d"}
-auth: {htpasswd: {realm: test, path: %s}}
-"""
 # user:secret, as htpasswd's bcrypt
 _ACCOUNT = "user:$2b$04$yjSlW9sxc6WcAi3J9Nw/gu7hXgLFZpmEcZNnW7pDMdM2sRv7PSxNe"
 
@@ -78,27 +70,15 @@ def registry(tmp_path: Path) -> Iterator[str]:
 
     An image of its own: CRI removes images with all their names, and other tests need theirs.
     """
-    if not shutil.which("docker-registry") or not shutil.which("skopeo"):
-        pytest.skip("needs docker-registry and skopeo")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    (tmp_path / "accounts").write_text(_ACCOUNT + "\n")
-    (tmp_path / "config.yml").write_text(_REGISTRY_YAML % (tmp_path / "data", port, tmp_path / "accounts"))
     archive = tmp_path / "small.tar"
     layers = [build.layer_tar(build.Contents(text={"etc/motd": text})) for text in ("first", "second")]
     build.write_image(str(archive), "lib/small:1", layers, {"Cmd": ["sh"]})
-    with open(tmp_path / "log", "wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
-    try:
-        copy = ["skopeo", "copy", "--retry-times", "5", "--dest-tls-verify=false", "--dest-creds", "user:secret"]
-        copy += [f"oci-archive:{archive}", f"docker://127.0.0.1:{port}/lib/small:1"]
+    with dockerregistry.serving(tmp_path, account=_ACCOUNT) as address:
+        copy = ["skopeo", "copy", "--dest-tls-verify=false", "--dest-creds", "user:secret"]
+        copy += [f"oci-archive:{archive}", f"docker://{address}/lib/small:1"]
         done = subprocess.run(copy, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+        yield address
 
 
 def test_pulls_carry_credentials_and_fail_with_a_reason(containerd: Containerd, registry: str) -> None:

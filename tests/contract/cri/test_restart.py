@@ -57,7 +57,7 @@ def test_a_restart_finds_everything_and_what_happened_meanwhile(run: Run) -> Non
             await bench.ended(runtime, ending)
             assert (await runtime.container_status(ending)).exit_code == 137
             assert (await runtime.container_status(living)).state is ContainerState.RUNNING
-            assert (await runtime.exec_sync(living, ["echo", "x"], 10)).stdout == b"x\n"
+            assert (await runtime.exec_sync(living, ["echo", "x"], 60)).stdout == b"x\n"
             await runtime.start_container(created)
             await bench.ended(runtime, created)
             assert (await runtime.container_status(created)).exit_code == 6
@@ -79,7 +79,7 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
         async with bench.runtime() as runtime:
             assert (await runtime.pod_sandbox_status(sandbox)).state is SandboxState.READY
             assert (await runtime.container_status(container)).state is ContainerState.RUNNING
-            await runtime.exec_sync(container, ["touch", "/stop"], 10)
+            await runtime.exec_sync(container, ["touch", "/stop"], 60)
             await bench.ended(runtime, container)
             assert (await runtime.container_status(container)).exit_code == 4
             assert [text for _, _, text in bench.log()] == ["up", "down"]

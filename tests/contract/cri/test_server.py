@@ -18,7 +18,7 @@ import pytest
 from tests.contract.cri import test_inside as inside
 from tests.contract.cri import test_lifecycle as lifecycle
 from tests.contract.cri import test_streams as streams
-from tests.contract.cri.bench import Bench, OutsideNetwork
+from tests.contract.cri.bench import LIMIT_S, Bench, OutsideNetwork
 from tests.contract.cri.conftest import Scenario
 from tests.contract.cri.test_simulated import LAWS as SIMULATED
 
@@ -86,7 +86,7 @@ class SimulatedBehindSocket(BehindSocket):
 @pytest.mark.parametrize("law", SIMULATED, ids=lambda law: str(law.__name__))
 def test_the_simulated_runtime_behind_its_socket_keeps_the_contract(law: Law, tmp_path: Path) -> None:
     async def main(scenario: Scenario) -> None:
-        await asyncio.wait_for(scenario(SimulatedBehindSocket("simulated", tmp_path, tmp_path, "steersman-simulated")), 60)
+        await asyncio.wait_for(scenario(SimulatedBehindSocket("simulated", tmp_path, tmp_path, "steersman-simulated")), LIMIT_S)
 
     law(lambda scenario: asyncio.run(main(scenario)))
 
@@ -100,7 +100,7 @@ def test_the_native_runtime_behind_its_socket_keeps_the_contract(law: Law, tmp_p
 
     async def main(scenario: Scenario) -> None:
         try:
-            await asyncio.wait_for(scenario(bench), 60)
+            await asyncio.wait_for(scenario(bench), LIMIT_S)
         finally:
             await bench.remove_everything()
         assert await bench.leftovers() == []

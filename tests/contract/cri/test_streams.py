@@ -26,7 +26,7 @@ async def read_until(terminal: Terminal, end: bytes) -> bytes:
 
 async def running(runtime: Runtime, container: str, command: str) -> bool:
     """Whether a process with this command line runs in the container."""
-    result = await runtime.exec_sync(container, ["ps", "-o", "args"], 10)
+    result = await runtime.exec_sync(container, ["ps", "-o", "args"], 60)
     assert result.exit_code == 0
     return command in result.stdout.decode().splitlines()
 
@@ -34,7 +34,7 @@ async def running(runtime: Runtime, container: str, command: str) -> bool:
 async def complaint(runtime: Runtime, container: str, command: list[str]) -> str:
     """Why a command could not be started: CRI's runtimes fail the call, ours the command."""
     try:
-        result = await runtime.exec_sync(container, command, 10)
+        result = await runtime.exec_sync(container, command, 60)
     except RuntimeFault as error:
         return str(error)
     assert result.exit_code != 0
@@ -52,14 +52,14 @@ def test_exec_sync_gives_output_and_exit_code(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
             _, container = await bench.started(runtime, shell("sleep 100", envs=(("WHO", "me"),), working_dir="/tmp"))
-            result = await runtime.exec_sync(container, ["sh", "-c", "echo $WHO $PWD; echo err >&2; exit 7"], 10)
+            result = await runtime.exec_sync(container, ["sh", "-c", "echo $WHO $PWD; echo err >&2; exit 7"], 60)
             assert (result.stdout, result.stderr, result.exit_code) == (b"me /tmp\n", b"err\n", 7)
             assert "/no/such" in await complaint(runtime, container, ["/no/such"])
-            big = await runtime.exec_sync(container, ["sh", "-c", "head -c 3000000 /dev/zero"], 10)
+            big = await runtime.exec_sync(container, ["sh", "-c", "head -c 3000000 /dev/zero"], 60)
             assert len(big.stdout) == 3_000_000
             await runtime.stop_container(container, 0)
             with pytest.raises(RuntimeFault, match="EXITED"):
-                await runtime.exec_sync(container, ["true"], 10)
+                await runtime.exec_sync(container, ["true"], 60)
 
     run(scenario)
 
@@ -167,6 +167,7 @@ def test_attach_to_a_containers_stdio(run: Run) -> None:
             assert await read_all(terminal.read_stdout) == b""
             assert await terminal.wait() == 6
             await terminal.close()
+            await bench.ended(runtime, container)
             assert ("stdout", "F", "got one") in bench.log()
 
     run(scenario)
@@ -184,7 +185,7 @@ def test_stdin_that_stays_open_lets_go_whoever_has_said_all(run: Run) -> None:
                 assert await read_all(terminal.read_stdout) == b""
                 assert await terminal.wait() == 0
                 await terminal.close()
-            assert [text for _, _, text in bench.log()] == ["got one", "got two"]
+            assert [text for _, text in await bench.written(2)] == ["got one", "got two"]
             await runtime.stop_container(container, 0)
 
     run(scenario)
@@ -210,14 +211,15 @@ def test_who_is_let_go_has_seen_the_answer_to_what_was_said_last(run_native: Run
 def test_attach_to_a_terminal_and_let_go(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         async with bench.runtime() as runtime:
-            script = "while read line; do stty size; done"
+            script = "while read line; do stty size; echo end; done"
             _, container = await bench.started(runtime, shell(script, stdin=True, tty=True))
             for columns in (100, 90):
                 terminal = await runtime.attach(container, tty=True, stdin=True)
                 await terminal.resize(columns, 33)
-                await runtime.exec_sync(container, ["true"], 10)
-                await terminal.write_stdin(b"x\n")
-                await read_until(terminal, f"33 {columns}".encode())
+                seen = b""
+                while f"33 {columns}".encode() not in seen:  # the size may arrive after the first line
+                    await terminal.write_stdin(b"x\n")
+                    seen = await read_until(terminal, b"end")
                 await terminal.close()
             await runtime.stop_container(container, 0)
 
@@ -229,7 +231,7 @@ def test_port_forwarding_reaches_into_the_pod(run: Run) -> None:
         async with bench.runtime() as runtime:
             server = "echo hello > /tmp/x; exec httpd -f -h /tmp -p 127.0.0.1:8080"
             sandbox, container = await bench.started(runtime, shell(server))
-            await runtime.exec_sync(container, ["sh", "-c", "until wget -q -O /dev/null http://127.0.0.1:8080/x; do :; done"], 10)
+            await runtime.exec_sync(container, ["sh", "-c", "until wget -q -O /dev/null http://127.0.0.1:8080/x; do :; done"], 60)
             tunnel = await runtime.port_forward(sandbox, 8080)
             await tunnel.write(b"GET /x HTTP/1.0\r\n\r\n")
             await tunnel.close_write()
@@ -251,11 +253,11 @@ def test_a_log_file_that_was_moved_away_is_opened_anew(run: Run) -> None:
             _, container = await bench.started(runtime, shell("echo before; read go; echo after", stdin=True, stdin_once=True))
             path = (await runtime.container_status(container)).log_path
             while not os.stat(path).st_size:
-                await runtime.exec_sync(container, ["true"], 10)
+                await runtime.exec_sync(container, ["true"], 60)
             os.rename(path, f"{path}.old")
             await runtime.reopen_container_log(container)
             while not os.path.exists(path):
-                await runtime.exec_sync(container, ["true"], 10)
+                await runtime.exec_sync(container, ["true"], 60)
             terminal = await runtime.attach(container, tty=False, stdin=True)
             await terminal.write_stdin(b"go\n")
             await bench.ended(runtime, container)

@@ -48,7 +48,7 @@ def test_root_inside_is_somebody_else_outside(run_native: Run) -> None:
             assert os.stat(f"/proc/{pause}").st_uid == _FIRST + 65535
             spaces = ("user", "net", "ipc", "uts")
             assert all(os.readlink(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/{pause}/ns/{name}") for name in spaces)
-            done = await runtime.exec_sync(container, ["sh", "-c", "id -u; cat /proc/self/uid_map"], 10)
+            done = await runtime.exec_sync(container, ["sh", "-c", "id -u; cat /proc/self/uid_map"], 60)
             assert done.stdout.split()[:3] == [b"0", b"0", str(_FIRST).encode()]
 
     run_native(scenario)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes.etcd import members
+from tests.fakes.etcd import START_S, members
 
 from steersman.apiserver.encryption.ciphers import AESGCMCipher
 from steersman.apiserver.encryption.config import Encryption
@@ -62,11 +62,11 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
         elif request.param == "encrypted":
             store = encrypted(MemoryStore(RealClock()))
         elif request.param == "etcd":
-            store = await emptied(await EtcdStore.open([url], TLS(), RealClock()))
+            store = await emptied(await EtcdStore.open([url], TLS(), RealClock(), patience_s=START_S))
         else:
             store = await SQLiteStore.open(tmp_path / "store.db", RealClock())
         try:
-            await asyncio.wait_for(scenario(store), 20)
+            await asyncio.wait_for(scenario(store), 180)
         finally:
             await store.close()
 

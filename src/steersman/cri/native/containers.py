@@ -112,14 +112,16 @@ class Containers:
                 started = await self.oci.create(
                     container_id, log_path, tty=config.tty, stdin=config.stdin, stdin_once=config.stdin_once
                 )
+                # Not after it: a program that ends at once would have ended before it was started.
+                begun = self.clock.now()
                 await self.oci.start(container_id)
             except (RuntimeFault, OSError) as error:
                 await self._failed(record, str(error))
                 raise RuntimeFault(f"failed to start container {record.config.name!r}: {error}") from error
-            self._started(record, started)
+            self._started(record, started, begun)
 
-    def _started(self, record: ContainerRecord, started: Started) -> None:
-        record = replace(record, state=ContainerState.RUNNING, starting=False, started_at=self.clock.now())
+    def _started(self, record: ContainerRecord, started: Started, begun: datetime) -> None:
+        record = replace(record, state=ContainerState.RUNNING, starting=False, started_at=begun)
         record = self.records.save(replace(record, process=started.process, conmon=started.conmon))
         self._event(EventKind.STARTED, record)
         self.watch(record)
@@ -133,10 +135,11 @@ class Containers:
             half = await self.oci.half_started(record.id)
             if half is not None:
                 started, state = half
+                begun = self.clock.now()
                 try:
                     if state == "created":
                         await self.oci.start(record.id)
-                    self._started(record, started)
+                    self._started(record, started, begun)
                     return
                 except RuntimeFault as fault:
                     log.warning("a start cut short could not go on container=%s error=%s", record.id, fault)
