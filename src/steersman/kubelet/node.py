@@ -54,6 +54,7 @@ class NodeAgent:
         self._runtime_version = ("", "")
         self._images_shown: list[Obj] = []
         self._news = asyncio.Event()
+        self._reporting = asyncio.Lock()
         self._reported_s = float("-inf")
         self._reported: Obj = {}
         self._reported_version = 0
@@ -201,6 +202,11 @@ class NodeAgent:
 
     async def _report(self) -> None:
         """Send the status if it changed or is due. Raises StatusError, ConnectionError."""
+        # One after the other: what was seen earlier must not be sent later.
+        async with self._reporting:
+            await self._send_report()
+
+    async def _send_report(self) -> None:
         old = self._reported
         status = await self._status(old)
         due_s = self._config.node_status_report_frequency_s * self._rng.uniform(0.5, 1.5)

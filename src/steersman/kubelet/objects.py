@@ -84,9 +84,12 @@ class ObjectCache:
         if entry.read_at_s < needed_s:
             async with entry.lock:
                 if entry.read_at_s < needed_s:
-                    started_s = self._clock.monotonic()
+                    started_s, before = self._clock.monotonic(), entry.obj
                     try:
-                        entry.obj = await self._client.get(resource, name, namespace)
+                        found = await self._client.get(resource, name, namespace)
+                        # The watch may have been faster, and told of a later one.
+                        if entry.obj is before or not _is_older(found, entry.obj):
+                            entry.obj = found
                     except NotFound:
                         entry.obj = None
                     # A missing object is asked for again by every try: the pod waits for it.
@@ -101,7 +104,7 @@ class ObjectCache:
         await self._clock.sleep(SETTLE_S)
 
         def note(_old: Obj | None, new: Obj | None) -> None:
-            if new is not None and entry.obj is not None and resource_version_of(new) <= resource_version_of(entry.obj):
+            if new is not None and entry.obj is not None and not _is_older(entry.obj, new):
                 return
             entry.obj, entry.read_at_s = new, self._clock.monotonic() if new is not None else _NEVER
             for pod_uid in list(entry.users):
@@ -118,6 +121,10 @@ class ObjectCache:
             if entry.obj is not None and not any(entry.informer):
                 # Deleted before the watch began. If it is in fact too new for the list, the next read finds it.
                 note(None, None)
+
+
+def _is_older(obj: Obj, than: Obj | None) -> bool:
+    return than is not None and resource_version_of(obj) < resource_version_of(than)
 
 
 @dataclass(slots=True)

@@ -95,8 +95,10 @@ class RuntimeHealth:
         before = bool(self.problems())
         while True:
             await self._clock.sleep(every_s)
+            # Others ask as well: what they found since, and told, may be over again.
+            between = bool(self.problems())
             await self.check()
             now = bool(self.problems())
-            if now is not before:
+            if not before == between == now:
                 changed()
             before = now

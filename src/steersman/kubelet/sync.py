@@ -55,6 +55,8 @@ class PodSync:
         """All of its containers are beginning anew."""
         self._prepared = False
         self._refreshed_s = float("-inf")
+        self._stale = 0
+        """How often it was said that what volumes show has changed."""
         self._volumes: Mapping[str, Path] = {}
         self._released = False
         self._placer = Placer(parts, uid)
@@ -132,11 +134,12 @@ class PodSync:
 
     def refresh_volumes(self) -> None:
         self._refreshed_s = float("-inf")
+        self._stale += 1
 
     async def _mount(self, pod: Obj) -> None:
         """Volumes, at first, when what they show has changed, and once per sync period."""
         parts = self._parts
-        now_s = parts.clock.monotonic()
+        now_s, stale = parts.clock.monotonic(), self._stale
         if now_s - self._refreshed_s < parts.config.sync_frequency_s:
             return
         try:
@@ -150,9 +153,12 @@ class PodSync:
                 raise SyncFailed(str(error), retry_s) from None
             # What can't be brought up to date (its Secret is gone) stays as it was: that keeps no container from its restart.
             self._volumes = error.usable
-            self._refreshed_s = now_s - parts.config.sync_frequency_s + min(retry_s, parts.config.sync_frequency_s)
+            if self._stale == stale:
+                self._refreshed_s = now_s - parts.config.sync_frequency_s + min(retry_s, parts.config.sync_frequency_s)
             return
-        self._refreshed_s = now_s
+        if self._stale == stale:
+            # Else something has changed behind the look at it.
+            self._refreshed_s = now_s
         self._mount_pauses.reset()
 
     # --- acting ----------------------------------------------------------------------------------------------------

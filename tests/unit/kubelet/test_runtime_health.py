@@ -208,3 +208,30 @@ def test_problems_are_told_as_upstream_tells_them(
         assert health.problems() == told
 
     asyncio.run(scenario())
+
+
+def test_trouble_that_comes_back_after_somebody_else_has_found_it_over_is_told() -> None:
+    """The kubelet's start asks as well, and the node's network is there before the first beat: the next beat saw no change."""
+    network = [""]
+
+    class Runtime:
+        async def status(self) -> tuple[str, str]:
+            return "", network[0]
+
+    async def scenario() -> None:
+        clock, told = VirtualClock(), list[float]()
+        runtime: Any = Runtime()
+        health = RuntimeHealth(runtime, NodeFacts(), clock)
+        network[0] = "no pod range yet"
+        await health.check()
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(health.run(5, lambda: told.append(clock.monotonic())))
+            await clock.advance(1)
+            network[0] = ""
+            await health.check()
+            network[0] = "the bridge is gone"
+            await clock.advance(5)
+            running.cancel()
+        assert told == [5]
+
+    asyncio.run(scenario())
