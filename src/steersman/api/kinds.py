@@ -6,7 +6,7 @@ them in its one registry. What is not here: storage, requests, permissions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -210,6 +210,3 @@ class KindSpec:
 
     def subresource(self, name: str) -> Subresource | None:
         return next((item for item in self.subresources if item.name == name), None)
-
-
-KindTuple = Sequence[KindSpec]

@@ -13,7 +13,6 @@ class Process:
 
     pid: int
     started_ticks: int
-    cpu_ticks: int
     pss: int
 
 
@@ -28,7 +27,7 @@ def find(pid_file: Path, *, proc: Path = Path("/proc")) -> Process | None:
         return None
     if fields[0] == "Z":
         return None
-    return Process(pid, int(fields[19]), int(fields[11]) + int(fields[12]), pss(pid, proc=proc))
+    return Process(pid, int(fields[19]), pss(pid, proc=proc))
 
 
 def pss(pid: int, *, proc: Path = Path("/proc")) -> int:

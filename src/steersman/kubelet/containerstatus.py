@@ -63,7 +63,7 @@ def _entry(facts: Facts, spec: Obj, default: str, kind: str) -> Obj:
         entry = _from_memory(facts, spec, old, default, kind)
     _pending_restart(facts, spec, entry, kind)
     if facts.closed:
-        _close(facts, entry)
+        _close(entry)
     running = history[0] if history and "running" in entry["state"] else None
     started, ready = facts.results.started(spec, running), facts.results.ready(spec, running)
     if kind == "init" and not pods.is_sidecar(spec):
@@ -195,7 +195,7 @@ def _pending_restart(facts: Facts, spec: Obj, entry: Obj, kind: str) -> None:
     entry["state"] = {"waiting": {"reason": reason, "message": message} if message else {"reason": reason}}
 
 
-def _close(facts: Facts, entry: Obj) -> None:
+def _close(entry: Obj) -> None:
     """After the pod has stopped: whatever is not known to have ended counts as lost."""
     if "terminated" in entry["state"]:
         return

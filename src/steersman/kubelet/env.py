@@ -46,7 +46,7 @@ def environment(pod: Obj, spec: Obj, sources: Sources) -> dict[str, str]:
     services = service_variables(pod, sources.services)
     result: dict[str, str] = {}
     for source in spec.get("envFrom") or ():
-        result.update(_env_from(pod, source, sources))
+        result.update(_env_from(source, sources))
     known: dict[str, str] = {**services, **result} if spec.get("env") else {}
     for variable in spec.get("env") or ():
         name = variable["name"]
@@ -62,7 +62,7 @@ def environment(pod: Obj, spec: Obj, sources: Sources) -> dict[str, str]:
     return result
 
 
-def _env_from(pod: Obj, source: Obj, sources: Sources) -> dict[str, str]:
+def _env_from(source: Obj, sources: Sources) -> dict[str, str]:
     prefix = source.get("prefix") or ""
     if ref := source.get("configMapRef"):
         found = sources.config_map(ref["name"])

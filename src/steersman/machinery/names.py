@@ -12,7 +12,6 @@ from functools import lru_cache
 
 from steersman.machinery.kept import LONGEST
 
-DNS1123_LABEL_MAX = 63
 DNS1123_SUBDOMAIN_MAX = 253
 NAME_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_BASE_MAX = 58

@@ -19,8 +19,6 @@ from steersman.api.structural.model import Node, build
 from steersman.machinery.gvk import Resource, version_priority
 from steersman.machinery.meta import Obj, dig, is_condition_true
 
-_TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
-
 
 def is_served(definition: Obj) -> bool:
     return is_condition_true(definition, "NamesAccepted") or is_condition_true(definition, "Established")

@@ -8,7 +8,6 @@ from steersman.api.equality import same
 from steersman.machinery.meta import Obj, metadata
 
 Prepare = Callable[[Obj], None]
-PrepareUpdate = Callable[[Obj, Obj], None]
 
 
 def reset_status(obj: Obj) -> None:

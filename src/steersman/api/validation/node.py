@@ -79,8 +79,3 @@ def validate_namespace(namespace: Obj) -> list[FieldError]:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             errors.append(invalid("spec.finalizers", name, text))
     return errors
-
-
-def validate_namespace_finalize(new: Obj, old: Obj) -> list[FieldError]:
-    """Update of the finalize subresource."""
-    return validate_namespace(new)

@@ -47,7 +47,7 @@ def _raise_to(total: dict[str, Quantity], least: dict[str, Quantity]) -> None:
             total[name] = value
 
 
-def pod_resources(errors: Errors, path: str, spec_path: str, spec: Obj) -> None:
+def pod_resources(errors: Errors, path: str, spec: Obj) -> None:
     """spec.resources: only cpu, memory and hugepages, and enough for the containers."""
     value = spec["resources"]
     if (spec.get("os") or {}).get("name") == "windows":
@@ -65,10 +65,10 @@ def pod_resources(errors: Errors, path: str, spec_path: str, spec: Obj) -> None:
         if name in sums and quantity.parse(asked) < sums[name]:
             text = f"must be greater than or equal to aggregate container requests of {sums[name]}"
             errors.append(invalid(f"{path}.requests[{name}]", asked, text))
-    _limits(errors, path, spec_path, spec, limits)
+    _limits(errors, path, spec, limits)
 
 
-def _limits(errors: Errors, path: str, spec_path: str, spec: Obj, limits: Obj) -> None:
+def _limits(errors: Errors, path: str, spec: Obj, limits: Obj) -> None:
     sums = aggregate(spec, "limits")
     for name, most in limits.items():
         if resources.is_hugepages(name) and name in sums and quantity.parse(most) < sums[name]:

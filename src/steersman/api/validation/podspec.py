@@ -42,7 +42,7 @@ def pod_spec(errors: Errors, path: str, spec: Obj, *, is_pod: bool, pod_name: st
         items = spec["ephemeralContainers"]
         containers.ephemeral_containers(errors, f"{path}.ephemeralContainers", items, spec, scope)
     if spec.get("resources"):
-        pod_resources(errors, f"{path}.resources", path, spec)
+        pod_resources(errors, f"{path}.resources", spec)
     one_of(errors, f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTART_POLICIES, optional=False)
     one_of(errors, f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES, optional=False)
     label_map(errors, f"{path}.nodeSelector", spec.get("nodeSelector"))

@@ -74,7 +74,7 @@ def validate_service(service: Obj) -> list[FieldError]:
             subdomain(errors, "spec.externalName", name.removesuffix("."))
     elif not headless:
         needs(errors, "spec.ports", spec.get("ports"))
-    _ports(errors, spec, kind, headless)
+    _ports(errors, spec, kind)
     for key, value in (spec.get("selector") or {}).items():
         complain(errors, "spec.selector", key, names.qualified_name(key))
         complain(errors, "spec.selector", value, names.label_value(value))
@@ -91,7 +91,7 @@ def validate_service(service: Obj) -> list[FieldError]:
     return errors
 
 
-def _ports(errors: Errors, spec: Obj, kind: str, headless: bool) -> None:
+def _ports(errors: Errors, spec: Obj, kind: str) -> None:
     items = spec.get("ports") or ()
     seen_names: set[str] = set()
     seen_ports: set[tuple[str, int]] = set()

@@ -50,10 +50,3 @@ def validate_priority_class_update(new: Obj, old: Obj) -> list[FieldError]:
         errors.append(forbidden("value", "may not be changed in an update."))
     immutable(errors, "preemptionPolicy", new.get("preemptionPolicy"), old.get("preemptionPolicy"))
     return errors
-
-
-def validate_scale(obj: Obj) -> list[FieldError]:
-    """autoscaling/v1 Scale, the body of scale subresources."""
-    errors: Errors = []
-    not_negative(errors, "spec.replicas", (obj.get("spec") or {}).get("replicas"))
-    return errors

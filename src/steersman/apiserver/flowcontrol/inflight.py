@@ -48,13 +48,6 @@ class _Pool:
 FREE: Seat = _Free()
 
 
-class Unlimited:
-    """Lets everything through."""
-
-    def admit(self, request: Request, info: RequestInfo, user: UserInfo) -> Seat:
-        return FREE
-
-
 class MaxInFlight:
     """Limits of reads and of writes; 0 is no limit."""
 

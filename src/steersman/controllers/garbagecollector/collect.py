@@ -94,11 +94,11 @@ class Collector:
             # A circle of owners that all wait for each other: this one stops blocking, which opens it.
             unblocked = [{**ref, "blockOwnerDeletion": False} for ref in references(obj)]
             patch = _patch(resource, obj, ownerReferences=unblocked)
-            return Decision((patch,), then=lambda results: _after_unblocking(resource, obj, results))
+            return Decision((patch,), then=lambda results: _after_unblocking(resource, results))
         return Decision((_delete(resource, obj, "Foreground"),))
 
 
-def _after_unblocking(resource: Resource, obj: Obj, results: Sequence[Result]) -> Decision:
+def _after_unblocking(resource: Resource, results: Sequence[Result]) -> Decision:
     fresh = results[-1].obj
     return Decision((_delete(resource, fresh, "Foreground"),)) if fresh is not None else Decision()
 

@@ -40,7 +40,7 @@ def plan(planner: Planner, node: Node, start: int = 1) -> Run:
         operand, key = node.operand, _key(node.operand.type, node.name)
         if node.test_only:
             return _present(_operand(planner, operand, start), key)
-        return _named(_operand(planner, operand, start), key, operand.type)
+        return _named(_operand(planner, operand, start), key)
     assert isinstance(node, Call)
     operand, index = node.args
     value = _operand(planner, operand, start)
@@ -86,7 +86,7 @@ def _variable(slot: int, name: str, cost: int) -> Run:
     return run
 
 
-def _named(operand: Run, key: str, kind: Type) -> Run:
+def _named(operand: Run, key: str) -> Run:
     def run(frame: Any) -> Any:
         value = operand(frame)
         frame.cost += 1

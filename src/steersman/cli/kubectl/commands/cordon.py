@@ -24,7 +24,7 @@ async def chosen_nodes(ctx: Context, flags: Flags, args: list[str]) -> list[Info
     return (await find(ctx, Query(args=words, selector=selector))).checked()
 
 
-async def set_unschedulable(ctx: Context, writer: Writer, infos: list[Info], *, cordon: bool) -> None:
+async def set_unschedulable(writer: Writer, infos: list[Info], *, cordon: bool) -> None:
     """Patch the nodes that are not so yet, and tell of all of them."""
     word = "cordoned" if cordon else "uncordoned"
     errors: list[Exception] = []
@@ -45,7 +45,7 @@ async def set_unschedulable(ctx: Context, writer: Writer, infos: list[Info], *, 
 def _runner(*, cordon: bool) -> Run:
     async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
         writer = Writer(ctx, "")
-        await set_unschedulable(ctx, writer, await chosen_nodes(ctx, flags, args), cordon=cordon)
+        await set_unschedulable(writer, await chosen_nodes(ctx, flags, args), cordon=cordon)
         return 0
 
     return run

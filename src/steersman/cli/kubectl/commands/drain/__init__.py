@@ -63,7 +63,7 @@ async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
             raise KubectlError("--pod-selector=<pod_selector> must be a valid label selector") from None
     writer = Writer(ctx, "")
     infos = await chosen_nodes(ctx, flags, args)
-    await set_unschedulable(ctx, writer, infos, cordon=True)
+    await set_unschedulable(writer, infos, cordon=True)
     failures: list[Exception] = []
     pending: list[str] = []
     for info in infos:
