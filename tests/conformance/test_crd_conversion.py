@@ -22,7 +22,7 @@ from steersman.machinery.meta import Obj, name_of
 CONVERSION = "[sig-api-machinery] CustomResourceConversionWebhook [Privileged:ClusterAdmin]"
 SELECTORS = "[sig-api-machinery] CustomResourceFieldSelectors [Privileged:ClusterAdmin] CustomResourceFieldSelectors"
 SPACE = "default"
-_PATIENCE_S = 30
+_PATIENCE_S = 120
 """In real time: the webhook answers over sockets."""
 
 Scenario = Callable[[World, Hook], Awaitable[None]]

@@ -17,7 +17,7 @@ from steersman.machinery import yamlio
 from steersman.machinery.meta import Obj, name_of
 
 PUBLISH = "[sig-api-machinery] CustomResourcePublishOpenAPI [Privileged:ClusterAdmin]"
-WITHIN_S = 20
+WITHIN_S = 120
 ADDED = ("apiVersion", "kind", "metadata")
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 

@@ -51,6 +51,8 @@ class Hooks:
             "rules": [RULE],
             "sideEffects": "None",
             "admissionReviewVersions": ["v1", "v1beta1"],
+            # The most there is, in real time: a slow machine is no webhook that hangs.
+            "timeoutSeconds": 30,
         }
         return {**base, **more}
 

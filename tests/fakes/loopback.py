@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from tools.throwaway import Failed
 
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.run import APIServer
@@ -25,7 +26,8 @@ from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import RealClock
 from steersman.store.memory import MemoryStore
 
-_START_S = 30
+_START_S = 120
+"""Only so that nothing hangs."""
 
 Started = Queue[tuple[int, Callable[[], object]] | Exception]
 
@@ -101,7 +103,8 @@ class Kubectl:
         self._command = [program, f"--kubeconfig={config}", f"--cache-dir={cache}"]
 
     def __call__(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
-        """What it printed, on stdout and then on stderr; it must end with `code`."""
-        done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == code, f"{' '.join(arguments)}: ended with {done.returncode}: {done.stdout}{done.stderr}"
+        """What it printed, on stdout and then on stderr; it must end with `code`, or Failed is raised."""
+        done = subprocess.run([*self._command, *arguments], input=stdin, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode != code:
+            raise Failed(f"{' '.join(arguments)}: ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout + done.stderr

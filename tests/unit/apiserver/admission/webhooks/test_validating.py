@@ -161,7 +161,7 @@ def test_a_webhook_that_fails_is_ignored_or_not_as_it_says(tmp_path: Path) -> No
         assert (await w.raw("POST", MAPS, config_map())).status == 201
         await unregister(w)
         await register(w, hooks.hook("/a", allowed, clientConfig=gone))
-        why = 'failed calling webhook "a.example.com": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=10s": '
+        why = 'failed calling webhook "a.example.com": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=30s": '
         why += "dial tcp 127.0.0.1:1: connect: connection refused"
         answering = w.raw("POST", MAPS, config_map("other"))
         await refused(answering, 500, f"Internal error occurred: {why}", reason="InternalError")
