@@ -23,6 +23,7 @@ from steersman.kubelet.steadytime import SteadyTime
 from steersman.machinery import duration
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj, uid_of
+from steersman.machinery.waiting import Locks
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class ImageManager:
         self._pace, self._plugins, self._counts = pace or Pace(clock), plugins or Plugins(), counts or Counts()
         self._backoff, self._steady = Backoff(10.0, 300.0), SteadyTime(clock)
         self._failures: dict[str, _Failure] = {}
-        self._locks: dict[tuple[str, RegistryAuth | None], asyncio.Lock] = {}
+        self._locks: Locks[tuple[str, RegistryAuth | None]] = Locks()
 
     async def ensure(self, pod: Obj, spec: Obj, secrets: Sequence[Obj]) -> Image:
         """The image, pulled if policy says so. Raises RuntimeFault whose reason is the container's waiting reason."""
@@ -169,8 +170,7 @@ class ImageManager:
         """(the image, seconds the pull took). The same image with the same credentials is pulled once for all who wait."""
         choices: Sequence[RegistryAuth | None] = auths or (None,)
         for index, auth in enumerate(choices):
-            lock = self._locks.setdefault((image, auth), asyncio.Lock())
-            async with lock:
+            async with self._locks[image, auth]:
                 try:
                     async with self._pace.turn():
                         started_s = self._clock.monotonic()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from steersman.machinery.clock import Clock
 
@@ -74,6 +75,19 @@ class Nudge:
     def _wake(self, given: bool) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(given)
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class Locks(Generic[_Key]):
+    """A lock per key, there for as long as somebody holds it or waits for it: `async with locks[key]`."""
+
+    def __init__(self) -> None:
+        self._used: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
+
+    def __getitem__(self, key: _Key) -> asyncio.Lock:
+        return self._used.setdefault(key, asyncio.Lock())
 
 
 class Backoff:

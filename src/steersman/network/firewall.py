@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TABLE = "steersman-pods"
+_LIMIT_S = 30
 
 
 class HostPort(NamedTuple):
@@ -91,8 +92,11 @@ def save(path: Path, host_ports: Mapping[str, tuple[HostPort, ...]]) -> None:
 
 def _nft(script: str) -> None:
     try:
-        done = subprocess.run(["nft", "-f", "-"], input=script.encode(), capture_output=True, check=False, timeout=30)
+        done = subprocess.run(["nft", "-f", "-"], input=script.encode(), capture_output=True, check=False, timeout=_LIMIT_S)
     except FileNotFoundError:
         raise OSError("nft is not installed: apt-get install nftables") from None
+    except subprocess.TimeoutExpired:
+        raise OSError(f"nft did not end within {_LIMIT_S} s") from None
     if done.returncode:
-        raise OSError(f"nft refused the rules: {done.stderr.decode(errors='replace').strip().splitlines()[0]}")
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(f"nft refused the rules: {lines[0] if lines else f'exit code {done.returncode}'}")

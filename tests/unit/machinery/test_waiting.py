@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
+from weakref import ref
 
 import pytest
 
 from steersman.machinery.clock import VirtualClock
-from steersman.machinery.waiting import Nudge
+from steersman.machinery.waiting import Locks, Nudge
 
 
 def test_a_nudge_ends_the_wait_and_the_limit_does_so_otherwise() -> None:
@@ -86,5 +88,32 @@ def test_what_is_called_later_is_called_in_order_unless_it_is_cancelled(cancelle
             timers[number].cancel()
         await clock.advance(5)
         assert called == [(number, at) for number, at in ((1, 1.0), (0, 3.0), (2, 3.0)) if number not in cancelled]
+
+    asyncio.run(scenario())
+
+
+def test_a_lock_per_key_is_one_for_all_who_use_it_and_is_forgotten_with_the_last() -> None:
+    async def scenario() -> None:
+        locks, seen, clock = Locks[str](), list[str](), VirtualClock()
+
+        async def work(name: str) -> None:
+            async with locks["one"]:
+                seen.append(f"{name} begins")
+                await clock.sleep(1)
+                seen.append(f"{name} ends")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work("first"))
+            waiting = group.create_task(work("leaves"))
+            group.create_task(work("second"))
+            await clock.advance(0.5)
+            async with locks["two"]:
+                waiting.cancel()
+            await clock.advance(2)
+            # The first has let it go, and the second has it from before.
+        assert seen == ["first begins", "first ends", "second begins", "second ends"]
+        gone = ref(locks["one"])
+        gc.collect()
+        assert gone() is None
 
     asyncio.run(scenario())

@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 import signal
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -37,6 +37,7 @@ from steersman.cri.native.spec import linux_resources
 from steersman.cri.native.threads import off_loop
 from steersman.cri.native.waiting import wait_event
 from steersman.machinery.clock import Clock
+from steersman.machinery.waiting import Locks
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ class Containers:
     watch_end: Callable[[procs.ProcessId, Callable[[], None]], None]
     spawn_task: Callable[[str], None]
     """Has `ended(id)` run in the background."""
-    _locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    _over: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    _locks: Locks[str] = field(default_factory=Locks)
+    _over: WeakValueDictionary[str, asyncio.Event] = field(default_factory=WeakValueDictionary)
+    """Who waits for the end of a container that has not ended yet."""
 
     def get(self, container_id: str) -> ContainerRecord:
         record = self.records.get(container_id)
@@ -164,8 +166,10 @@ class Containers:
             if record is None or record.state is not ContainerState.RUNNING:
                 return
             path = self.maker.layout.exit_file(container_id)
+            # In this order: what the monitor wrote, it wrote before it was gone.
+            watched = procs.alive(record.conmon)
             code = exit_code_in(path)
-            if code is None and procs.alive(record.conmon):
+            if code is None and watched:
                 return
             if code is None:
                 # Without its monitor a container has neither log nor exit code: it is ended like one whose end was missed.
@@ -183,7 +187,8 @@ class Containers:
         record = replace(record, state=ContainerState.EXITED, starting=False, exit_code=code, reason=reason, message=message)
         record = self.records.save(replace(record, finished_at=at))
         self._event(EventKind.STOPPED, record)
-        self._over[record.id].set()
+        if (over := self._over.get(record.id)) is not None:
+            over.set()
 
     async def _release(self, record: ContainerRecord) -> None:
         """Give back what an ended container holds: stray processes, runtime state, cgroups, mounts."""
@@ -211,7 +216,7 @@ class Containers:
         record = self.records.get(container_id)
         if record is None or record.state is not ContainerState.RUNNING:
             return
-        over = self._over[container_id]
+        over = self._end_of(container_id)
         asked = timeout_s > 0 and procs.send(record.process, signal_number(record.stop_signal))
         if asked and await wait_event(self.clock, over, timeout_s):
             return
@@ -225,30 +230,34 @@ class Containers:
         if not procs.send(record.process, signal.SIGKILL):
             self.spawn_task(record.id)
 
+    def _end_of(self, container_id: str) -> asyncio.Event:
+        return self._over.setdefault(container_id, asyncio.Event())
+
     async def wait(self, container_id: str) -> int:
         """The exit code, once it has ended."""
         record = self.get(container_id)
         if record.state is not ContainerState.EXITED:
-            await self._over[container_id].wait()
+            await self._end_of(container_id).wait()
             record = self.get(container_id)
         return record.exit_code
 
     async def remove(self, container_id: str) -> None:
         """Kill it if it runs, forget it and its writable layer."""
-        if self.records.get(container_id) is None:
-            return
-        await self.stop(container_id, 0)
-        async with self._locks[container_id]:
-            record = self.records.get(container_id)
-            if record is None:
+        while True:
+            await self.stop(container_id, 0)
+            async with self._locks[container_id]:
+                record = self.records.get(container_id)
+                if record is None:
+                    return
+                if record.state is ContainerState.RUNNING:
+                    # A start was under way: there is somebody to stop now.
+                    continue
+                if not record.released:
+                    await self._release(record)
+                await off_loop(self.maker.discard, container_id)
+                self.records.drop(container_id)
+                self._event(EventKind.DELETED, record)
                 return
-            if not record.released:
-                await self._release(record)
-            await off_loop(self.maker.discard, container_id)
-            self.records.drop(container_id)
-            self._event(EventKind.DELETED, record)
-        self._locks.pop(container_id, None)
-        self._over.pop(container_id, None)
 
     async def update(self, container_id: str, resources: Resources) -> None:
         """New limits, now and on record. Raises RuntimeFault."""

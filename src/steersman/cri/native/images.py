@@ -11,9 +11,8 @@ import hashlib
 import logging
 import os
 import secrets
-from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from steersman.cri.interface import RuntimeFault
@@ -39,6 +38,7 @@ from steersman.cri.native.threads import off_loop
 from steersman.cri.native.waiting import all_or_first_failure
 from steersman.machinery.clock import Clock
 from steersman.machinery.meta import Obj
+from steersman.machinery.waiting import Locks
 
 if TYPE_CHECKING:
     from steersman.cri.native.registry import Registry, Resolved
@@ -62,7 +62,7 @@ class NativeImages:
         self.snapshots = Snapshots(self._root)
         self._layers = Layers(self.snapshots.layers)
         self._index = ImageIndex(f"{self._root}/index.json")
-        self._unpacking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._unpacking: Locks[str] = Locks()
         self._installing = 0
         self._sweep_wanted = False
 
@@ -249,12 +249,13 @@ class NativeImages:
     async def _guard(self) -> AsyncIterator[None]:
         """While an image is being installed nothing is swept."""
         self._installing += 1
-        holding = locked(f"{self._root}/installing", shared=True)
-        await off_loop(holding.__enter__)  # waits while another process sweeps
+        holding = ExitStack()
         try:
+            # Waits while another process sweeps. Who leaves meanwhile has the lock all the same, and gives it back.
+            await off_loop(holding.enter_context, locked(f"{self._root}/installing", shared=True))
             yield
         finally:
-            holding.__exit__(None, None, None)
+            holding.close()
             self._installing -= 1
             if not self._installing and self._sweep_wanted:
                 await self.sweep()

@@ -149,7 +149,10 @@ class NativeRuntime:
         return True
 
     async def update_runtime_config(self, pod_cidr: str) -> None:
-        await self._network.set_pod_cidr(pod_cidr)
+        try:
+            await self._network.set_pod_cidr(pod_cidr)
+        except OSError as error:
+            raise RuntimeFault(f"the pod network could not be set up: {error}") from error
         try:
             await self._network.keep_only(self._sandboxes.records.known)
         except OSError as error:

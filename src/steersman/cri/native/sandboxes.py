@@ -7,12 +7,10 @@ other dead sandbox. Its containers are not known here: the runtime stops them fi
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
 import signal
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +24,7 @@ from steersman.cri.native.namespaces import Wanted, release_netns, start_pause
 from steersman.cri.native.records import Records, SandboxRecord
 from steersman.cri.native.threads import off_loop
 from steersman.machinery.clock import Clock
+from steersman.machinery.waiting import Locks
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Sandboxes:
     boot_id: str
     emit: Callable[[RuntimeEvent], None]
     watch_end: Callable[[procs.ProcessId, Callable[[], None]], None]
-    _locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _locks: Locks[str] = field(default_factory=Locks)
 
     def get(self, sandbox_id: str) -> SandboxRecord:
         record = self.records.get(sandbox_id)
@@ -173,7 +172,6 @@ class Sandboxes:
             if record is not None:
                 await off_loop(self.records.drop, sandbox_id)
                 self._event(EventKind.DELETED, record)
-        self._locks.pop(sandbox_id, None)
 
     def _event(self, kind: EventKind, record: SandboxRecord) -> None:
         self.emit(RuntimeEvent(kind, record.id, record.config.uid))

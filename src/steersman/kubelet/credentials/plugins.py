@@ -6,7 +6,6 @@ Source: KEP-2133, KEP-4412; upstream pkg/credentialprovider/plugin/plugin.go.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
@@ -23,7 +22,7 @@ from steersman.machinery import duration, programs
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig
-from steersman.machinery.waiting import within
+from steersman.machinery.waiting import Locks, within
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Plugin:
     def __init__(self, provider: Provider, clock: Clock, accounts: Accounts | None = None, run: Run = programs.run) -> None:
         self.provider, self._clock, self._accounts, self._run = provider, clock, accounts, run
         self._kept: dict[tuple[str, str, str], _Kept] = {}
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._locks: Locks[tuple[str, str]] = Locks()
 
     def is_for(self, image: str) -> bool:
         return any(matches(place, image) for place in self.provider.match_images)
@@ -79,16 +78,10 @@ class Plugin:
         identity = await self._identity(pod)
         if identity is None:
             return {}
-        key = image, identity.key
         # Who wants the same at once, asks once.
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                kept = self._find(image, identity.key)
-                return kept if kept is not None else await self._fresh(image, identity)
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        async with self._locks[image, identity.key]:
+            kept = self._find(image, identity.key)
+            return kept if kept is not None else await self._fresh(image, identity)
 
     def _find(self, image: str, identity: str) -> Mapping[str, RegistryAuth] | None:
         now_s = self._clock.monotonic()
