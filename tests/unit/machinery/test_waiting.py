@@ -112,6 +112,7 @@ def test_a_lock_per_key_is_one_for_all_who_use_it_and_is_forgotten_with_the_last
             await clock.advance(2)
             # The first has let it go, and the second has it from before.
         assert seen == ["first begins", "first ends", "second begins", "second ends"]
+        del waiting  # with which its last frames, and what they held, were kept
         gone = ref(locks["one"])
         gc.collect()
         assert gone() is None
