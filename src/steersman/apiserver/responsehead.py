@@ -30,7 +30,7 @@ def encoded(response: Response, date: str, keep: bool, length: int | None) -> by
             lines.append(f"{name}: {value}\r\n")
     for value in warning_headers(response.warnings) if response.warnings else ():
         lines.append(f"Warning: {value}\r\n")
-    if length is not None or "Date" not in response.headers:
+    if "Date" not in response.headers:
         lines.append(f"Date: {date}\r\n")
     lines.append("\r\n" if keep else "Connection: close\r\n\r\n")
     return "".join(lines).encode("latin-1", "replace")

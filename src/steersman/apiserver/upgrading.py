@@ -57,10 +57,10 @@ async def _refused(status: int, head: bytes, reader: asyncio.StreamReader) -> Re
     for line in head.decode("latin-1").split("\r\n")[1:]:
         name, _, value = line.partition(":")
         if value and name.lower() not in HOP_BY_HOP:
-            headers[name.lower()] = value.strip()
-    length = int(headers.pop("content-length", "0") or "0")
+            headers[name.title()] = value.strip()
+    length = int(headers.pop("Content-Length", "0") or "0")
     body = await reader.readexactly(min(length, _BODY_LIMIT)) if length else b""
-    return Response(status, body, headers.pop("content-type", "text/plain"), headers)
+    return Response(status, body, headers.pop("Content-Type", "text/plain"), headers)
 
 
 async def _splice(client: RawConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

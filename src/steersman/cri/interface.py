@@ -1,6 +1,6 @@
 """What the kubelet asks of a container runtime: CRI v1's calls, in process, with streams instead of URLs.
 
-Implementations: native/ (crun, conmon, overlayfs), remote.py (containerd, CRI-O over gRPC), simulated.py. One contract suite.
+Implementations: native/ (crun, conmon, overlayfs), remote/ (containerd, CRI-O over gRPC), simulated/. One contract suite.
 Source: cri-api runtime/v1 api.proto. Times are aware datetimes, durations seconds, sizes bytes.
 """
 

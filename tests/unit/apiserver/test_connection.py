@@ -269,6 +269,8 @@ def test_what_others_answered_goes_on_as_it_is() -> None:
     async def proxied(request: Request) -> Response:
         if request.path == "/none":
             return Response(204, content_type="", headers={"Date": "then"}, chunks=pieces())
+        if request.path == "/rewritten":
+            return Response(body=b"ab", content_type="", headers={"Date": "then"})
         headers = {"Content-Length": "4", "Set-Cookie": "a=1\nb=2; Expires=Sat, 01 Jan 2028 00:00:00 GMT"}
         return Response(content_type="", headers=headers, chunks=pieces(b"ab", b"cd"))
 
@@ -282,5 +284,7 @@ def test_what_others_answered_goes_on_as_it_is() -> None:
         assert await reader.readexactly(len(head) + 4) == head + b"abcd"
         assert await reader.readexactly(len(head)) == head
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+        writer.write(b"GET /rewritten HTTP/1.1\r\n\r\n")
+        assert await reader.readexactly(52) == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: then\r\n\r\nab"
 
     run(scenario, proxied)

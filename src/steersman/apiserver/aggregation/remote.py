@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from steersman.api.resources import SERVICES
-from steersman.apiserver import upgrading
+from steersman.apiserver import passing, upgrading
 from steersman.apiserver.contracts import Call, Listers, UserInfo
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.upgrading import DIAL_S, HOP_BY_HOP, Unreachable
@@ -86,10 +86,7 @@ class Remote:
             connection = await self._ask(request.method, target, headers, call.user, body)
         except Unreachable as fault:
             return _unavailable(f"error trying to reach service: {fault}")
-        kept = {name.title(): value for name, value in connection.headers.items() if name not in HOP_BY_HOP}
-        content_type = kept.pop("Content-Type", "")
-        kept.pop("Content-Length", None)
-        return Response(connection.status, content_type=content_type, headers=kept, chunks=_streamed(connection))
+        return passing.response_of(connection)
 
     async def get(self, target: str, user: UserInfo, accept: str, timeout_s: float) -> tuple[int, bytes]:
         """Status and body of a question of this server's own. Raises Unreachable."""
@@ -97,10 +94,11 @@ class Remote:
             async with asyncio.timeout(timeout_s):
                 connection = await self._ask("GET", target, [("Accept", accept)], user, b"")
                 body = bytearray()
-                async for chunk in _streamed(connection):
-                    body += chunk
-                    if len(body) > _LIMIT:
-                        raise Unreachable("the answer is too long")
+                async with aclosing(passing.Body(connection)) as chunks:
+                    async for chunk in chunks:
+                        body += chunk
+                        if len(body) > _LIMIT:
+                            raise Unreachable("the answer is too long")
         except TimeoutError:
             raise Unreachable(f"no answer within {timeout_s:g} s") from None
         except OSError as fault:
@@ -188,11 +186,3 @@ def identity(user: UserInfo) -> Headers:
 
 def _unavailable(text: str) -> Response:
     return Response(503, f"{text}\n".encode(), _PLAIN, {"X-Content-Type-Options": "nosniff"})
-
-
-async def _streamed(connection: HttpConnection) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in connection.chunks():
-            yield chunk
-    finally:
-        connection.close()

@@ -1,17 +1,17 @@
-"""The connection behind a passed-on request: a fetched and streamed answer, or an upgraded connection (upgrading.py)."""
+"""The connection behind a passed-on request: an answer (passing.py), or an upgraded connection (upgrading.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
-from steersman.apiserver import upgrading
+from steersman.apiserver import passing, upgrading
 from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.http import Request, Response
 from steersman.apiserver.nodeproxy.locate import Target
-from steersman.apiserver.upgrading import DIAL_S, HOP_BY_HOP, Unreachable
-from steersman.client.connection import Address, HttpConnection, connect
+from steersman.apiserver.upgrading import DIAL_S, Unreachable
+from steersman.client.connection import Address, connect
 
 __all__ = ["Backends", "Unreachable"]
 
@@ -39,9 +39,7 @@ class Backends:
             if isinstance(fault, OSError):
                 raise Unreachable(str(fault) or type(fault).__name__) from fault
             raise
-        kept = {name.title(): value for name, value in connection.headers.items() if name not in HOP_BY_HOP}
-        content_type = kept.pop("Content-Type", "")
-        return Response(connection.status, content_type=content_type, headers=kept, chunks=_body(connection))
+        return passing.response_of(connection)
 
     async def upgrade(self, request: Request, target: Target) -> Response:
         """Pass an upgrade on. Raises Unreachable."""
@@ -74,16 +72,6 @@ def _trusting() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
-
-
-async def _body(connection: HttpConnection) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in connection.chunks():
-            yield chunk
-    except OSError as fault:
-        raise ConnectionResetError(str(fault)) from fault
-    finally:
-        connection.close()
 
 
 def _request_head(request: Request, target: Target) -> bytes:
