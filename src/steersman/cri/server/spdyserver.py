@@ -34,9 +34,10 @@ class ServerSession(Session):
                 await super()._handle(frame)
 
     def forget(self, *streams: ClientStream) -> None:
-        """Both sides are done with them."""
+        """They are done with, though the client may still be sending: the session's other streams must not wait for that."""
         for stream in streams:
             self._streams.pop(stream.id, None)
+            stream.end()
 
     async def finish(self, clock: Clock) -> None:
         """End it once all that was written has arrived: closed at once, what the client sent last would take our end away."""

@@ -70,6 +70,7 @@ class SpdyStream:
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUED_FRAMES)
         self._over = False
         self._closed = False
+        self._unread = False
         if fin:
             self._queue.put_nowait(b"")
 
@@ -93,7 +94,14 @@ class SpdyStream:
 
     async def feed(self, data: bytes) -> None:
         """Called by the session."""
-        await self._queue.put(data)
+        if not self._unread:
+            await self._queue.put(data)
+
+    def drop(self) -> None:
+        """Called by the session: nobody reads it any more. Whoever waits for room in it goes on."""
+        self._unread = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     def end(self) -> None:
         """The client is gone: the last waiting piece gives way to the end mark if there is no room."""
@@ -170,8 +178,9 @@ class SpdySession:
             await self._connection.write(self._spdy.data(stream_id, data, fin=fin))
 
     def forget(self, stream: SpdyStream) -> None:
-        """Both sides are done with it."""
+        """It is done with, though the client may still be sending: the session's other streams must not wait for that."""
         self._streams.pop(stream.id, None)
+        stream.drop()
 
     async def close(self) -> None:
         await self._connection.close()
