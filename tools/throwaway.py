@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,7 @@ class Cluster:
             "STEERSMAN_STATE_DIR": str(self.state),
         }
 
-    def run(self, *command: str, stdin: str = "", code: int | None = 0, timeout_s: float = 90) -> str:
+    def run(self, *command: str, stdin: str = "", code: int | None = 0, timeout_s: float = 300) -> str:
         """Run a command inside; its output (stdout, then stderr). `code` None = any exit code."""
         environment = self.environment()
         done = subprocess.run(
@@ -92,10 +93,10 @@ class Cluster:
             self.netns.wrap(list(command)), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more
         )
 
-    def steersman(self, *arguments: str, code: int | None = 0, timeout_s: float = 120) -> str:
+    def steersman(self, *arguments: str, code: int | None = 0, timeout_s: float = 300) -> str:
         return self.run(sys.executable, "-m", "steersman", *arguments, code=code, timeout_s=timeout_s)
 
-    def kubectl(self, *arguments: str, stdin: str = "", code: int | None = 0, timeout_s: float = 90) -> str:
+    def kubectl(self, *arguments: str, stdin: str = "", code: int | None = 0, timeout_s: float = 300) -> str:
         return self.run("kubectl", *arguments, stdin=stdin, code=code, timeout_s=timeout_s)
 
     def apply(self, manifest: str, *, namespace: str = "default") -> str:
@@ -106,11 +107,19 @@ class Cluster:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def curl(self, url: str, *more: str) -> str:
-        return self.run("curl", "-sS", "--max-time", "5", *more, url)
+        return self.run("curl", "-sS", "--connect-timeout", "15", "--max-time", "60", *more, url)
 
     def pid(self, part: str) -> int:
         """The process of a part: supervisor, apiserver, control or node."""
         return int((self.state / "run" / f"{part}.pid").read_text() or 0)
+
+    def kill(self, part: str) -> int:
+        """kill -9; the pid it had."""
+        # For a moment the file is empty, when a part has just been started; and 0 would be whoever asks.
+        while not (pid := self.pid(part)):
+            os.sched_yield()
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def condition(self) -> str:
         """For who must find out why a test failed: pods and Services, the node's network, the ends of the logs."""
@@ -121,10 +130,17 @@ class Cluster:
             "bridge fdb show",
             "cat /proc/net/nf_conntrack",
         )
-        seen = [f"# {command}\n{self.run(*command.split(), code=None)}" for command in commands]
+        seen = [f"# {command}\n{self._said(*command.split())}" for command in commands]
         logs = sorted((self.state / "logs").glob("*.log"))
         seen += [f"# {log.name}\n{''.join(log.read_text(errors='replace').splitlines(True)[-40:])}" for log in logs]
         return "\n".join(seen)
+
+    def _said(self, *command: str) -> str:
+        """What hangs is told, and does not hide the failure."""
+        try:
+            return self.run(*command, code=None, timeout_s=30)
+        except subprocess.TimeoutExpired as late:
+            return str(late)
 
     def up(self) -> str:
         return self.steersman("up", "--node-name", "node-1")

@@ -11,7 +11,7 @@ from tools.throwaway import ADDRESS, Cluster, Failed
 
 from steersman.machinery.errors import StatusError
 
-__all__ = ["ADDRESS", "Cluster", "Failed", "Stopwatch", "eventually", "example_manifest"]
+__all__ = ["ADDRESS", "Cluster", "Failed", "Stopwatch", "eventually", "example_manifest", "told"]
 
 
 class Stopwatch:
@@ -25,8 +25,11 @@ class Stopwatch:
         return time.monotonic() - self._begun
 
 
-def eventually(holds: Callable[[], Any], *, within_s: float = 60, what: str = "") -> Any:
-    """The first true value of `holds`; the last failure or value is told when time runs out."""
+def eventually(holds: Callable[[], Any], *, within_s: float = 180, what: str = "") -> Any:
+    """The first true value of `holds`; the last failure or value is told when time runs out.
+
+    The limit ends what would never come true. It says nothing of how fast that should be, on whatever machine this runs.
+    """
     deadline = time.monotonic() + within_s
     last: object = None
     while True:
@@ -40,6 +43,16 @@ def eventually(holds: Callable[[], Any], *, within_s: float = 60, what: str = ""
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:.0f} s: {what or holds} (last: {last})")
         time.sleep(0.05)
+
+
+def told(say: Callable[[], str], *texts: str) -> None:
+    """Wait until all of that is in what `say` gives: events and logs come out after what they tell of."""
+
+    def missing() -> list[str]:
+        said = say()
+        return [text for text in texts if text not in said]
+
+    eventually(lambda: not missing(), what=f"all of {texts}")
 
 
 def example_manifest() -> str:

@@ -35,10 +35,26 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def of(self, verb: str, resource: str, name: str = "", subresource: str = "", **more: Any) -> list[dict[str, Any]]:
+    def lines(self) -> list[str]:
+        """Those that are there as a whole."""
+        return self.path.read_text().rpartition("\n")[0].splitlines()
+
+    def until(self, verb: str, resource: str, name: str = "", subresource: str = "", *, count: int = 1) -> list[dict[str, Any]]:
+        """So many events of such requests: they are written when the answer is out already."""
+        found: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            found[:] = self.of(verb, resource, name, subresource)
+            return len(found) >= count
+
+        eventually(told, what=f"events of {verb} {resource} {name} {subresource}")
+        assert len(found) == count
+        return found
+
+    def of(self, verb: str, resource: str, name: str = "", subresource: str = "") -> list[dict[str, Any]]:
         """The events of such requests, in order."""
         found = []
-        for line in self.path.read_text().splitlines():
+        for line in self.lines():
             event = json.loads(line)
             ref = event.get("objectRef") or {}
             wanted = (verb, resource, name, subresource)
@@ -56,7 +72,7 @@ def test_what_kubectl_does_is_recorded_as_the_policy_says(cluster: Cluster, tmp_
     assert path.stat().st_mode & 0o777 == 0o600
 
     cluster.kubectl("create", "secret", "generic", "token", "--from-literal=value=correct-horse")
-    (event,) = log.of("create", "secrets", "token")
+    (event,) = log.until("create", "secrets", "token")
     assert event.keys() == METADATA
     assert (event["level"], event["stage"], event["responseStatus"]["code"]) == ("Metadata", "ResponseComplete", 201)
     assert event["user"]["username"] == "kubernetes-admin" and "system:masters" in event["user"]["groups"]
@@ -65,19 +81,20 @@ def test_what_kubectl_does_is_recorded_as_the_policy_says(cluster: Cluster, tmp_
     assert "correct-horse" not in path.read_text() and "Y29ycmVjdC1ob3JzZQ==" not in path.read_text()
 
     cluster.kubectl("create", "deployment", "web", "--image", "nginx")
-    (event,) = log.of("create", "deployments", "web")
+    (event,) = log.until("create", "deployments", "web")
     assert event["objectRef"] | {"apiGroup": "apps", "apiVersion": "v1", "namespace": "default"} == event["objectRef"]
     assert event["requestObject"]["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx"
     assert event["responseObject"]["metadata"]["uid"] and "managedFields" not in event["responseObject"]["metadata"]
 
     cluster.kubectl("scale", "deployment", "web", "--replicas", "0")
-    assert log.of("patch", "deployments", "web", "scale")[-1]["requestObject"] == {"spec": {"replicas": 0}}
+    (event,) = log.until("patch", "deployments", "web", "scale")
+    assert event["requestObject"] == {"spec": {"replicas": 0}}
     cluster.kubectl("patch", "deployment", "web", "-p", '{"spec":{"replicas":1}}')
-    (event,) = log.of("patch", "deployments", "web")
+    (event,) = log.until("patch", "deployments", "web")
     assert event["requestObject"] == {"spec": {"replicas": 1}} and event["responseObject"]["spec"]["replicas"] == 1
 
     cluster.kubectl("run", "shell", "--image", "busybox", "--", "sleep", "1000")
-    eventually(lambda: cluster.get("pod", "shell")["status"]["phase"] == "Running", within_s=30)
+    eventually(lambda: cluster.get("pod", "shell")["status"]["phase"] == "Running")
     assert cluster.kubectl("exec", "shell", "--", "echo", "hi") == "hi\n"
     eventually(lambda: len(log.of("get", "pods", "shell", "exec") + log.of("create", "pods", "shell", "exec")) == 2)
     started, over = log.of("get", "pods", "shell", "exec") or log.of("create", "pods", "shell", "exec")
@@ -86,8 +103,10 @@ def test_what_kubectl_does_is_recorded_as_the_policy_says(cluster: Cluster, tmp_
     assert "command=echo&command=hi" in started["requestURI"]
 
     with cluster.popen("kubectl", "get", "configmaps", "--watch-only") as watching:
-        eventually(lambda: [e for e in log.of("watch", "configmaps") if e["userAgent"].startswith("kubectl/")])
-        watching.terminate()
+        try:
+            eventually(lambda: [e for e in log.of("watch", "configmaps") if e["userAgent"].startswith("kubectl/")])
+        finally:
+            watching.terminate()
     events = eventually(
         lambda: len(found := [e for e in log.of("watch", "configmaps") if e["userAgent"].startswith("kubectl/")]) == 2 and found
     )
@@ -95,7 +114,7 @@ def test_what_kubectl_does_is_recorded_as_the_policy_says(cluster: Cluster, tmp_
     assert "watch=true" in events[0]["requestURI"]
 
     cluster.run("kubectl", "delete", "pod", "nobody", "--as", "eve", "--as-group", "system:authenticated", code=1)
-    event = log.of("delete", "pods", "nobody")[-1]
+    (event,) = log.until("delete", "pods", "nobody")
     assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("kubernetes-admin", "eve")
     assert event["annotations"]["authorization.k8s.io/decision"] == "forbid"
     assert (event["responseStatus"]["reason"], event["responseStatus"]["code"]) == ("Forbidden", 403)
@@ -103,13 +122,13 @@ def test_what_kubectl_does_is_recorded_as_the_policy_says(cluster: Cluster, tmp_
     refused = cluster.run("kubectl", "--kubeconfig", "/dev/null", "--server", server_of(cluster), "--token", "wrong",
                           "--insecure-skip-tls-verify", "get", "nodes", code=1)  # fmt: skip
     assert "logged in" in refused or "Unauthorized" in refused
-    failed = [json.loads(line) for line in path.read_text().splitlines() if '"code":401' in line]
+    failed = eventually(lambda: [json.loads(line) for line in log.lines() if '"code":401' in line])
     assert failed[-1]["stage"] == "ResponseStarted" and failed[-1]["user"] == {}
     assert failed[-1]["responseStatus"]["message"] == "Authentication failed, attempted: bearer"
 
     # Controllers act as themselves, and it is told why they may.
-    made = cluster.get("replicasets", "-l", "app=web")["items"][0]["metadata"]["name"]
-    event = log.of("create", "replicasets", made)[0]
+    made = eventually(lambda: cluster.get("replicasets", "-l", "app=web")["items"][0]["metadata"]["name"])
+    (event,) = log.until("create", "replicasets", made)
     assert event["user"]["username"] == "system:serviceaccount:kube-system:deployment-controller"
     assert re.match(
         r'RBAC: allowed by ClusterRoleBinding "system:controller:deployment-controller" of ClusterRole '

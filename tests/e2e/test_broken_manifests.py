@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from tests.e2e.harness import Cluster, eventually
+from tests.e2e.harness import Cluster, eventually, told
 
 pytestmark = pytest.mark.root
 
@@ -63,28 +65,28 @@ def events(cluster: Cluster, namespace: str, name: str) -> str:
 def test_a_missing_image_is_told_in_status_and_events(cluster: Cluster, namespace: str) -> None:
     cluster.apply(pod("missing", image="127.0.0.1:1/no/such:1"), namespace=namespace)
 
-    def told() -> bool:
+    def waits() -> bool:
         status = cluster.get("-n", namespace, "pod", "missing")["status"]
         reason = status["containerStatuses"][0]["state"]["waiting"]["reason"]
         return reason in ("ErrImagePull", "ImagePullBackOff")
 
-    eventually(told)
-    said = events(cluster, namespace, "missing")
-    assert 'Pulling image "127.0.0.1:1/no/such:1"' in said
-    assert 'Failed to pull image "127.0.0.1:1/no/such:1"' in said
-    eventually(lambda: "Error: ImagePullBackOff" in events(cluster, namespace, "missing"))
+    eventually(waits)
+    pulling, failed = (f'{what} image "127.0.0.1:1/no/such:1"' for what in ("Pulling", "Failed to pull"))
+    told(partial(events, cluster, namespace, "missing"), pulling, failed, "Error: ImagePullBackOff")
 
 
 def test_an_image_that_may_not_be_pulled_is_told(cluster: Cluster, namespace: str) -> None:
     cluster.apply(pod("never", image="never.example/x:1", more="imagePullPolicy: Never"), namespace=namespace)
     eventually(lambda: "ErrImageNeverPull" in cluster.kubectl("get", "pod", "-n", namespace, "never"))
-    assert 'Container image "never.example/x:1" is not present with pull policy of Never' in events(cluster, namespace, "never")
+    message = 'Container image "never.example/x:1" is not present with pull policy of Never'
+    eventually(lambda: message in events(cluster, namespace, "never"))
 
 
 def test_resources_no_node_has_leave_a_pod_pending_with_the_reason(cluster: Cluster, namespace: str) -> None:
     cluster.apply(pod("huge", more="resources: {requests: {cpu: 4000}}"), namespace=namespace)
     message = "0/1 nodes are available: 1 Insufficient cpu."
     eventually(lambda: message in events(cluster, namespace, "huge"))
-    conditions = cluster.get("-n", namespace, "pod", "huge")["status"]["conditions"]
+    # The event and the condition are two writes.
+    conditions = eventually(lambda: cluster.get("-n", namespace, "pod", "huge")["status"]["conditions"])
     (scheduled,) = [item for item in conditions if item["type"] == "PodScheduled"]
     assert (scheduled["status"], scheduled["reason"]) == ("False", "Unschedulable") and message in scheduled["message"]

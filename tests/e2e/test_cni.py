@@ -71,32 +71,32 @@ def test_pods_are_wired_as_the_configuration_says_and_its_faults_are_told(machin
     machine.steersman("up", "--node-name", "node-1", "--cni-conf-dir", str(machine.conf))
     machine.steersman("example", "--image-only", "1")
     machine.pod("first", 18080)
-    machine.kubectl("wait", "pod/first", "--for=condition=Ready", "--timeout=30s")
+    machine.kubectl("wait", "pod/first", "--for=condition=Ready", "--timeout=240s")
     address = machine.get("pod", "first")["status"]["podIP"]
     assert address.startswith(_PODS) and (machine.state / "addresses" / "test" / address).exists()
     machine.kubectl("expose", "pod", "first", "--port=80", "--target-port=8080", "--name=web")
     service = machine.get("service", "web")["spec"]["clusterIP"]
     for place in (f"{address}:8080", f"{ADDRESS}:18080", service):
-        assert "first" in eventually(partial(machine.curl, f"http://{place}"), within_s=10)
-    assert "first" in machine.kubectl("exec", "first", "--", "wget", "-qO-", "http://web")
+        assert "first" in eventually(partial(machine.curl, f"http://{place}"))
+    eventually(lambda: "first" in machine.kubectl("exec", "first", "--", "wget", "-qO-", "http://web"), what="the name is known")
 
     machine.misconfigure()
     machine.pod("second", 18081)
     text = 'failed to find plugin "no-such-plugin" in path [/opt/cni/bin /usr/lib/cni]'
-    told = eventually(lambda: machine.messages("FailedCreatePodSandBox"), within_s=20)
+    told = eventually(lambda: machine.messages("FailedCreatePodSandBox"))
     assert told[0].startswith('Failed to create pod sandbox: failed to setup network for sandbox "') and told[0].endswith(text)
     (machine.conf / "00-wrong.conflist").unlink()
-    machine.kubectl("wait", "pod/second", "--for=condition=Ready", "--timeout=30s")
+    machine.kubectl("wait", "pod/second", "--for=condition=Ready", "--timeout=240s")
 
     (machine.conf / "10-test.conflist").unlink()
-    eventually(lambda: machine.ready()["status"] == "False", within_s=20)
+    eventually(lambda: machine.ready()["status"] == "False")
     start = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns"
     assert machine.ready()["message"].startswith(f"{start} error: cni plugin not initialized")
     # What is there can still go, by the plugins that made it.
-    machine.kubectl("delete", "pod", "first", "--timeout=20s")
-    eventually(lambda: not (machine.state / "addresses" / "test" / address).exists(), within_s=10, what="the address given back")
+    machine.kubectl("delete", "pod", "first", "--timeout=240s")
+    eventually(lambda: not (machine.state / "addresses" / "test" / address).exists(), what="the address given back")
     machine.configure()
-    eventually(lambda: machine.ready()["status"] == "True", within_s=20)
+    eventually(lambda: machine.ready()["status"] == "True")
 
     machine.steersman("down")
     assert [each.name for each in (machine.state / "addresses" / "test").glob(f"{_PODS}*")] == []

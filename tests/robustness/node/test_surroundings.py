@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.e2e.harness import eventually
 from tests.robustness.node import failpoints
 from tests.robustness.node.surroundings import MARK, Place
 
@@ -120,6 +121,8 @@ def test_a_containers_process_is_found_wherever_it_went_and_two_instances_at_onc
             path.mkdir(parents=True)
             process = subprocess.Popen(["sleep", "1000"], env=environment)
             begun.append(process)
+            # It has begun when its environment is there: that is a moment after Popen knows of it.
+            eventually(lambda: len(place(tmp_path).processes()) == len(begun))
             assert {each.who for each in place(tmp_path).processes()} == {"p.c0"}
             assert place(tmp_path).doubled() == []
             (path / "cgroup.procs").write_text(str(process.pid))

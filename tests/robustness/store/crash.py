@@ -23,7 +23,7 @@ from steersman.machinery.clock import RealClock
 from steersman.store import failpoints, sqlite_keeping
 from steersman.store.sqlite_read import SHIFT
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 180.0
 _WATCHERS = {ALL: ROOT, "pods": PODS, "leases": LEASES, "events": EVENTS, "hopping": ROOT, "seldom": ROOT}
 _SELDOM = 8
 """The last watcher takes part in every eighth round only: by then what it wants is compacted."""
@@ -43,14 +43,14 @@ class Crashes:
 
     def killed_at(self, term: str) -> None:
         """A round that ends where the failpoint says."""
-        if not self._round(term, _PATIENCE_S):
+        if not self._round(term, 0, _PATIENCE_S):
             raise Broken(f"{term} was not reached in {_PATIENCE_S} s")
 
-    def killed_after(self, seconds: float) -> None:
-        """A round that is killed from outside, that long after the process began, opening the store included."""
-        self._round("", seconds)
+    def killed_after(self, messages: int, seconds: float) -> None:
+        """A round that is killed from outside, so long after the process has told so much: on any machine it has come as far."""
+        self._round("", messages, seconds)
 
-    def _round(self, term: str, seconds: float) -> bool:
+    def _round(self, term: str, messages: int, seconds: float) -> bool:
         """True if the process died by itself."""
         self.rounds += 1
         names = [name for name in _WATCHERS if name != "seldom" or self.rounds % _SELDOM == 0]
@@ -59,7 +59,7 @@ class Crashes:
         ]
         task = Round(self._path, self.rounds, self._rng.randrange(1 << 32), watchers)
         child, told = self._fork(task, term)
-        died, output = self._listen(child, told, seconds)
+        died, output = self._listen(child, told, messages, seconds)
         # The last line was not told if it is not whole.
         for line in output.split(b"\n")[:-1]:
             self._note(orjson.loads(line))
@@ -83,9 +83,9 @@ class Crashes:
         finally:
             os._exit(1)
 
-    def _listen(self, child: int, told: int, seconds: float) -> tuple[bool, bytes]:
+    def _listen(self, child: int, told: int, messages: int, seconds: float) -> tuple[bool, bytes]:
         received: list[bytes] = []
-        end = self._clock.monotonic() + seconds
+        end = self._clock.monotonic() + (_PATIENCE_S if messages else seconds)
         killed = False
         while True:
             left = end - self._clock.monotonic()
@@ -98,6 +98,8 @@ class Crashes:
             if not piece:
                 break
             received.append(piece)
+            if messages > 0 and (messages := messages - piece.count(b"\n")) <= 0:
+                end = self._clock.monotonic() + seconds
         os.close(told)
         os.waitpid(child, 0)
         return not killed, b"".join(received)

@@ -148,7 +148,7 @@ async def follow(client: RestClient, history: History) -> None:
 
 
 async def ready(client: RestClient, server: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while server.poll() is None:
             try:
                 await client.raw("GET", "/readyz")

@@ -119,7 +119,7 @@ def test_nothing_acknowledged_is_lost_when_the_disk_fills_up_and_it_heals(
         assert await found(store) == acknowledged
         await store.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 600))
     told = [record.getMessage() for record in caplog.records]
     assert len(told) >= 6
     assert all(line.startswith("store cannot write, every write is refused until it can again") for line in told[::2])
