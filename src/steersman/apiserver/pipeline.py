@@ -146,7 +146,8 @@ class Pipeline:
         seat = self._limits.admit(request, info, user)
         if seat.waits:
             began_s = self._api.clock.monotonic()
-            await seat.granted(_deadline(request, self._longest_s) / 4)
+            # What a watch says of a timeout, nobody reads; were it refused here, its place in the queue would stay taken.
+            await seat.granted((self._longest_s if watch else _deadline(request, self._longest_s)) / 4)
             request.queued_s = self._api.clock.monotonic() - began_s
         begun = False
         try:

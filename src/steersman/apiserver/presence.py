@@ -45,13 +45,18 @@ class Presence:
 
     async def run(self) -> None:
         """Stay listed, and keep the list, until cancelled."""
+        kept = True
         while True:
             try:
-                await within(self._clock, RENEW_S, self._keep)
+                if kept:
+                    # Not after a failure: one more wait, and the entry would have run out.
+                    await within(self._clock, RENEW_S, self._keep)
                 await self._renew()
                 # Also what a person may have changed.
                 await self._publish()
+                kept = True
             except* (Unavailable, StatusError) as failed:
+                kept = False
                 log.warning("the list of API servers is not kept, will retry error=%s", _first(failed))
                 await self._clock.sleep(RETRY_S)
 

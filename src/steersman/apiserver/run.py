@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -49,6 +49,7 @@ from steersman.apiserver.watchcache.feed import Feed
 from steersman.client.interface import Client
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
+from steersman.machinery.lasting import lasting
 from steersman.store.interface import Store
 
 if TYPE_CHECKING:
@@ -200,23 +201,29 @@ class APIServer:
         bound = replace(self.config, secure_port=self.port or self.config.secure_port)
         if self._bootstrap is not None:
             await self._bootstrap(bound)
-        self._running += [tasks.create_task(work()) for work in self._tasks_beside]
+        for work in self._tasks_beside:
+            self._run_beside("part", work)
         if self._fairness is not None:
             self._running += await self._fairness.start(tasks, make_objects=self._bootstrap is not None)
         if self._published:
             self._presence = Presence(self.store, self.feed, self.client, bound, self.clock)
             await self._presence.join()
-            self._keeping = tasks.create_task(self._presence.run())
+            self._keeping = tasks.create_task(lasting("presence", self._presence.run, self.clock))
         if listen:
             await self._http.start()
-        self._running.append(tasks.create_task(compaction.run(self.store, self.clock)))
-        self._running.append(tasks.create_task(self._poller.run()))
-        self._running.append(tasks.create_task(self._aggregator.run(make_objects=self._bootstrap is not None)))
+        self._run_beside("compaction", lambda: compaction.run(self.store, self.clock))
+        self._run_beside("metrics of nodes", self._poller.run)
+        self._run_beside("aggregation", lambda: self._aggregator.run(make_objects=self._bootstrap is not None))
         await self._aggregator.ready.wait()
         if self._reloading is not None:
-            self._running.append(tasks.create_task(self._reloading.run()))
+            self._run_beside("encryption configuration", self._reloading.run)
         self._ready = True
         log.info("api server ready: address=%s port=%d", self.config.bind_address, self.port)
+
+    def _run_beside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Until the server ends: what fails in one of these costs no client its connection."""
+        assert self._tasks is not None
+        self._running.append(self._tasks.create_task(lasting(name, work, self.clock)))
 
     async def serve(self) -> None:
         """Start, and run until cancelled."""

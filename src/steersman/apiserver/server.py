@@ -16,6 +16,7 @@ from steersman.apiserver.config import ServerConfig
 from steersman.apiserver.connection import Connection
 from steersman.apiserver.http import Handler, Request, Response
 from steersman.machinery.clock import Clock
+from steersman.machinery.lasting import lasting
 
 _GZIP_FROM = 128 * 1024
 _SWEEP_S = 5.0
@@ -60,7 +61,7 @@ class HTTPServer:
     async def start(self) -> None:
         assert self._listener is not None
         assert self._tasks is not None
-        self._sweeping = self._tasks.create_task(self._sweep())
+        self._sweeping = self._tasks.create_task(lasting("cutting off of idle clients", self._sweep, self._clock))
         await self._listener.start_serving()
 
     @property

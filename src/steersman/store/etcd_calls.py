@@ -21,6 +21,7 @@ from grpc import StatusCode, aio
 
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import RequestEntityTooLarge
+from steersman.machinery.lasting import being_cancelled
 from steersman.store.interface import NoSpace, Unavailable
 
 log = logging.getLogger(__name__)
@@ -216,9 +217,3 @@ class Endpoints:
 def reason(fault: aio.AioRpcError) -> str:
     """The cause in a few words; grpc repeats the addresses in it."""
     return _ADDRESS_NOISE.sub("", fault.details() or "") or fault.code().name.lower().replace("_", " ")
-
-
-def being_cancelled() -> bool:
-    """Whether it is this task that shall end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

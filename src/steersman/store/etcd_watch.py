@@ -14,8 +14,9 @@ from typing import NoReturn
 from grpc import aio
 
 from steersman.machinery.clock import Clock
+from steersman.machinery.lasting import being_cancelled
 from steersman.store import etcd_wire as wire
-from steersman.store.etcd_calls import ATTEMPT_S, Endpoint, Endpoints, Stream, being_cancelled, reason
+from steersman.store.etcd_calls import ATTEMPT_S, Endpoint, Endpoints, Stream, reason
 from steersman.store.interface import Compacted, Event, FutureRevision, Unavailable
 from steersman.store.watchers import Subscription
 

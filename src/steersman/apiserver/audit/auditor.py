@@ -19,6 +19,7 @@ from steersman.apiserver.http import Request
 from steersman.apiserver.requestinfo import parse
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Unauthorized
+from steersman.machinery.lasting import lasting
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -85,7 +86,8 @@ class Auditor:
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Before the first request. The tasks are the caller's to cancel."""
-        return [tasks.create_task(sink.run()) for sink in (self._log, self._webhook) if sink is not None]
+        sinks = [sink.run for sink in (self._log, self._webhook) if sink is not None]
+        return [tasks.create_task(lasting("audit", run, self._clock)) for run in sinks]
 
     async def close(self) -> None:
         """After the last request, when the tasks have ended: write and send what waits."""

@@ -43,6 +43,8 @@ class Cleanup:
                 return
             except (StatusError, Unavailable, ConnectionError) as fault:
                 log.warning("instances were not deleted, will retry: definition=%s error=%s", name_of(definition), fault)
+            except Exception:
+                log.exception("instances were not deleted, will retry: definition=%s", name_of(definition))
             await self._clock.sleep(wait_s := min(wait_s * 2, _LOOK_LATER_S))
 
     async def _attempt(self, definition: Obj) -> bool:

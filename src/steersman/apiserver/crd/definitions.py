@@ -29,6 +29,7 @@ from steersman.apiserver.watchcache.selection import Selection
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Conflict, InternalError, NotFound, StatusError
+from steersman.machinery.lasting import lasting
 from steersman.machinery.meta import Obj, is_condition_true, is_deleting, name_of, uid_of
 from steersman.store.interface import Unavailable
 
@@ -58,29 +59,33 @@ class Definitions:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._registry.derive = self._deriving(tasks)
-            while True:
-                cache = self._cache
-                await cache.ready.wait()
-                try:
-                    watcher = cache.watch(Selection(), max(self._feed.revision, cache.version))
-                except TooOld:
-                    await self._clock.sleep(_RETRY_S)
-                    continue
-                try:
+            # Not around the group: what follows the versions that webhooks convert lives in it.
+            await lasting("custom resources", lambda: self._follow(tasks), self._clock)
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            cache = self._cache
+            await cache.ready.wait()
+            try:
+                watcher = cache.watch(Selection(), max(self._feed.revision, cache.version))
+            except TooOld:
+                await self._clock.sleep(_RETRY_S)
+                continue
+            try:
+                self._install_all(cache)
+                await self._serving()
+                self.ready.set()
+                while True:
+                    if not await self._look(tasks, cache):
+                        await self._clock.sleep(_RETRY_S)
+                    elif not await watcher.next():
+                        break
                     self._install_all(cache)
-                    await self._serving()
-                    self.ready.set()
-                    while True:
-                        if not await self._look(tasks, cache):
-                            await self._clock.sleep(_RETRY_S)
-                        elif not await watcher.next():
-                            break
-                        self._install_all(cache)
-                except InternalError as fault:
-                    log.error("definitions cannot be read, what is served stays as it is: error=%s", fault)
-                    await self._clock.sleep(_RETRY_S)
-                finally:
-                    cache.unwatch(watcher)
+            except InternalError as fault:
+                log.error("definitions cannot be read, what is served stays as it is: error=%s", fault)
+                await self._clock.sleep(_RETRY_S)
+            finally:
+                cache.unwatch(watcher)
 
     async def _serving(self) -> None:
         """Return when what is installed has its objects."""

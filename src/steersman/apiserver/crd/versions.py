@@ -19,12 +19,14 @@ from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Item
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import StatusError
+from steersman.machinery.lasting import being_cancelled
 from steersman.machinery.waiting import within
 from steersman.store.interface import Entry, Event
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_OTHERWISE = "the kind is served differently now"
 _T = TypeVar("_T")
 _Given = TypeVar("_Given")
 
@@ -62,6 +64,7 @@ class ConvertedCache(WatchCache):
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._wanted = asyncio.Event()
+        self._closed = False
 
     @property
     def source(self) -> WatchCache:
@@ -87,16 +90,19 @@ class ConvertedCache(WatchCache):
         self.end_watches()
         if self._task is not None:
             self._task.cancel()
-        self._tell(StatusError("the kind is served differently now"))
+        self._closed = True
+        self._tell(StatusError(_OTHERWISE))
 
     async def _arrive(self) -> None:
         """Return when everything that was committed before the call is here. Raises StatusError."""
-        if self._task is None:
+        if self._task is None and not self._closed:
             self._task = self._spawn(self._follow())
-        await self._source.ready.wait()
         await self._feed.settle()
+        await self._source.ready.wait()
         wanted = self._source.version
         while self._through < wanted:
+            if self._closed:
+                raise StatusError(_OTHERWISE)
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             self._wanted.set()
@@ -134,6 +140,12 @@ class ConvertedCache(WatchCache):
             except StatusError as fault:
                 log.warning("stored objects cannot be read: resource=%s error=%s", self.form.resource.qualified, fault)
                 self._tell(fault)
+                await self._clock.sleep(_RETRY_S)
+            except Exception as fault:
+                if being_cancelled():
+                    raise
+                log.exception("stored objects cannot be followed: resource=%s", self.form.resource.qualified)
+                self._tell(StatusError(f"stored objects cannot be followed: {fault}"))
                 await self._clock.sleep(_RETRY_S)
             finally:
                 self._source.unwatch(watcher)

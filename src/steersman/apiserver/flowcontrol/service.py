@@ -23,6 +23,7 @@ from steersman.client.interface import Transport
 from steersman.client.rest import RestClient
 from steersman.machinery.clock import Clock
 from steersman.machinery.gvk import Resource
+from steersman.machinery.lasting import lasting
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -56,11 +57,11 @@ class PriorityAndFairness:
         if make_objects:
             maintenance = Maintenance(self._registry.lister, self._client(PRODUCER), self._clock)
             await maintenance.ensure()
-            started.append(tasks.create_task(maintenance.run()))
+            started.append(tasks.create_task(lasting("bootstrap of flow control", maintenance.run, self._clock)))
         caches = (self._served(FLOW_SCHEMAS), self._served(PRIORITY_LEVEL_CONFIGURATIONS))
         configuration = Configuration(self.control, *caches, self._feed, self._client(CONSUMER), self._clock)
-        started.append(tasks.create_task(configuration.run()))
-        started.append(tasks.create_task(self.control.run()))
+        started.append(tasks.create_task(lasting("configuration of flow control", configuration.run, self._clock)))
+        started.append(tasks.create_task(lasting("flow control", self.control.run, self._clock)))
         await configuration.ready.wait()
         return started
 

@@ -122,9 +122,9 @@ class Api:
     async def current(self, served: Served, namespace: str, name: str) -> Stored | None:
         """The object as it is now: nothing committed before the call is missed."""
         cache = served.cache
+        await self.feed.settle()
         if not cache.loaded:
             await cache.ready.wait()
-        await self.feed.settle()
         return cache.find(cache.form.key(namespace, name))
 
     async def commit(

@@ -47,13 +47,14 @@ _CHUNK = 64
 async def get(api: Api, call: Call, served: Served) -> Response:
     request, info = call.request, call.info
     cache = served.cache
-    if not cache.loaded:
-        await cache.ready.wait()
     wanted = request.query("resourceVersion") if request.raw_query else ""
     if not wanted:
         await api.feed.settle()
     elif wanted != "0":
         await api.feed.reach(parse_revision(wanted))
+    # Last: where the feed has lost history, it goes on before the caches are loaded anew.
+    if not cache.loaded:
+        await cache.ready.wait()
     stored = cache.find(cache.form.key(info.namespace, info.name))
     if stored is None:
         raise NotFound.of(served.resource.group, served.resource.plural, info.name)
@@ -116,31 +117,39 @@ def _parts(lead: bytes, between: bytes, tails: list[bytes]) -> Iterator[bytes]:
 async def find(api: Api, call: Call, served: Served, options: ListOptions) -> Page:
     """The objects a list asks for. Raises BadRequest, Invalid, Expired, Timeout."""
     cache = served.cache
-    if not cache.loaded:
-        await cache.ready.wait()
     if options is NO_LIST_OPTIONS:
         await api.feed.settle()
+        if not cache.loaded:
+            await cache.ready.wait()
         return Page(cache.select(selection(call, served, options)), cache.as_of(api.feed.revision))
+    if not cache.loaded:
+        await cache.ready.wait()
     check_match(options, watch=False)
     chosen = selection(call, served, options)
     if options.continue_:
         return await _continued(api, served, chosen, options)
     if not options.resource_version:
         await api.feed.settle()
-        return _from_cache(api, served, chosen, options.limit)
+        return await _from_cache(api, served, chosen, options.limit)
     try:
         wanted = read_revision(options.resource_version)
     except ValueError as fault:
         raise BadRequest(f"invalid resource version: {fault}") from fault
     if wanted == 0:
-        return _from_cache(api, served, chosen, 0)
+        return await _from_cache(api, served, chosen, 0)
     if options.match == "Exact" or (options.limit and not options.match):
         return await _exactly(api, served, chosen, options.limit, wanted, "", _TOO_OLD)
     await api.feed.reach(wanted)
-    return _from_cache(api, served, chosen, options.limit)
+    return await _from_cache(api, served, chosen, options.limit)
 
 
-def _from_cache(api: Api, served: Served, chosen: Selection, limit: int, start: str = "") -> Page:
+async def _from_cache(api: Api, served: Served, chosen: Selection, limit: int, start: str = "") -> Page:
+    if not served.cache.loaded:
+        await served.cache.ready.wait()
+    return _page(api, served, chosen, limit, start)
+
+
+def _page(api: Api, served: Served, chosen: Selection, limit: int, start: str) -> Page:
     cache = served.cache
     revision = cache.as_of(api.feed.revision)
     found = cache.select(chosen, start)
@@ -168,7 +177,7 @@ async def _continued(api: Api, served: Served, chosen: Selection, options: ListO
     start = _prefix(served, chosen) + after
     if revision < 0:
         await api.feed.settle()
-        return _from_cache(api, served, chosen, options.limit, start)
+        return await _from_cache(api, served, chosen, options.limit, start)
     try:
         return await _exactly(api, served, chosen, options.limit, revision, start, _CONTINUE_TOO_OLD)
     except Expired as expired:
@@ -204,12 +213,19 @@ async def _remembered(api: Api, revision: int, too_old: str) -> None:
         raise Expired(too_old) from fault
 
 
+def _unchanged(api: Api, served: Served, revision: int) -> bool:
+    """Whether the cache has the objects as they were at that revision."""
+    cache = served.cache
+    return not cache.wants_loading and cache.version <= revision <= cache.as_of(api.feed.revision)
+
+
 async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revision: int, start: str, too_old: str) -> Page:
     """The list as it was at that revision: from the cache if nothing has changed since, else from the store's history."""
-    cache = served.cache
-    if cache.version <= revision <= cache.as_of(api.feed.revision):
+    if _unchanged(api, served, revision):
         await _remembered(api, revision, too_old)
-        page = _from_cache(api, served, chosen, limit, start)
+    # Asked once more: something may have changed while the store answered.
+    if _unchanged(api, served, revision):
+        page = _page(api, served, chosen, limit, start)
         if page.continue_:
             return _cut(served, chosen, page.items, revision, page.remaining or 0)
         return Page(page.items, revision)
@@ -219,7 +235,7 @@ async def _exactly(api: Api, served: Served, chosen: Selection, limit: int, revi
         raise Expired(too_old) from fault
     except FutureRevision as fault:
         raise Timeout.too_large_resource_version(revision, fault.current) from fault
-    form, values = served.form, await cache.values(found.entries)
+    form, values = served.form, await served.cache.values(found.entries)
     items = [form.stored(entry.key, value, entry.mod_revision) for entry, value in zip(found.entries, values, strict=True)]
     if chosen.filters or chosen.name:
         items = [item for item in items if chosen.matches(item)]

@@ -35,15 +35,15 @@ async def watch(api: Api, call: Call, served: Served) -> Response:
     frames = frames_for(accepted(call.request), served, call.request.query("includeObject"), api.clock)
     wanted = parse_revision(options.resource_version)
     cache = served.cache
-    if not cache.loaded:
-        await cache.ready.wait()
-    if not cache.sound:
-        cache.refuse_unreadable(chosen)
     initial = options.initial_events if options.initial_events is not None else not wanted
     if not options.resource_version:
         await api.feed.settle()
     elif initial:
         await api.feed.reach(wanted)
+    if not cache.loaded:
+        await cache.ready.wait()
+    if not cache.sound:
+        cache.refuse_unreadable(chosen)
     begun = call.request.initialised or _nothing
     chunks = _stream(api, served, chosen, options, frames, wanted, initial, begun)
     if frames.content_type == JSON and is_websocket(call.request):

@@ -85,6 +85,9 @@ class WatchCache:
     async def settle(self) -> None:
         """Return when everything that was committed before the call is here."""
         await self._settle()
+        if not self._filled:
+            # Not yet, or no longer: history may have been lost while the feed was waited for.
+            await self.ready.wait()
 
     @property
     def source(self) -> WatchCache:
@@ -197,10 +200,11 @@ class WatchCache:
     # --- feeding ---
 
     def load(self, entries: Sequence[Entry], revision: int) -> None:
-        """Take a range read at `revision`; changes that arrived meanwhile follow."""
+        """Take a range read at `revision`; changes that arrived meanwhile follow. Watches end: what lies between the last change
+        that they were told of and the range, nobody will tell them."""
         if self._next_form is not None:
             self.form, self._next_form = self._next_form, None
-            self.end_watches()
+        self.end_watches()
         self._unreadable = {}
         found = (self._stored(entry.key, entry.value, entry.mod_revision) for entry in entries)
         self._objects = {stored.key: stored for stored in found if stored is not None}
@@ -223,6 +227,10 @@ class WatchCache:
     def end_watches(self) -> None:
         for watcher in self.watchers():
             watcher.end()
+
+    @property
+    def wants_loading(self) -> bool:
+        return not self._filled or self._next_form is not None
 
     @property
     def form_to_be(self) -> Form:

@@ -10,6 +10,7 @@ from steersman.apiserver.storage import ROOT, Form
 from steersman.apiserver.watchcache.cache import WatchCache
 from steersman.machinery.clock import Clock
 from steersman.machinery.errors import Timeout
+from steersman.machinery.lasting import being_cancelled, lasting
 from steersman.store.interface import Compacted, Event, Store, Unavailable
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ class Feed:
         self._clock = clock
         self.ring = ring
         self.revision = 0
+        self._whole_from = 0
+        """Every change since that revision has been seen."""
         self.started = asyncio.Event()
         self._caches: dict[str, WatchCache] = {}
         self._to_load: asyncio.Queue[WatchCache] = asyncio.Queue()
@@ -102,10 +105,12 @@ class Feed:
             waiter.set_result(None)
 
     async def run(self) -> None:
+        """Raises Unavailable at the start, and nothing later."""
         self.revision = await self._store.progress()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            helpers = [tasks.create_task(self._load()), tasks.create_task(self._age())]
+            loading, ageing = lasting("caches", self._load, self._clock), lasting("history", self._age, self._clock)
+            helpers = [tasks.create_task(loading), tasks.create_task(ageing)]
             try:
                 await self._follow()
             finally:
@@ -113,8 +118,12 @@ class Feed:
                     helper.cancel()
 
     async def _follow(self) -> None:
+        lost = False
         while True:
             try:
+                if lost:
+                    await self._begin_anew()
+                    lost = False
                 async with self._store.watch(ROOT, after=self.revision) as batches:
                     self.started.set()
                     async for events in batches:
@@ -122,14 +131,25 @@ class Feed:
                     return
             except Compacted:
                 log.warning("history lost, caches reload")
-                self.revision = await self._store.progress()
-                for cache in self._caches.values():
-                    cache.reset()
-                    self._to_load.put_nowait(cache)
-                self._release()
+                lost = True
             except Unavailable as fault:
                 log.warning("store watch failed, will retry: error=%s", fault)
                 await self._clock.sleep(1.0)
+            except Exception:
+                if being_cancelled():
+                    raise
+                # Whatever it was that could not be taken, the state as a whole may well be.
+                log.exception("store watch failed, caches reload")
+                lost = True
+                await self._clock.sleep(1.0)
+
+    async def _begin_anew(self) -> None:
+        """Go on from the store's revision of now: what was between is not known. Raises Unavailable."""
+        self.revision = self._whole_from = await self._store.progress()
+        for cache in self._caches.values():
+            cache.reset()
+            self._to_load.put_nowait(cache)
+        self._release()
 
     def _take(self, events: list[Event]) -> None:
         caches = self._caches
@@ -158,14 +178,26 @@ class Feed:
         await self.started.wait()
         while True:
             cache = await self._to_load.get()
+            if not cache.wants_loading:
+                # Asked for twice, and done: loading it once more would end its watches for nothing.
+                continue
             try:
                 found = await self._store.range(cache.form.prefix)
+                if found.revision >= self._whole_from:
+                    cache.load(found.entries, found.revision)
+                else:
+                    # Read before history was lost, so what follows it is not known.
+                    self._to_load.put_nowait(cache)
             except Unavailable as fault:
                 log.warning("cache load failed, will retry: resource=%s error=%s", cache.form.resource.qualified, fault)
-                await self._clock.sleep(1.0)
-                self._to_load.put_nowait(cache)
-                continue
-            cache.load(found.entries, found.revision)
+                await self._load_later(cache)
+            except Exception:
+                log.exception("cache load failed, will retry: resource=%s", cache.form.resource.qualified)
+                await self._load_later(cache)
+
+    async def _load_later(self, cache: WatchCache) -> None:
+        await self._clock.sleep(1.0)
+        self._to_load.put_nowait(cache)
 
     async def _age(self) -> None:
         """Each minute drop the changes that are more than five minutes old."""

@@ -209,3 +209,23 @@ def test_without_fairness_the_two_limits_hold() -> None:
             held.gate.set()
 
     run(scenario, serving=ServingSettings(priority_and_fairness=False, max_requests_inflight=2, max_mutating_requests_inflight=1))
+
+
+def test_a_queued_watch_with_a_timeout_that_is_none_keeps_no_seat_for_good() -> None:
+    async def scenario(w: World, held: Held) -> None:
+        await made(w, queues=1)
+        watch = f"{MAPS}?watch=true&timeout=abc&timeoutSeconds=1"
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(w.raw("POST", MAPS, config_map("held"), impersonate_user="jane"))
+            await w.clock.advance(0)
+            watching = tasks.create_task(w.raw("GET", watch, impersonate_user="jane"))
+            await w.clock.advance(0)
+            held.gate.set()
+            await w.clock.advance(2)
+        assert watching.result().status == 200
+        async with asyncio.TaskGroup() as tasks:
+            after = tasks.create_task(w.raw("GET", MAPS, impersonate_user="jane"))
+            await w.clock.advance(20)
+        assert after.result().status == 200
+
+    run(scenario, **ONE_SEAT)

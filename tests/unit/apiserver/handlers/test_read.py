@@ -13,7 +13,10 @@ import pytest
 from tests.fakes.server import World, config_map, pod, world
 
 from steersman.api.resources import CONFIG_MAPS, EVENTS, EVENTS_V1, PODS
+from steersman.machinery.clock import VirtualClock
 from steersman.machinery.meta import Obj
+from steersman.store.interface import RangeResult
+from steersman.store.memory import MemoryStore
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -209,3 +212,34 @@ def test_long_lists_have_the_length_they_say() -> None:
         assert len(listed["items"]) == 150 and "kind" not in listed["items"][99]
 
     run(scenario)
+
+
+def test_an_exact_list_shows_nothing_of_what_changes_while_it_is_looked_up() -> None:
+    class Slow(MemoryStore):
+        """Something is made while it looks whether it remembers a revision."""
+
+        beside: Callable[[], Awaitable[None]] | None = None
+
+        async def range(
+            self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, count_only: bool = False
+        ) -> RangeResult:
+            if revision and self.beside is not None:
+                beside, self.beside = self.beside, None
+                await beside()
+            return await super().range(prefix, start=start, limit=limit, revision=revision, count_only=count_only)
+
+    async def main() -> None:
+        store = Slow(VirtualClock())
+        async with world(store=store) as w:
+            await w.obj("POST", "/api/v1/namespaces/default/pods", pod("a"))
+            revision = (await w.obj("GET", "/api/v1/pods"))["metadata"]["resourceVersion"]
+
+            async def make() -> None:
+                await w.obj("POST", "/api/v1/namespaces/default/pods", pod("b"))
+                await w.obj("GET", "/api/v1/pods")
+
+            store.beside = make
+            found = await w.obj("GET", f"/api/v1/pods?resourceVersion={revision}&resourceVersionMatch=Exact")
+            assert (names(found), found["metadata"]["resourceVersion"]) == (["a"], revision)
+
+    asyncio.run(main())
