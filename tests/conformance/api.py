@@ -23,7 +23,8 @@ from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
 from steersman.network.netns import entered
 
-_LIMIT_S = 60
+_LIMIT_S = 120
+"""Only so that nothing hangs: how fast the server is, is not asked here."""
 _T = TypeVar("_T")
 
 
@@ -33,7 +34,7 @@ class Watching:
     def __init__(self) -> None:
         self.events: queue.SimpleQueue[WatchEvent | BaseException] = queue.SimpleQueue()
 
-    def next(self, within_s: float = 10) -> WatchEvent:
+    def next(self, within_s: float = _LIMIT_S) -> WatchEvent:
         """The next event; what ended the watch is raised, AssertionError if none comes."""
         try:
             event = self.events.get(timeout=within_s)
@@ -43,10 +44,10 @@ class Watching:
             raise event
         return event
 
-    def take(self, count: int, within_s: float = 10) -> list[WatchEvent]:
+    def take(self, count: int, within_s: float = _LIMIT_S) -> list[WatchEvent]:
         return [self.next(within_s) for _ in range(count)]
 
-    def until(self, kind: str, within_s: float = 30) -> Obj:
+    def until(self, kind: str, within_s: float = _LIMIT_S) -> Obj:
         """The object of the next event of this type."""
         while True:
             event = self.next(within_s)
@@ -64,7 +65,7 @@ class Api:
 
     def __enter__(self) -> Api:
         self._thread.start()
-        self._ready.wait(_LIMIT_S)
+        assert self._ready.wait(_LIMIT_S), "the client did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,14 +141,25 @@ class Api:
         return self._call(read())
 
     @contextmanager
-    def watching(self, resource: Resource, namespace: str = "", **options: Any) -> Iterator[Watching]:
-        """Options: resource_version, label_selector, field_selector."""
+    def watching(
+        self, resource: Resource, namespace: str = "", *, resource_version: str = "", **options: Any
+    ) -> Iterator[Watching]:
+        """Options: resource_version, label_selector, field_selector.
+
+        What happens from the call on is told. Without a version, what is there comes first, as ADDED: it is listed here and the
+        watch goes on from the list, for one that finds out by itself would begin whenever its request happens to arrive.
+        """
         watching = Watching()
+        if not resource_version:
+            found = self.list(resource, namespace, **options)
+            resource_version = found["metadata"]["resourceVersion"]
+            for item in found["items"]:
+                watching.events.put(WatchEvent("ADDED", item))
 
         async def follow() -> None:
             try:
                 # Cancelling breaks it off: nothing more is done with the stream.
-                async for event in self.client.watch(resource, namespace, **options):
+                async for event in self.client.watch(resource, namespace, resource_version=resource_version, **options):
                     if event.type != "BOOKMARK":
                         watching.events.put(event)
             except Exception as fault:

@@ -24,8 +24,12 @@ __all__ = ["IMAGE", "Space", "eventually", "new_namespace"]
 _numbers = itertools.count(1)
 
 
-def eventually(holds: Callable[[], Any], *, within_s: float = 20, what: str = "") -> Any:
-    """As the harness's, with less patience: what is waited for here takes a moment."""
+_PATIENCE_S = 120
+"""Only so that nothing hangs: what is waited for takes a moment, on most machines."""
+
+
+def eventually(holds: Callable[[], Any], *, within_s: float = _PATIENCE_S, what: str = "") -> Any:
+    """As the harness's."""
     return harness.eventually(holds, within_s=within_s, what=what)
 
 
@@ -35,8 +39,8 @@ def new_namespace(api: Api, stem: str) -> Iterator[str]:
     name = f"{stem}-{next(_numbers)}"
     api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     # Pods are refused before the first is there, and wait for the second.
-    eventually(lambda: api.get(SERVICE_ACCOUNTS, "default", name), within_s=60)
-    eventually(lambda: api.get(CONFIG_MAPS, "kube-root-ca.crt", name), within_s=60)
+    eventually(lambda: api.get(SERVICE_ACCOUNTS, "default", name))
+    eventually(lambda: api.get(CONFIG_MAPS, "kube-root-ca.crt", name))
     yield name
     try:
         api.delete(NAMESPACES, name)
@@ -86,11 +90,11 @@ class Space:
             return False
         return True
 
-    def gone(self, resource: Resource, name: str, *, within_s: float = 30) -> None:
+    def gone(self, resource: Resource, name: str, *, within_s: float = _PATIENCE_S) -> None:
         """Wait until it is no more."""
         eventually(lambda: not self.exists(resource, name), within_s=within_s, what=f"{resource.plural} {name} is gone")
 
-    def until(self, resource: Resource, name: str, holds: Callable[[Obj], Any], *, within_s: float = 30) -> Obj:
+    def until(self, resource: Resource, name: str, holds: Callable[[Obj], Any], *, within_s: float = _PATIENCE_S) -> Obj:
         """The object, once something holds of it."""
         seen: Obj = {}
 
@@ -110,7 +114,7 @@ class Space:
         made = self.create(PODS, pod)
         return self.until(PODS, name_of(made), is_ready)
 
-    def finished(self, pod: Obj, *, within_s: float = 30) -> Obj:
+    def finished(self, pod: Obj, *, within_s: float = _PATIENCE_S) -> Obj:
         """Create a pod; it as it is once all of its containers have ended for good."""
         made = self.create(PODS, pod)
         return self.until(

@@ -55,10 +55,14 @@ def deployed(space: Space, directory: Path) -> str:
             {"name": "host", "mountPath": "/host", "readOnly": True},
             {"name": "files", "mountPath": f"/host{FILES}", "readOnly": True},
         ],
-        "readinessProbe": {"httpGet": {"scheme": "HTTPS", "path": "/readyz", "port": PORT}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"scheme": "HTTPS", "path": "/readyz", "port": PORT},
+            "periodSeconds": 1,
+            "timeoutSeconds": 60,
+        },
     }
     space.create(DEPLOYMENTS, server)
-    space.until(DEPLOYMENTS, APP, lambda it: it["status"].get("availableReplicas") == 1, within_s=60)
+    space.until(DEPLOYMENTS, APP, lambda it: it["status"].get("availableReplicas") == 1)
     ports = [{"port": SERVICE_PORT, "targetPort": PORT, "protocol": "TCP"}]
     space.create(SERVICES, {"metadata": {"name": NAME}, "spec": {"selector": {"app": APP}, "ports": ports}})
     eventually(lambda: len(space.addresses(NAME)) == 1)
@@ -78,6 +82,7 @@ def webhook(space: Space, path: str, rules: list[Obj], bundle: str, **fields: An
         "sideEffects": "None",
         "admissionReviewVersions": ["v1", "v1beta1"],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space.name}},
+        "timeoutSeconds": 30,
         **fields,
     }
 
@@ -88,14 +93,16 @@ def config_map(name: str, **data: str) -> Obj:
 
 @pytest.fixture
 def register(space: Space, tmp_path: Path) -> Iterator[Register]:
-    """Registers a webhook; it is asked when the call returns. What marks that is a ConfigMap named `marker-…`."""
+    """Registers a webhook; it is asked when the call returns. What marks that is a ConfigMap whose name only its own
+    configuration refuses: `marker-<number>-…`."""
     bundle = deployed(space, tmp_path)
     made: list[tuple[Any, str]] = []
 
     def create(path: str, rules: list[Obj], *, mutating: bool = False, trusted: bool = True, **fields: Any) -> None:
         kind = MUTATING_WEBHOOKS.resource if mutating else VALIDATING_WEBHOOKS.resource
         told = [webhook(space, path, rules, bundle if trusted else "", **fields)]
-        named = [{"name": "marker", "expression": "object.metadata.name.startsWith('marker-')"}]
+        mark = f"marker-{next(_numbers)}-"
+        named = [{"name": "marker", "expression": f"object.metadata.name.startsWith('{mark}')"}]
         told += [
             webhook(space, "/always-deny", rule(["CREATE"], "configmaps"), bundle, failurePolicy="Ignore", matchConditions=named)
         ]
@@ -106,13 +113,13 @@ def register(space: Space, tmp_path: Path) -> Iterator[Register]:
 
         def refused() -> bool:
             try:
-                space.create(CONFIG_MAPS, config_map(f"marker-{next(_numbers)}"))
+                space.create(CONFIG_MAPS, config_map(f"{mark}{next(_numbers)}"))
             except StatusError as error:
                 assert "denied the request: this webhook denies all requests" in error.message
                 return True
             return False
 
-        eventually(refused, within_s=30)
+        eventually(refused)
 
     yield create
     for kind, name in made:
@@ -167,8 +174,8 @@ def test_the_pod_behind_a_webhook_may_be_replaced(space: Space, register: Regist
         current = status.get("observedGeneration", 0) >= it["metadata"]["generation"]
         return current and all(status.get(key) == 1 for key in ("replicas", "updatedReplicas", "availableReplicas"))
 
-    space.until(DEPLOYMENTS, APP, complete, within_s=60)
+    space.until(DEPLOYMENTS, APP, complete)
     after = [name_of(it) for it in space.list(PODS, f"app={APP}")]
     assert len(after) == 1 and after != before
     changed = {"a": "b", "mutation-stage-1": "yes"}
-    eventually(lambda: space.create(CONFIG_MAPS, config_map(f"later-{next(_numbers)}", a="b"))["data"] == changed, within_s=12)
+    eventually(lambda: space.create(CONFIG_MAPS, config_map(f"later-{next(_numbers)}", a="b"))["data"] == changed)

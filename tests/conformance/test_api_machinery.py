@@ -246,7 +246,7 @@ def gone(space: Space, name: str) -> None:
             return True
         return False
 
-    eventually(look, within_s=60)
+    eventually(look)
 
 
 @pytest.mark.conformance(f"{NAMESPACE} patch a Namespace [Conformance]")

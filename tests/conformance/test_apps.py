@@ -136,7 +136,7 @@ def test_the_status_subresource(space: Space, resource: Resource, make: Callable
         found["status"]["conditions"] = [{"type": "StatusUpdate", "status": "True", "reason": "E2E", "message": "Set"}]
         return space.update(resource, found, subresource="status")
 
-    eventually(update)
+    assert condition(eventually(update), "StatusUpdate") == "True"
     assert condition(space.get(resource, "w"), "StatusUpdate") == "True"
     change = {"status": {"conditions": [{"type": "StatusPatched", "status": "True"}]}}
     assert condition(space.patch(resource, "w", change, subresource="status"), "StatusPatched") == "True"
@@ -224,7 +224,7 @@ def test_recreate_ends_the_old_before_it_starts_the_new(space: Space) -> None:
     with space.watching(PODS) as watching:
         change_template(space, "w", "2")
         while len(started) < 2:
-            event = watching.next(30)
+            event = watching.next()
             name = name_of(event.object)
             if event.type == "DELETED" or event.object["status"]["phase"] in ("Succeeded", "Failed"):
                 living.discard(name)

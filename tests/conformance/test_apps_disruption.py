@@ -76,6 +76,7 @@ def test_a_budget_says_how_many_disruptions_it_allows(space: Space) -> None:
 def test_the_status_of_a_budget_is_changed(space: Space) -> None:
     (name,) = pods(space, 1)
     budget(space, minAvailable=1)
+    space.until(POD_DISRUPTION_BUDGETS, "w", lambda it: it["status"]["expectedPods"] == 1)
     moment = space.get(PODS, name)["metadata"]["creationTimestamp"]
 
     def update() -> Obj:

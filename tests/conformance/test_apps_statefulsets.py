@@ -19,7 +19,13 @@ pytestmark = pytest.mark.root
 
 SET = "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic]"
 HASH = "controller-revision-hash"
-UNBROKEN = {"exec": {"command": ["test", "!", "-e", "/tmp/broken"]}, "periodSeconds": 1, "failureThreshold": 1}
+UNBROKEN = {
+    "exec": {"command": ["test", "!", "-e", "/tmp/broken"]},
+    "periodSeconds": 1,
+    "failureThreshold": 1,
+    # A slow machine is no broken pod.
+    "timeoutSeconds": 60,
+}
 
 
 def stateful(replicas: int, **spec: Any) -> Obj:
@@ -75,7 +81,7 @@ class Course:
         """These, and no others before them."""
         done = len(self.steps)
         while len(self.steps) < done + len(steps):
-            self._see(self._watching.next(30))
+            self._see(self._watching.next())
         assert self.steps[done:] == list(steps)
 
     def _see(self, event: WatchEvent) -> None:

@@ -18,6 +18,7 @@ from steersman.machinery.meta import Obj, is_condition_true
 pytestmark = pytest.mark.root
 
 VALIDATION = "[sig-api-machinery] FieldValidation should"
+GROUP = "validation.example.com"
 _TEXT = {"type": "string"}
 BARS: Obj = {
     "type": "object",
@@ -55,22 +56,31 @@ def define(space: Space) -> Iterator[Define]:
 
     def create(schema: Obj) -> Resource:
         number = next(_numbers)
-        plural, kind, group = f"samples{number}", f"Sample{number}", "validation.example.com"
+        plural, kind = f"samples{number}", f"Sample{number}"
         version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
         names = {"plural": plural, "singular": plural[:-1] + "x", "kind": kind, "listKind": f"{kind}List"}
-        spec = {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}
-        name = f"{plural}.{group}"
+        spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]}
+        name = f"{plural}.{GROUP}"
         definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
         space.api.create(CUSTOM_RESOURCE_DEFINITIONS, {**definition, "spec": spec})
         made.append(name)
         eventually(lambda: is_condition_true(space.api.get(CUSTOM_RESOURCE_DEFINITIONS, name), "Established"))
-        document = f"/openapi/v3/apis/{group}/v1"
+        document = f"/openapi/v3/apis/{GROUP}/v1"
         eventually(lambda: f'"kind":"{kind}"'.encode() in space.api.request("GET", document).body)
-        return Resource(group, "v1", plural, kind=kind)
+        return Resource(GROUP, "v1", plural, kind=kind)
 
     yield create
     for name in made:
         space.api.delete(CUSTOM_RESOURCE_DEFINITIONS, name)
+    # Discovery is without them when the next test looks.
+    eventually(lambda: not any(name in served(space) for name in made))
+
+
+def served(space: Space) -> set[str]:
+    """The names of the group's resources, as those of their definitions."""
+    answer = space.api.request("GET", f"/apis/{GROUP}/v1")
+    listed = json.loads(answer.body)["resources"] if answer.status == 200 else ()
+    return {f"{item['name']}.{GROUP}" for item in listed}
 
 
 def sample(resource: Resource, **fields: Any) -> Obj:

@@ -48,7 +48,8 @@ def test_a_service_that_says_it_is_headless_is_not_served(space: Space) -> None:
 
     def served() -> bool:
         try:
-            return "Hello from server" in ask(space, url)
+            # Where nobody serves it nobody refuses either: the later one of two --connect-timeout counts.
+            return "Hello from server" in space.cluster.curl(url, "--connect-timeout", "3")
         except Failed:
             return False
 
@@ -60,21 +61,21 @@ def test_a_service_that_says_it_is_headless_is_not_served(space: Space) -> None:
 
 
 def test_a_load_balancer_is_told_of_a_nodes_ready_endpoints_and_clients_of_ending_ones_too(space: Space) -> None:
-    slow = "trap 'sleep 60' TERM; httpd -p 8080 -h /; while :; do sleep 1; done"
-    space.running(pod(slow, name="server", labels={"app": "s"}, spec={"terminationGracePeriodSeconds": 60}, **LISTENING))
+    slow = "trap 'sleep 600' TERM; httpd -p 8080 -h /; while :; do sleep 1; done"
+    space.running(pod(slow, name="server", labels={"app": "s"}, spec={"terminationGracePeriodSeconds": 600}, **LISTENING))
     made = space.create(SERVICES, service("s", type="LoadBalancer", externalTrafficPolicy="Local"))["spec"]
     health = f"http://{ADDRESS}:{made['healthCheckNodePort']}/healthz"
 
     def status() -> str:
-        return space.cluster.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", health, code=None)
+        return space.cluster.curl(health, "-o", "/dev/null", "-w", "%{http_code}")
 
     eventually(lambda: status() == "200")
-    assert json.loads(ask(space, health))["localEndpoints"] == 1
+    eventually(lambda: json.loads(ask(space, health))["localEndpoints"] == 1)
     space.delete(PODS, "server")
     eventually(lambda: status() == "503")
     # Not what it answers: that it does.
     node_port = made["ports"][0]["nodePort"]
-    assert space.cluster.run("curl", "-s", "-w", "%{http_code}", f"http://{ADDRESS}:{node_port}/none").endswith("404")
+    eventually(lambda: space.cluster.curl(f"http://{ADDRESS}:{node_port}/none", "-w", "%{http_code}").endswith("404"))
     space.delete(PODS, "server", grace_period_s=0)
 
 

@@ -85,7 +85,6 @@ def test_an_exit_is_followed_by_what_the_restart_policy_says(
             and container_status(it)["restartCount"] == restarts
             and condition(it, "Ready") == ready
         ),
-        within_s=60,
     )
     assert container_status(found)["ready"] is (ready == "True")
     assert list(container_status(found)["state"]) == ["running" if policy == "Always" else "terminated"]
@@ -144,7 +143,9 @@ def test_the_termination_message_is_reported(space: Space, script: str, fields: 
     "[Conformance]"
 )
 def test_output_is_in_the_logs(space: Space) -> None:
-    assert space.output(pod("echo 'Hello World'; echo 'Hello errors' >&2")) == "Hello World\nHello errors\n"
+    said = space.output(pod("echo 'Hello World'; echo 'Hello errors' >&2"))
+    # Two pipes: which one is read first is nobody's promise.
+    assert sorted(said.splitlines()) == ["Hello World", "Hello errors"]
 
 
 @pytest.mark.conformance(
@@ -216,7 +217,7 @@ def test_init_containers_run_before_those_that_stay(space: Space) -> None:
 )
 def test_a_failing_init_container_is_repeated_and_keeps_the_others_from_starting(space: Space) -> None:
     space.create(PODS, pod(SLEEP, spec={"initContainers": [BROKEN, INIT_2], "restartPolicy": "Always"}))
-    found = space.until(PODS, "pod", lambda it: container_status(it, "init1")["restartCount"] >= 2, within_s=60)
+    found = space.until(PODS, "pod", lambda it: container_status(it, "init1")["restartCount"] >= 2)
     assert found["status"]["phase"] == "Pending" and condition(found, "Initialized") == "False"
     assert container_status(found, "init2")["state"] == {"waiting": {"reason": "PodInitializing"}}
     assert container_status(found)["state"] == {"waiting": {"reason": "PodInitializing"}}
@@ -258,8 +259,13 @@ def _ephemeral_run(count: int, pod: Obj) -> bool:
 )
 def test_ephemeral_containers_can_be_added_to(space: Space) -> None:
     space.running(pod(SLEEP, name="target"))
-    for count, name in enumerate(("debugger", "debugger2"), 1):
+
+    def add(name: str) -> Obj:
         found = space.get(PODS, "target", subresource="ephemeralcontainers")
         found["spec"].setdefault("ephemeralContainers", []).append({"name": name, "image": IMAGE, "command": ["sleep", "1000"]})
-        space.update(PODS, found, subresource="ephemeralcontainers")
+        return space.update(PODS, found, subresource="ephemeralcontainers")
+
+    for count, name in enumerate(("debugger", "debugger2"), 1):
+        # Between reading and writing the kubelet may write the status: a conflict.
+        eventually(partial(add, name))
         space.until(PODS, "target", partial(_ephemeral_run, count))

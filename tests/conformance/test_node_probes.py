@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conformance.objects import SLEEP, pod
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.root
 
 NODE = "[NodeConformance] [Conformance]"
 QUICK = {"periodSeconds": 1, "failureThreshold": 1}
+PATIENT = {"periodSeconds": 1, "timeoutSeconds": 60}
+"""For what must not fail because the machine is slow. (A second is the default.)"""
 RESTARTED = {"restartPolicy": "Always"}
 HEALTHZ = "mkdir -p /www; echo ok > /www/healthz; httpd -p 8080 -h /www;"
 """A server whose /healthz is there until something removes it."""
@@ -48,7 +51,12 @@ def test_a_container_that_is_not_alive_is_restarted(space: Space, script: str, p
 GRPC_SERVER = Path(__file__).with_name("grpchealth_server.py")
 
 
-def grpc_server(port: int, probed: int, readiness: Obj | None = None) -> Obj:
+def begun(probe: Obj) -> Obj:
+    """A startup probe: the liveness probe is not run before its program listens, however long that takes."""
+    return {**probe, **PATIENT, "failureThreshold": 600}
+
+
+def grpc_server(port: int, probed: int, readiness: Obj | None = None, **more: Any) -> Obj:
     """A pod with a gRPC server on `port`, whose liveness probe asks on `probed`. Its program is this machine's Python."""
     # The image is busybox; the machine's files, read-only, are where there is a gRPC library.
     script = f"exec chroot /host {sys.executable} {GRPC_SERVER} {port}"
@@ -57,16 +65,18 @@ def grpc_server(port: int, probed: int, readiness: Obj | None = None) -> Obj:
         script,
         spec={**RESTARTED, "volumes": [machine]},
         volumeMounts=[{"name": "host", "mountPath": "/host", "readOnly": True}],
-        livenessProbe={"grpc": {"port": probed}, "initialDelaySeconds": 1, "timeoutSeconds": 5, **QUICK},
+        livenessProbe={"grpc": {"port": probed}, "initialDelaySeconds": 1, **QUICK, "timeoutSeconds": 60},
         readinessProbe=readiness,
+        **more,
     )
 
 
 @pytest.mark.conformance(f"[sig-node] Probing container should *not* be restarted with a GRPC liveness probe {NODE}")
 def test_a_grpc_server_that_is_alive_is_left_alone(space: Space) -> None:
     # Ready when the liveness probe has been run four times: the server counts.
-    counted = {"grpc": {"port": 5000, "service": "asked-often"}, "periodSeconds": 1, "timeoutSeconds": 5}
-    found = space.running(grpc_server(5000, 5000, counted))
+    counted = {"grpc": {"port": 5000, "service": "asked-often"}, **PATIENT}
+    startup = begun({"grpc": {"port": 5000, "service": "begun"}})
+    found = space.running(grpc_server(5000, 5000, counted, startupProbe=startup))
     assert container_status(found)["restartCount"] == 0
 
 
@@ -76,8 +86,13 @@ def test_a_container_without_the_probed_grpc_server_is_restarted(space: Space) -
     created["spec"]["containers"][0]["livenessProbe"]["timeoutSeconds"] = 1
     space.create(PODS, created)
     space.until(PODS, "pod", lambda it: container_status(it)["restartCount"] >= 1)
-    messages = [it["message"] for it in space.list(EVENTS) if it["reason"] == "Unhealthy"]
-    assert any("timeout: failed to connect service" in text and ":2333" in text for text in messages), messages
+
+    def told() -> bool:
+        """The event is written beside the status."""
+        messages = [it["message"] for it in space.list(EVENTS) if it["reason"] == "Unhealthy"]
+        return any("timeout: failed to connect service" in text and ":2333" in text for text in messages)
+
+    eventually(told)
 
 
 @pytest.mark.conformance(f"[sig-node] Probing container should have monotonically increasing restart count {NODE}")
@@ -87,7 +102,7 @@ def test_the_restart_count_only_grows(space: Space) -> None:
     with space.watching(PODS) as watching:
         space.create(PODS, pod(f"{HEALTHZ} {SLEEP}", spec=RESTARTED, livenessProbe=probe))
         while not seen or seen[-1] < 2:
-            for status in watching.next(40).object["status"].get("containerStatuses") or ():
+            for status in watching.next().object["status"].get("containerStatuses") or ():
                 seen.append(status["restartCount"])
     assert seen == sorted(seen)
 
@@ -120,9 +135,9 @@ def test_the_restart_count_only_grows(space: Space) -> None:
 )
 def test_a_container_that_is_alive_is_left_alone(space: Space, script: str, probe: Obj) -> None:
     # The readiness probe, run as often, tells how many times the liveness probe must have been run.
-    count = {"exec": {"command": ["sh", "-c", "echo x >> /count; test $(wc -l < /count) -gt 3"]}, "periodSeconds": 1}
-    liveness = {**probe, **QUICK, "initialDelaySeconds": 1}
-    found = space.running(pod(script, spec=RESTARTED, livenessProbe=liveness, readinessProbe=count))
+    count = {"exec": {"command": ["sh", "-c", "echo x >> /count; test $(wc -l < /count) -gt 3"]}, **PATIENT}
+    probes: Obj = {"livenessProbe": {**probe, **PATIENT, "failureThreshold": 1, "initialDelaySeconds": 1}}
+    found = space.running(pod(script, spec=RESTARTED, readinessProbe=count, startupProbe=begun(probe), **probes))
     assert container_status(found)["restartCount"] == 0
 
 
@@ -196,7 +211,7 @@ def test_the_post_start_hook_is_executed(space: Space, way: str) -> None:
 )
 def test_the_pre_stop_hook_is_executed(space: Space, way: str) -> None:
     address = hook_server(space)
-    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 15}, lifecycle={"preStop": hook(way, address, "stopping")}))
+    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 120}, lifecycle={"preStop": hook(way, address, "stopping")}))
     space.delete(PODS, "pod")
     space.gone(PODS, "pod")
     eventually(lambda: asked(space, "stopping"))
@@ -206,6 +221,6 @@ def test_the_pre_stop_hook_is_executed(space: Space, way: str) -> None:
 def test_a_pod_is_told_before_it_is_killed(space: Space) -> None:
     address = hook_server(space)
     write = {"exec": {"command": ["wget", "-qO-", "--post-data=x", f"http://{address}:8080/write"]}}
-    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 15}, lifecycle={"preStop": write}))
+    space.running(pod(SLEEP, spec={"terminationGracePeriodSeconds": 120}, lifecycle={"preStop": write}))
     space.delete(PODS, "pod")
     eventually(lambda: asked(space, "write"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import pytest
 from tests.conformance.objects import SLEEP, container
-from tests.conformance.space import Space
+from tests.conformance.space import Space, eventually
 
 from steersman.api.resources import PODS
 from steersman.kubelet.resize.amounts import same
@@ -130,11 +129,16 @@ def test_amounts_that_are_the_same_to_the_kernel(space: Space) -> None:
 @pytest.mark.conformance(f"{LEAD} resize pod via the replace endpoint {SINCE}")
 def test_the_resize_is_replaced_and_read(space: Space) -> None:
     start(space, [fixed("20m", "35Mi")])
-    sent = copy.deepcopy(space.get(PODS, "pod", subresource="resize"))
-    sent["spec"]["containers"][0]["resources"] = fixed("25m", "40Mi")
-    space.update(PODS, sent, subresource="resize")
+
+    def replace() -> Obj:
+        """Between reading and writing the kubelet may write the status: a conflict."""
+        sent = space.get(PODS, "pod", subresource="resize")
+        sent["spec"]["containers"][0]["resources"] = fixed("25m", "40Mi")
+        return space.update(PODS, sent, subresource="resize")
+
+    eventually(replace)
     space.until(PODS, "pod", lambda it: is_resized(it, [fixed("25m", "40Mi")]))
-    assert space.get(PODS, "pod", subresource="resize") == space.get(PODS, "pod")
+    eventually(lambda: space.get(PODS, "pod", subresource="resize") == space.get(PODS, "pod"))
     limits_hold(space, "c1", fixed("25m", "40Mi"))
 
 

@@ -156,9 +156,14 @@ def test_pods_that_ask_for_nothing_are_counted_apart(space: Space) -> None:
 @pytest.mark.conformance(f"{QUOTA} be able to update and delete ResourceQuota. [Conformance]")
 def test_a_quota_is_changed_and_deleted(space: Space) -> None:
     quota(space, {"cpu": "1", "memory": "500Mi"})
-    current = space.get(RESOURCE_QUOTAS, "quota")
-    current["spec"]["hard"] = {"cpu": "2", "memory": "1Gi"}
-    assert space.update(RESOURCE_QUOTAS, current)["spec"]["hard"] == {"cpu": "2", "memory": "1Gi"}
+
+    def update() -> Obj:
+        """Between reading and writing its controller may write the status: a conflict."""
+        current = space.get(RESOURCE_QUOTAS, "quota")
+        current["spec"]["hard"] = {"cpu": "2", "memory": "1Gi"}
+        return space.update(RESOURCE_QUOTAS, current)
+
+    assert eventually(update)["spec"]["hard"] == {"cpu": "2", "memory": "1Gi"}
     space.until(RESOURCE_QUOTAS, "quota", lambda it: it["status"]["hard"] == {"cpu": "2", "memory": "1Gi"})
     space.delete(RESOURCE_QUOTAS, "quota")
     space.gone(RESOURCE_QUOTAS, "quota")
@@ -183,7 +188,12 @@ def test_quotas_are_listed_patched_and_deleted_by_label(space: Space) -> None:
 def test_the_status_of_a_quota_is_written_by_itself(space: Space) -> None:
     made = quota(space, {"cpu": "500m", "memory": "500Mi"})
     made["status"]["hard"]["memory"] = "1Gi"
-    space.update(RESOURCE_QUOTAS, {**space.get(RESOURCE_QUOTAS, "quota"), "status": made["status"]}, subresource="status")
+
+    def update() -> Obj:
+        found = space.get(RESOURCE_QUOTAS, "quota")
+        return space.update(RESOURCE_QUOTAS, {**found, "status": made["status"]}, subresource="status")
+
+    eventually(update)
     # The controller corrects what is not the spec's.
     space.until(RESOURCE_QUOTAS, "quota", lambda it: it["status"]["hard"] == it["spec"]["hard"])
     space.patch(RESOURCE_QUOTAS, "quota", {"spec": {"hard": {"cpu": "1", "memory": "1Gi"}}})

@@ -40,6 +40,8 @@ def test_a_pod_of_a_class_that_is_not_there_is_refused(space: Space) -> None:
         space.create(PODS, of_class("never-there"))
     with runtime_class(space) as name:
         pass
+    # Who reads waits for what is written, in the cache that pods are judged by too.
+    assert not space.exists(RUNTIME_CLASSES, name)
     with pytest.raises(Forbidden, match=f'RuntimeClass "{name}" not found'):
         space.create(PODS, of_class(name))
 

@@ -163,7 +163,7 @@ def test_changes_come_to_running_pods(space: Space, source: Source) -> None:
     space.running(volume_pod(f"cat /v/data-1; {SLEEP}", source.volume("data")))
     assert space.exec("pod", "cat", "/v/data-1") == "value-1"
     space.patch(source.resource, "data", {"data": {"data-1": source.value("value-2")}})
-    eventually(lambda: space.exec("pod", "cat", "/v/data-1") == "value-2", within_s=120)
+    eventually(lambda: space.exec("pod", "cat", "/v/data-1") == "value-2", within_s=300)
 
 
 @each("optional updates should be reflected in volume")
@@ -184,7 +184,7 @@ def test_optional_objects_come_change_and_go(space: Space, source: Source) -> No
         said = space.exec("pod", *show)
         return said.startswith("value-3value-1") and "can't open '/delete/data'" in said
 
-    eventually(settled, within_s=120)
+    eventually(settled, within_s=300)
 
 
 @pytest.mark.conformance(f"[sig-storage] ConfigMap binary data should be reflected in volume {NODE}")

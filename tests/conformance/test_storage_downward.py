@@ -110,7 +110,7 @@ def test_labels_follow_the_object(space: Space, volume: Volume) -> None:
     space.running(made)
     assert space.exec("pod", "cat", "/v/file") == 'key1="value1"\nkey2="value2"'
     space.patch(PODS, "pod", {"metadata": {"labels": {"key3": "value3"}}})
-    eventually(lambda: space.exec("pod", "cat", "/v/file").endswith('key3="value3"'), within_s=120)
+    eventually(lambda: space.exec("pod", "cat", "/v/file").endswith('key3="value3"'), within_s=300)
 
 
 @each("should update annotations on modification")
@@ -120,4 +120,4 @@ def test_annotations_follow_the_object(space: Space, volume: Volume) -> None:
     space.running(made)
     assert 'builder="bar"' in space.exec("pod", "cat", "/v/file")
     space.patch(PODS, "pod", {"metadata": {"annotations": {"builder": "foo"}}})
-    eventually(lambda: 'builder="foo"' in space.exec("pod", "cat", "/v/file"), within_s=120)
+    eventually(lambda: 'builder="foo"' in space.exec("pod", "cat", "/v/file"), within_s=300)

@@ -70,9 +70,13 @@ def test_a_pod_sees_what_is_in_the_image(space: Space, kitten: str) -> None:
     assert space.exec("pod", "cat", "/volume/data.json") == "kitten.jpg\n"
     assert space.exec("pod", "cat", "/volume/etc/os-release") == "Alpine Linux\n"
     assert "Read-only file system" in space.exec("pod", "rm", "/volume/data.json", code=1)
-    told = [each for each in space.list(EVENTS) if KITTEN in each["message"]]
-    said = [(each["reason"], each["involvedObject"].get("fieldPath")) for each in told]
-    assert sorted(said) == [("Pulled", None), ("Pulling", None)]
+
+    def told() -> list[tuple[str, str | None]]:
+        listed = [each for each in space.list(EVENTS) if KITTEN in each["message"]]
+        return sorted((each["reason"], each["involvedObject"].get("fieldPath")) for each in listed)
+
+    # Events are written beside what they tell of.
+    eventually(lambda: told() == [("Pulled", None), ("Pulling", None)])
 
 
 def test_a_part_of_an_image_is_named_by_an_expression(space: Space, kitten: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from tests.conformance.objects import SLEEP, pod
-from tests.conformance.space import Space
+from tests.conformance.space import Space, eventually
 
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from steersman.machinery.gvk import Resource
@@ -47,8 +50,19 @@ def bound(obj: Obj) -> bool:
     return bool(dig(obj, "status", "phase", default="") == "Bound")
 
 
-def labelled(obj: Obj, key: str) -> Obj:
-    return {**obj, "metadata": {**obj["metadata"], "labels": {**obj["metadata"]["labels"], key: "true"}}}
+def update(space: Space, resource: Resource, name: str) -> Obj:
+    """Label it. Between reading and writing a controller may write: a conflict."""
+    obj = space.get(resource, name)
+    obj["metadata"]["labels"]["updated"] = "true"
+    return space.update(resource, obj)
+
+
+def update_status(space: Space, resource: Resource, name: str, **fields: Any) -> Obj:
+    """`conditions` are added to those that are there."""
+    obj = space.get(resource, name)
+    if added := fields.pop("conditions", ()):
+        fields["conditions"] = [*(obj["status"].get("conditions") or ()), *added]
+    return space.update(resource, {**obj, "status": {**obj["status"], **fields}}, subresource="status")
 
 
 @pytest.mark.conformance(f"{VOLUMES} run through the lifecycle of a PV and a PVC [Conformance]")
@@ -66,7 +80,8 @@ def test_a_volume_and_its_claim_live_and_go(space: Space) -> None:
 
     volume, claim = create_pair(space, "second")
     for resource, obj in ((PERSISTENT_VOLUMES, volume), (PERSISTENT_VOLUME_CLAIMS, claim)):
-        assert space.update(resource, labelled(obj, "updated"))["metadata"]["labels"]["updated"] == "true"
+        updated = eventually(partial(update, space, resource, name_of(obj)))
+        assert updated["metadata"]["labels"]["updated"] == "true"
     for resource, obj in ((PERSISTENT_VOLUME_CLAIMS, claim), (PERSISTENT_VOLUMES, volume)):
         space.delete_collection(resource, chosen)
         space.gone(resource, name_of(obj))
@@ -88,9 +103,8 @@ def test_the_status_of_a_volume_and_its_claim_can_be_written(space: Space) -> No
             claim = space.patch(PERSISTENT_VOLUME_CLAIMS, "status", {"status": {"conditions": [condition]}}, subresource="status")
             volume = space.patch(PERSISTENT_VOLUMES, name_of(volume), {"status": told}, subresource="status")
         else:
-            status = {**claim["status"], "conditions": [*claim["status"]["conditions"], condition]}
-            claim = space.update(PERSISTENT_VOLUME_CLAIMS, {**claim, "status": status}, subresource="status")
-            volume = space.update(PERSISTENT_VOLUMES, {**volume, "status": {**volume["status"], **told}}, subresource="status")
+            claim = eventually(partial(update_status, space, PERSISTENT_VOLUME_CLAIMS, "status", conditions=[condition]))
+            volume = eventually(partial(update_status, space, PERSISTENT_VOLUMES, name_of(volume), **told))
         assert claim["status"]["conditions"][-1]["type"] == kind
         assert (volume["status"]["reason"], volume["status"]["message"]) == (kind, condition["message"])
     space.delete(PERSISTENT_VOLUME_CLAIMS, "status")
