@@ -1,7 +1,8 @@
 """The health check node ports: where a load balancer in front of nodes asks whether a service has ready endpoints on this one.
 
 For services of type LoadBalancer whose external traffic stays on the node that takes it. 200 with a ready endpoint here, 503
-without one: terminating ones still serve, but get no new clients. Source: upstream pkg/proxy/healthcheck.
+without one (terminating ones still serve, but get no new clients), or when the proxy does not keep up. Source: upstream
+pkg/proxy/healthcheck.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -28,13 +29,13 @@ class Health:
     name: str
     endpoints: int
 
-    def page(self) -> Page:
+    def page(self, *, keeps_up: bool) -> Page:
         told = {
             "service": {"namespace": self.namespace, "name": self.name},
             "localEndpoints": self.endpoints,
-            "serviceProxyHealthy": True,
+            "serviceProxyHealthy": keeps_up,
         }
-        status = HTTPStatus.OK if self.endpoints else HTTPStatus.SERVICE_UNAVAILABLE
+        status = HTTPStatus.OK if self.endpoints and keeps_up else HTTPStatus.SERVICE_UNAVAILABLE
         weight = f"X-Load-Balancing-Endpoint-Weight: {self.endpoints}"
         return Page(status, "application/json", json.dumps(told, indent="\t"), (weight,))
 
@@ -50,10 +51,13 @@ def wanted(ports: Iterable[ServicePort]) -> dict[int, Health]:
 
 
 class HealthChecks:
-    """Listens on the wanted ports of the node's addresses. Used by one task; `close` when it ends."""
+    """Listens on the wanted ports of the node's addresses. Used by one task; `close` when it ends.
 
-    def __init__(self, node_ips: tuple[str, ...], clock: Clock) -> None:
-        self._node_ips, self._clock = node_ips, clock
+    keeps_up: whether the proxy does.
+    """
+
+    def __init__(self, node_ips: tuple[str, ...], keeps_up: Callable[[], bool], clock: Clock) -> None:
+        self._node_ips, self._keeps_up, self._clock = node_ips, keeps_up, clock
         self._health: dict[int, Health] = {}
         self._servers: dict[int, asyncio.Server] = {}
 
@@ -79,6 +83,6 @@ class HealthChecks:
 
         def page_of(_path: str) -> Page:
             health = self._health.get(number)
-            return health.page() if health is not None else NOT_FOUND
+            return health.page(keeps_up=self._keeps_up()) if health is not None else NOT_FOUND
 
         return await listen(self._node_ips, number, page_of, self._clock)

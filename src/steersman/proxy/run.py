@@ -61,8 +61,8 @@ class Proxy:
         self._node = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={options.node_name}")
         self._config = ProxyConfig(options.cluster_cidr, options.service_cidr, options.node_ips)
         self._applied: Table | None = None
-        self._health = HealthChecks(options.node_ips, clock)
         self._status = Status(clock, lambda: self._node.get("", options.node_name))
+        self._health = HealthChecks(options.node_ips, self._status.keeps_up, clock)
         self._flows: conntrack.Backends = {}
         self._dirty = asyncio.Event()
 
@@ -92,6 +92,9 @@ class Proxy:
             self._dirty.clear()
             if await self.sync():
                 self._status.updated()
+                if self._dirty.is_set():
+                    # This came meanwhile, and is not among what was applied.
+                    self._status.queued()
                 await self._clock.sleep(MIN_INTERVAL_S)
             else:
                 self._dirty.set()
@@ -107,7 +110,6 @@ class Proxy:
         script = rules.difference(self._applied or Table(), wanted)
         if self._applied is None:
             script = rules.base(self._config) + script
-        await self._health.update(healthchecks.wanted(ports))
         try:
             if script:
                 await run_script(script, self._clock)
@@ -119,11 +121,12 @@ class Proxy:
             # Not earlier: it is the first rules that make the kernel track connections.
             kernel.set_timeouts()
         self._applied = wanted
+        await self._health.update(healthchecks.wanted(ports))
         await self._end_stale_flows(ports)
         return True
 
     async def _end_stale_flows(self, ports: list[ServicePort]) -> None:
-        """Not before the rules are there: what a client sends next is to find them."""
+        """Not before the rules are there: what a client sends next is to find them. What fails is tried at the next change."""
         backends = conntrack.udp_backends(ports, self._options.node_ips)
         if backends == self._flows:
             return
@@ -133,4 +136,4 @@ class Proxy:
             log.warning("flows to endpoints that are gone not ended error=%s", fault)
         else:
             log.debug("flows to endpoints that are gone ended count=%d", ended)
-        self._flows = backends
+            self._flows = backends

@@ -41,6 +41,10 @@ class Status:
     def updated(self) -> None:
         self._waiting, self._updated = None, self._clock.now()
 
+    def keeps_up(self) -> bool:
+        """Whether no change has waited for long."""
+        return self._waiting is None or self._clock.now() - self._waiting < _LATE
+
     async def open(self, healthz: Bind | None, metrics: Bind | None) -> None:
         """A port that is taken is told, and not worth a node's traffic."""
         for bind, page_of in ((healthz, self.health_page), (metrics, self.mode_page)):
@@ -59,13 +63,12 @@ class Status:
         if path not in ("/healthz", "/livez"):
             return NOT_FOUND
         now = self._clock.now()
-        alive = self._waiting is None or now - self._waiting < _LATE
         # As long as nothing waits, what is applied is what there is now.
         told: Obj = {"lastUpdated": _time(self._updated if self._waiting else now), "currentTime": _time(now)}
         eligible = True
         if path == "/healthz":
             told["nodeEligible"] = eligible = is_eligible(self._node())
-        status = HTTPStatus.OK if alive and eligible else HTTPStatus.SERVICE_UNAVAILABLE
+        status = HTTPStatus.OK if self.keeps_up() and eligible else HTTPStatus.SERVICE_UNAVAILABLE
         return Page(status, "application/json", json.dumps(told))
 
     def mode_page(self, path: str) -> Page:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from typing import Any
 
+from tests.fakes.ports import reserved
 from tests.unit.proxy.test_rules import NODE, TERMINATING, endpoint, service, slices
 
 from steersman.machinery.clock import RealClock
@@ -33,13 +33,6 @@ def test_services_whose_traffic_may_go_to_any_node_are_not_asked_about() -> None
     assert told({**BALANCER, "type": "NodePort"}, endpoint(2, "here")) == {}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 async def ask(number: int) -> tuple[int, Obj]:
     reader, writer = await asyncio.open_connection("127.0.0.1", number)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
@@ -50,13 +43,17 @@ async def ask(number: int) -> tuple[int, Obj]:
 
 def test_a_port_answers_for_its_service_until_that_is_gone() -> None:
     async def scenario() -> None:
-        number = free_port()
-        checks = HealthChecks(("127.0.0.1",), RealClock())
+        number = reserved()
+        keeps_up = True
+        checks = HealthChecks(("127.0.0.1",), lambda: keeps_up, RealClock())
         await checks.update({number: Health("default", "web", 2)})
         service = {"namespace": "default", "name": "web"}
         assert await ask(number) == (200, {"service": service, "localEndpoints": 2, "serviceProxyHealthy": True})
         await checks.update({number: Health("default", "web", 0)})
         assert await ask(number) == (503, {"service": service, "localEndpoints": 0, "serviceProxyHealthy": True})
+        await checks.update({number: Health("default", "web", 2)})
+        keeps_up = False
+        assert await ask(number) == (503, {"service": service, "localEndpoints": 2, "serviceProxyHealthy": False})
         await checks.update({})
         try:
             await ask(number)

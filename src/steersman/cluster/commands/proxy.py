@@ -46,10 +46,10 @@ async def _main(args: argparse.Namespace, clock: Clock) -> None:
 
 
 def _bind(text: str) -> tuple[str, int] | None:
-    """`address:port`. Raises SettingsError."""
+    """`address:port`, of IPv6 in brackets. Raises SettingsError."""
     if not text:
         return None
     address, _, port = text.rpartition(":")
     if not address or not port.isdecimal() or int(port) > 65535:
         raise SettingsError(f"{text!r} is no address and port, such as 0.0.0.0:10256")
-    return address, int(port)
+    return address.removeprefix("[").removesuffix("]"), int(port)
