@@ -6,7 +6,7 @@ Source: upstream pkg/controller/endpointslice, staging/src/k8s.io/endpointslice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from steersman.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
@@ -31,9 +31,9 @@ from steersman.machinery.meta import (
 )
 
 MANAGER = "endpointslice-controller.k8s.io"
-ZONE = "topology.kubernetes.io/zone"
 TOPOLOGY_MODE = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _RESERVED = (SERVICE_NAME, MANAGED_BY, backends.HEADLESS)
+_BY_MODE, _WORKED_OUT = "by-topology-mode", "auto"
 _UNKNOWN_NODE_RETRY_S = 5.0
 
 
@@ -97,7 +97,7 @@ def _endpoint(snapshot: Snapshot, service: Obj, pod: Obj, address: str) -> Obj:
     node = node_of(pod)
     if node:
         made["nodeName"] = node
-    zone = labels_of(snapshot.get(NODES, "", node) or {}).get(ZONE)
+    zone = labels_of(snapshot.get(NODES, "", node) or {}).get(zones.ZONE)
     if zone:
         made["zone"] = zone
     hostname = backends.hostname_of(pod, service)
@@ -107,6 +107,15 @@ def _endpoint(snapshot: Snapshot, service: Obj, pod: Obj, address: str) -> Obj:
     if hints:
         made["hints"] = hints
     return made
+
+
+def _mode_of(service: Obj) -> Iterable[str]:
+    return (_WORKED_OUT,) if _wants_zones_worked_out(service) else ()
+
+
+def _depending_on_zones(_node: Obj, snapshot: Snapshot) -> Iterable[Key]:
+    """A node's zone, readiness and CPUs count for the hints of all services that want them worked out."""
+    return [key_of(service) for service in snapshot.indexed(SERVICES, _BY_MODE, _WORKED_OUT)]
 
 
 def _wants_zones_worked_out(service: Obj) -> bool:
@@ -167,9 +176,9 @@ SPEC = ControllerSpec(
     name="endpointslice-controller",
     reports_as="endpoint-slice-controller",
     watches=(
-        Watch(SERVICES, keys=lambda obj: (key_of(obj),)),
+        Watch(SERVICES, keys=lambda obj: (key_of(obj),), indexes={_BY_MODE: _mode_of}),
         Watch(PODS, keys_with=backends.services_of),
-        Watch(NODES),
+        Watch(NODES, keys_with=_depending_on_zones),
         Watch(ENDPOINT_SLICES, keys=slice_keys(MANAGER), indexes={MANAGER: slice_index(MANAGER)}),
     ),
     reconcile=_reconcile,

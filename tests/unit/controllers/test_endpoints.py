@@ -271,3 +271,26 @@ def test_zones_are_worked_out_for_who_asks_for_it_as_long_as_that_can_be() -> No
     w.settle()
     assert [item.get("hints") for item in slices(w)[0]["endpoints"]] == [None, None]
     assert [item.reason for item in w.emitted] == ["TopologyAwareHintsEnabled", "TopologyAwareHintsDisabled"]
+
+
+def test_zones_are_worked_out_anew_when_nodes_have_changed() -> None:
+    w = World(endpointslice.SPEC)
+
+    def node(name: str, zone: str, ready: str = "True") -> Obj:
+        status = {"allocatable": {"cpu": "2"}, "conditions": [{"type": "Ready", "status": ready}]}
+        return {"metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}}, "status": status}
+
+    made = service()
+    made["metadata"]["annotations"] = {"service.kubernetes.io/topology-mode": "Auto"}
+    w.put(SERVICES, made)
+    w.put(NODES, node("n1", "z1"))
+    for number in (1, 2):
+        w.put(PODS, pod(number, nodeName="n1"))
+    w.settle()
+    assert [item.get("hints") for item in slices(w)[0]["endpoints"]] == [None, None]
+    w.put(NODES, node("n2", "z2"))
+    w.settle()
+    assert {item["hints"]["forZones"][0]["name"] for item in slices(w)[0]["endpoints"]} == {"z1", "z2"}
+    w.put(NODES, node("n2", "z2", ready="Unknown"))
+    w.settle()
+    assert [item.get("hints") for item in slices(w)[0]["endpoints"]] == [None, None]

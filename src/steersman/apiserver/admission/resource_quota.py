@@ -63,7 +63,8 @@ class ResourceQuota:
         covering = [quota for quota in quotas if counting.covers(quota, request.resource, request.obj)]
         for quota in covering:
             _check_countable(request, quota)
-        grown, whole = self._delta(request, request.old), self._delta(request, None)
+        whole = self._delta(request, None)
+        grown = whole if request.old is None else self._delta(request, request.old)
         guards: list[Guard] = []
         ops: list[Put] = []
         for quota in covering:
