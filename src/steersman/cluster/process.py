@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from steersman.client import kubeconfig
 from steersman.client.bounded import BoundedTransport
@@ -19,6 +21,8 @@ from steersman.client.rest import RestClient
 from steersman.cluster.observed import Observed
 from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
+
+log = logging.getLogger(__name__)
 
 _LEASES = "/apis/coordination.k8s.io/"
 
@@ -33,6 +37,7 @@ def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
 
     async def guarded() -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unless_moot)
         task = asyncio.current_task()
         assert task is not None
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,6 +47,19 @@ def run_until_told(main: Callable[[], Awaitable[None]]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(guarded())
+
+
+def _unless_moot(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's usual complaint, but of a connection that broke in the moment in which who read from it was cancelled.
+
+    Nobody is left then to take the news, which would be told with a traceback: so it went when a server and its clients were
+    told to end at once.
+    """
+    future, exception = context.get("future"), context.get("exception")
+    if isinstance(exception, ConnectionError) and isinstance(future, asyncio.Future) and not isinstance(future, asyncio.Task):
+        log.debug("a connection ended under a cancelled request error=%s", exception)
+        return
+    loop.default_exception_handler(context)
 
 
 @contextlib.asynccontextmanager
