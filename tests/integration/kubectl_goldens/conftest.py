@@ -37,7 +37,7 @@ def served(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         for number in range(1, NODES + 1):
             for condition in ("create", "condition=Ready"):
-                waiting = [program, "wait", f"--for={condition}", f"node/sim-{number:04}", "--timeout=30s"]
+                waiting = [program, "wait", f"--for={condition}", f"node/sim-{number:04}", "--timeout=120s"]
                 subprocess.run(waiting, env=environment, capture_output=True, check=True)
         yield made
     finally:

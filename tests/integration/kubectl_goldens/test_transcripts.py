@@ -24,7 +24,7 @@ def test_what_kubectl_says(
     environment = {**here.environment, "KUBECONFIG": str(served.kubeconfig)}
     for command in (
         ["create", "namespace", name],
-        ["wait", "serviceaccount/default", "-n", name, "--for=create", "--timeout=30s"],
+        ["wait", "serviceaccount/default", "-n", name, "--for=create", "--timeout=120s"],
     ):
         subprocess.run([program, *command], env=environment, capture_output=True, check=True)
     try:

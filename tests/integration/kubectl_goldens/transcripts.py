@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_COMMAND_S = 60
+_COMMAND_S = 300
 _EMPTY, _NO_END = ".", "\\"
 _RULES = (
     (r"(?<=\S) {2,}(?=\S)", "  "),  # columns are as wide as what varies
