@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.fakes.ports import reserved
 from tests.fakes.server import config, pod
 
 from steersman.api.resources import CLUSTER_ROLE_BINDINGS, PODS, SERVICE_ACCOUNTS
@@ -118,7 +118,7 @@ def test_a_scheduler_and_a_controller_manager_tell_what_they_do(paths: Path) -> 
     async def scenario() -> None:
         async with running(paths) as (_, admin), asyncio.TaskGroup() as tasks:
             ca, state = Paths(paths).pki / "ca.crt", Paths(paths)
-            ports = {name: free_port() for name in ("scheduler", "manager")}
+            ports = {name: reserved() for name in ("scheduler", "manager")}
             pages = {name: Pages(bind_address="127.0.0.1", port=port, client_ca=ca) for name, port in ports.items()}
             election = Election(name="kube-scheduler")
             scheduling = controlling.scheduler(state.kubeconfigs / "scheduler.conf", CLOCK, election, pages["scheduler"])
@@ -151,7 +151,7 @@ def test_a_scheduler_and_a_controller_manager_tell_what_they_do(paths: Path) -> 
                 task.cancel()
 
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await scenario()
 
     asyncio.run(bounded())
@@ -163,9 +163,3 @@ async def metrics(state: Path, port: int) -> str:
         return (await ask(state, port, "/metrics", certificate="admin"))[1]
     except OSError:
         return ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

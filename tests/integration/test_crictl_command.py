@@ -40,10 +40,10 @@ def served(state: Paths) -> Iterator[Path]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     yield state.cri_socket
     loop.call_soon_threadsafe(end.set)
-    thread.join(20)
+    thread.join(60)
     loop.close()
 
 

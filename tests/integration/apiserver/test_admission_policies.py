@@ -109,7 +109,7 @@ def test_rbac_answers_what_a_policy_asks_of_the_user_and_of_others(tmp_path: Pat
             with pytest.raises(Forbidden, match="denied request: not for bob"):
                 await w.acting("bob").create(CONFIG_MAPS, settings("of-bob"), "default")
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
 def test_the_audit_log_has_failures_and_annotations(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_audit_log_has_failures_and_annotations(tmp_path: Path) -> None:
         return [line for line in lines if line["verb"] == "create" and dig(line, "objectRef", "namespace") == "default"]
 
     found = {
-        line["objectRef"].get("name"): line.get("annotations") or {} for line in asyncio.run(asyncio.wait_for(scenario(), 30))
+        line["objectRef"].get("name"): line.get("annotations") or {} for line in asyncio.run(asyncio.wait_for(scenario(), 120))
     }
     noted = orjson.loads(found["bad"]["validation.policy.admission.k8s.io/validation_failure"])
     failure = {"message": "bad name", "policy": "p", "binding": "p", "expressionIndex": 0, "validationActions": ["Audit"]}
@@ -151,7 +151,7 @@ def test_all_plugins_see_what_a_policy_has_changed(tmp_path: Path) -> None:
             patched = await w.admin.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 5}}, "default")
             assert patched["spec"]["replicas"] == 0
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
 def test_what_does_not_fit_is_told_in_the_status(tmp_path: Path) -> None:
@@ -171,4 +171,4 @@ def test_what_does_not_fit_is_told_in_the_status(tmp_path: Path) -> None:
                     policies, {"metadata": {"name": "q"}, "spec": {**spec, "validations": [{"expression": "1"}]}}
                 )
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), 120))

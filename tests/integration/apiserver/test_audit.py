@@ -45,7 +45,7 @@ def test_a_webhook_gets_what_was_recorded(tmp_path: Path) -> None:
                 for name in ("a", "b"):
                     await w.raw("POST", "/api/v1/namespaces/default/configmaps", config_map(name))
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
     ((line, body),) = got
     assert line == "POST /audit?token=t HTTP/1.1"
     assert (body["kind"], body["apiVersion"]) == ("EventList", "audit.k8s.io/v1")

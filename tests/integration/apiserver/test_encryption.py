@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.fakes.etcd import Member, members
+from tests.fakes.etcd import START_S, Member, members
 from tests.fakes.server import Everybody, config
 
 from steersman.api.resources import CONFIG_MAPS, SECRETS
@@ -131,7 +131,7 @@ def test_in_an_etcd_it_is_ciphertext_for_all_servers_with_the_keys(etcd: Member,
         clock = RealClock()
 
         async def opened() -> EtcdStore:
-            return await EtcdStore.open([etcd.url], TLS(), clock)
+            return await EtcdStore.open([etcd.url], TLS(), clock, patience_s=START_S)
 
         first = write(tmp_path / "first.yaml", {"secretbox": keys("one")}, {"aesgcm": keys("two")})
         second = write(tmp_path / "second.yaml", {"aesgcm": keys("two")}, {"secretbox": keys("one")})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.cluster import ADMIN, settings
-from tests.fakes.etcd import members
+from tests.fakes.etcd import START_S, members
 from tests.fakes.server import config_map
 
 from steersman.api.resources import (
@@ -95,7 +95,7 @@ async def over_etcd(directory: Path, **more: Any) -> AsyncIterator[list[Server]]
     member.start()
     clock = RealClock()
     try:
-        stores = [await EtcdStore.open([member.url], TLS(), clock) for _ in range(2)]
+        stores = [await EtcdStore.open([member.url], TLS(), clock, patience_s=START_S) for _ in range(2)]
         async with servers(directory, stores, clock, **more) as made:
             yield made
         for store in stores:
@@ -110,7 +110,7 @@ both_stores = pytest.mark.parametrize("over", [over_memory, over_etcd], ids=["me
 
 def run(scenario: Awaitable[None]) -> None:
     async def limited() -> None:
-        await asyncio.wait_for(scenario, 60)
+        await asyncio.wait_for(scenario, 180)
 
     asyncio.run(limited())
 
@@ -183,7 +183,8 @@ def test_a_quota_is_spent_once(tmp_path: Path, over: Over) -> None:
             stored["status"] = {"hard": hard, "used": {"configmaps": "0"}}
             await made[0].admin.update(RESOURCE_QUOTAS, stored, subresource="status")
             # Until both know of it.
-            assert (await made[1].admin.get(RESOURCE_QUOTAS, "q", "default"))["status"]["hard"] == hard
+            for server in made:
+                assert (await server.admin.get(RESOURCE_QUOTAS, "q", "default"))["status"]["hard"] == hard
             answers = await at_once(
                 made, 60, lambda client, number: client.create(CONFIG_MAPS, config_map(f"c{number}"), "default")
             )
@@ -202,19 +203,28 @@ def test_servers_that_start_at_once_make_one_cluster(tmp_path: Path, over: Over)
             for resource in (NAMESPACES, CLUSTER_ROLES, SERVICES):
                 one, two = [await server.admin.list(resource) for server in made]
                 assert one["items"] == two["items"] and one["items"]
-            assert await addresses(made[0]) == ["10.0.0.1", "10.0.0.2"]
+            both = ["10.0.0.1", "10.0.0.2"]
+            # Who was there first hears of the other a moment later.
+            while await listed(made[0]) != (both, both):
+                await made[0].made.clock.sleep(0)
 
     run(scenario())
 
 
 async def addresses(server: Server) -> list[str]:
     """Where Service `kubernetes` leads; both lists must agree."""
+    endpoints, slices = await listed(server)
+    assert slices == endpoints
+    return endpoints
+
+
+async def listed(server: Server) -> tuple[list[str], list[str]]:
+    """By its Endpoints and by its EndpointSlice, which are written one after the other."""
     endpoints = await server.admin.get(ENDPOINTS, "kubernetes", "default")
     slices = await server.admin.get(ENDPOINT_SLICES, "kubernetes", "default")
     (subset,) = endpoints["subsets"]
     found = [address["ip"] for address in subset["addresses"]]
-    assert [address for endpoint in slices["endpoints"] for address in endpoint["addresses"]] == found
-    return found
+    return found, [address for endpoint in slices["endpoints"] for address in endpoint["addresses"]]
 
 
 class Cut:

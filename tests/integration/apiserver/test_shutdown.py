@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -17,17 +16,19 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.fakes.ports import reserved
 from tests.fakes.server import config, config_map
 
 from steersman.apiserver.run import APIServer
 from steersman.apiserver.serving import ServingSettings
 from steersman.cluster import pki
 from steersman.cluster.settings import ClusterSettings, Paths
-from steersman.machinery.clock import RealClock
+from steersman.machinery.clock import Clock, RealClock
 from steersman.store.memory import MemoryStore
 from steersman.store.sqlite import SQLiteStore
 
 CLOCK = RealClock()
+DELAY_S = 4711.0
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -106,10 +107,23 @@ async def line(certificates: Path, port: int) -> AsyncIterator[Line]:
             await writer.wait_closed()
 
 
+class Delayed(RealClock):
+    """The real one, but that the delay of a shutdown is over when the test says so, however slow the machine."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == DELAY_S:
+            await self.over.wait()
+        else:
+            await super().sleep(seconds)
+
+
 @asynccontextmanager
-async def serving(certificates: Path, settings: ServingSettings) -> AsyncIterator[APIServer]:
+async def serving(certificates: Path, settings: ServingSettings, clock: Clock) -> AsyncIterator[APIServer]:
     store = MemoryStore(CLOCK)
-    server = APIServer(config(certificates, advertise_address="192.0.2.1", serving=settings), store, CLOCK)
+    server = APIServer(config(certificates, advertise_address="192.0.2.1", serving=settings), store, clock)
     await server.start()
     try:
         yield server
@@ -134,10 +148,11 @@ def body(name: str) -> bytes:
 def test_a_server_that_ends_is_not_ready_first_then_takes_nothing_new_and_finishes_what_it_has(
     certificates: Path, come_back: bool
 ) -> None:
-    settings = ServingSettings(shutdown_delay_s=0.5, shutdown_send_retry_after=come_back)
+    settings = ServingSettings(shutdown_delay_s=DELAY_S, shutdown_send_retry_after=come_back)
 
     async def scenario() -> None:
-        async with serving(certificates, settings) as server, contextlib.AsyncExitStack() as stack:
+        clock = Delayed()
+        async with serving(certificates, settings, clock) as server, contextlib.AsyncExitStack() as stack:
             port = server.port
             slow, idle, watch = [await stack.enter_async_context(line(certificates, port)) for _ in range(3)]
             assert (ready := await idle.request("GET", "/readyz")) is not None and ready.body == b"ok"
@@ -152,7 +167,8 @@ def test_a_server_that_ends_is_not_ready_first_then_takes_nothing_new_and_finish
                 assert b"[-]shutdown failed: reason withheld\n" in told.body and b"[+]informer-sync ok\n" in told.body
                 alive, written = await idle.request("GET", "/livez"), await idle.request("POST", MAPS, body("late"))
                 assert alive is not None and alive.body == b"ok" and written is not None and written.status == 201
-                # The delay is over: who waits for a next request is cut off, who is being served is not.
+                clock.over.set()
+                # Who waits for a next request is cut off, who is being served is not.
                 assert await idle.rest() == b""
                 if come_back:
                     async with line(certificates, port) as new:
@@ -209,12 +225,6 @@ class Load:
                 return
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def process(certificates: Path, store: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [
@@ -239,7 +249,7 @@ async def process(certificates: Path, store: Path, port: int) -> AsyncIterator[a
 
 def test_sigterm_under_load_loses_no_acknowledged_write_and_gives_no_half_answer(certificates: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
-        port, load, seen = free_port(), Load(), tmp_path / "store.db"
+        port, load, seen = reserved(), Load(), tmp_path / "store.db"
         async with process(certificates, seen, port) as server, line(certificates, port) as watch:
             watch.send("GET", f"{MAPS}?watch=1")
             assert (begun := await watch.head()) is not None and begun.status == 200

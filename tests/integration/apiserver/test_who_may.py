@@ -59,7 +59,7 @@ def authentication(made: Issuer) -> Obj:
 
 def authorization(directory: Path) -> Obj:
     webhook = {
-        "timeout": "3s",
+        "timeout": "30s",
         "subjectAccessReviewVersion": "v1",
         "matchConditionSubjectAccessReviewVersion": "v1",
         "failurePolicy": "Deny",

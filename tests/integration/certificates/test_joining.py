@@ -40,6 +40,8 @@ from steersman.store.memory import MemoryStore
 GROUP = "system:bootstrappers:steersman:default-node-token"
 TOKEN = BootstrapToken("abcdef", "0123456789abcdef", groups=(GROUP,))
 ADDRESS = "192.0.2.7"
+PATIENCE_S = 120
+"""So that a wait in vain ends."""
 REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", False, "SelfSubjectReview")
 
 
@@ -65,7 +67,7 @@ class Cluster:
         return Files(self.directory / "kubelet.conf", path, self.directory / "pki")
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not await holds():
                 await RealClock().sleep(0.02)
 
@@ -148,7 +150,7 @@ def test_a_node_joins_with_a_token_and_serves_with_a_certificate_of_the_cluster(
                 keeping.cancel()
             taken.append(config)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await bootstrapped.run(files, config, clock, kubelet)
         assert taken[0].tls_cert_file is not None and taken[0].client_ca_file is not None
         serving = Pair(taken[0].tls_cert_file)
@@ -186,7 +188,7 @@ def test_a_client_certificate_is_renewed_with_the_one_before_it(tmp_path: Path) 
             transport.reload()
             renewed.set()
 
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             await whoami(client)
             keeping = group.create_task(Rotation(client, Late(), random.Random(1), files.directory, "n1").keep_client(changed))
             await renewed.wait()

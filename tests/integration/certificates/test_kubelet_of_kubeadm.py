@@ -9,7 +9,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import aiohttp
 import pytest
 import yaml
 from tests.fakes import containerd as containerds
+from tests.fakes.ports import reserved
 from tests.integration.certificates.test_joining import ADDRESS, TOKEN, Cluster, cluster
 from tests.integration.certificates.test_kubelet_configuration import KUBEADM, asked
 
@@ -107,7 +107,7 @@ class Machine:
         try:
             yield log
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, log.read_text()[-3000:]
+            assert process.wait(60) == 0, log.read_text()[-3000:]
         finally:
             process.kill()
             process.wait()
@@ -121,12 +121,9 @@ class Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     archive = tmp_path / "busybox.tar"
     build.build_busybox(str(archive))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     # Not below pytest's folder: the path of a socket has 104 characters at most.
     with tempfile.TemporaryDirectory(prefix="stm-cri-") as folder, containerds.running(Path(folder), [archive]) as daemon:
-        made = Machine(tmp_path, daemon.socket, port)
+        made = Machine(tmp_path, daemon.socket, reserved())
         try:
             yield made
         finally:

@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 from tests.fakes.certs import authority, signed
-from tests.fakes.etcd import free_ports, members
+from tests.fakes.etcd import START_S, members
+from tests.fakes.ports import reserved
 
 from steersman.cluster import pki, sharedetcd
 from steersman.cluster.settings import ClusterSettings, Paths, SettingsError, save
@@ -63,15 +64,14 @@ def complaint(etcd: SharedEtcd) -> str:
 
 
 def test_an_etcd_is_well_while_one_member_answers_and_else_each_says_why(tmp_path: Path) -> None:
-    (closed,) = free_ports(1)
-    nowhere = f"http://127.0.0.1:{closed}"
+    nowhere = f"http://127.0.0.1:{reserved()}"
     (member,) = members(tmp_path)
     assert complaint(SharedEtcd((nowhere,))) == f"no member of the etcd is well: {nowhere} can't be reached: connection refused"
     member.start()
     try:
 
         async def until_well() -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await sharedetcd.complaint(SharedEtcd((nowhere, member.url)), RealClock()):
                     await RealClock().sleep(0.05)
 
@@ -92,7 +92,7 @@ def test_certificates_that_do_not_fit_are_told_apart_from_an_etcd_that_is_down(t
         well = SharedEtcd((member.url,), str(tmp_path / "ca.crt"), str(server[0]), str(server[1]))
 
         async def until_well() -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await sharedetcd.complaint(well, RealClock()):
                     await RealClock().sleep(0.05)
 
@@ -112,7 +112,7 @@ def test_an_etcd_with_another_clusters_objects_is_known_by_its_ca(tmp_path: Path
 
     async def scenario() -> None:
         clock = RealClock()
-        store = await EtcdStore.open(etcd.servers, TLS(), clock)
+        store = await EtcdStore.open(etcd.servers, TLS(), clock, patience_s=START_S)
         try:
             assert not await sharedetcd.foreign_ca(etcd, b"CA one\n", clock), "it is empty"
             await store.commit((), (Put("/registry/configmaps/kube-public/cluster-info", orjson.dumps(info)),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -52,6 +53,7 @@ class Cluster:
     def __init__(self, here: World) -> None:
         self.here, self.client = here, here.client
         self.alive = {"n1", "n2", "n3"}
+        self.addresses = itertools.count(1)
 
     async def list(self, resource: Resource, namespace: str = "") -> list[Obj]:
         items: list[Obj] = (await self.client.list(resource, namespace))["items"]
@@ -97,7 +99,7 @@ class Cluster:
             elif node in self.alive and not is_condition_true(pod, "Ready"):
                 moment = format_time(self.here.clock.now())
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment}
-                address = f"10.244.0.{abs(hash(name)) % 250 + 1}"
+                address = f"10.244.0.{next(self.addresses)}"
                 status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [ready]}
                 await self.client.patch(PODS, name, {"status": status}, namespace, kind="strategic", subresource="status")
 

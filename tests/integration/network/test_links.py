@@ -61,7 +61,7 @@ def test_an_attached_pod_reaches_its_gateway_and_a_second_attachment_changes_not
     with entered(f"/run/netns/{POD}"):
         probe = socket.socket()
     with probe, pytest.raises(ConnectionRefusedError):  # by the node, which has no such port open: so it was reached
-        probe.settimeout(5)
+        probe.settimeout(60)
         probe.connect(("10.9.0.1", 1))
 
 
