@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import threading
+from typing import Any
 
 import pytest
 import uvloop
 
+from steersman.machinery import programs
 from steersman.machinery.clock import RealClock
 from steersman.machinery.programs import Child, run, spawn
 from steersman.machinery.waiting import within
@@ -35,13 +37,21 @@ def test_a_program_that_is_not_there() -> None:
     asyncio.run(scenario())
 
 
-def test_a_caller_that_gives_up_ends_the_program() -> None:
+def test_a_caller_that_gives_up_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def noted(*args: Any, **kwargs: Any) -> int:
+        started.append(spawn(*args, **kwargs))
+        return started[-1]
+
     async def scenario() -> None:
         assert not await within(RealClock(), 0.05, lambda: run(["sleep", "600"]))
 
+    monkeypatch.setattr(programs, "spawn", noted)
     asyncio.run(scenario())
+    (pid,) = started
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)
 
 
 def test_nobody_waits_for_a_program_that_another_thread_started_meanwhile() -> None:

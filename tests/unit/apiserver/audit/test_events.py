@@ -43,7 +43,7 @@ def run(directory: Path, scenario: Callable[[World], Awaitable[None]], *rules: O
         async with world(audit=settings(directory, *rules), **more) as w:
             await scenario(w)
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))
     return events(directory)
 
 

@@ -50,7 +50,7 @@ def secret(value: str = "hidden", name: str = "token") -> Obj:
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
 async def stored(store: Store, key: str = KEY) -> bytes:

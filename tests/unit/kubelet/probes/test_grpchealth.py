@@ -49,7 +49,7 @@ async def serving(answer: Answer, service: str = "grpc.health.v1.Health") -> Asy
         await server.wait_for_termination()
 
 
-async def probe(port: int, service: str | None = None, timeout_s: int = 5) -> Outcome:
+async def probe(port: int, service: str | None = None, timeout_s: int = 60) -> Outcome:
     action: Obj = {"port": port, **({} if service is None else {"service": service})}
     clock, moment = RealClock(), datetime(2026, 1, 1, tzinfo=UTC)
     container = Container(

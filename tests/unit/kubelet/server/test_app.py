@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.fakes.ports import reserved
 
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
@@ -242,8 +243,7 @@ def test_metrics_tell_of_containers_pods_probes_and_the_kubelet(world: World, tm
 
 def test_the_health_port_answers_everybody_and_waits_for_its_port(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-        port = taken.sockets[0].getsockname()[1]
+        taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", port := reserved())
         async with kubelet(world, tmp_path, healthz_port=port):
             taken.close()
             async with aiohttp.ClientSession() as session:

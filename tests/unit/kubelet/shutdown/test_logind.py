@@ -92,7 +92,7 @@ class StandIn:
 
 def test_logind_waits_until_it_is_let_go(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(20), bus(tmp_path) as (address, _):
+        async with asyncio.timeout(120), bus(tmp_path) as (address, _):
             standing = StandIn(30)
             await standing.come(address)
             logind = Logind(address)
@@ -116,7 +116,7 @@ def test_logind_waits_until_it_is_let_go(tmp_path: Path) -> None:
 
 def test_a_logind_that_waits_for_less_long_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(20), bus(tmp_path) as (address, _):
+        async with asyncio.timeout(120), bus(tmp_path) as (address, _):
             standing, logind = StandIn(5), Logind(address)
             await standing.come(address)
             await logind.hold(20)
@@ -129,7 +129,7 @@ def test_a_logind_that_waits_for_less_long_is_told_of(tmp_path: Path, caplog: py
 
 def test_without_a_bus_or_without_logind_there_is_nobody_to_tell(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             with pytest.raises(Unavailable, match="no systemd-logind"):
                 await Logind(f"unix:path={tmp_path}/nothing").hold(1)
             async with bus(tmp_path) as (address, daemon):

@@ -110,7 +110,7 @@ class Node:
                 stop.cancel()
 
     async def until(self, seen: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not seen():
                 await self.clock.sleep(0.01)
 
