@@ -59,14 +59,14 @@ class PodWorkers:
             self._begin(PodWorker(parts, new))
 
     def begin_static(self, pod: Obj) -> None:
-        """A pod from the node's own files. If one of its name is still ending, it begins after that."""
+        """A pod from the node's own files. If one of its name, or what was left of it, is still ending, it begins after that."""
         worker = self.by_uid.get(uid_of(pod))
         if worker is not None and worker.wanted:
             worker.update(pod)
             return
         parts = self._ready()
         self._waiting.pop(key_of(pod), None)
-        if self.static_named(key_of(pod)):
+        if worker is not None or self.static_named(key_of(pod)):
             self._waiting[key_of(pod)] = pod
             return
         parts.statuses.expect(uid_of(pod))
@@ -154,10 +154,10 @@ class PodWorkers:
             await worker.run()
         finally:
             self.by_uid.pop(worker.uid, None)
+        following = self._waiting.pop(key_of(worker.pod), None)
+        if following is not None:
+            self.begin_static(following)
         if pods.is_static(worker.pod):
-            following = self._waiting.pop(key_of(worker.pod), None)
-            if following is not None:
-                self.begin_static(following)
             self.static_changed()
 
     # --- what nobody knows -----------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ async def read(path: str, options: LogOptions, clock: Clock, alive: Callable[[],
     """The log's content in pieces. alive: whether the container may still write. Raises OSError."""
     formatter = Formatter(options)
     file: BinaryIO = open(path, "rb")  # noqa: SIM115 - no `with`: another file takes its place on rotation
+    newer: BinaryIO | None = None
     try:
         file.seek(tail_offset(file, options.tail))
         # A container may write faster than anybody can read: without `follow` there is an end, where it is now.
@@ -131,10 +132,13 @@ async def read(path: str, options: LogOptions, clock: Clock, alive: Callable[[],
                     return
             if not options.follow:
                 break
-            rotated = _rotated(path, file)
-            if rotated is not None:
+            if newer is not None:
                 file.close()
-                file, rest = rotated, b""
+                file, rest, newer = newer, b"", None
+                continue
+            newer = _rotated(path, file)
+            if newer is not None:
+                # The old one once more: there may have been written between its end and the rotation.
                 continue
             if last:
                 break
@@ -143,6 +147,8 @@ async def read(path: str, options: LogOptions, clock: Clock, alive: Callable[[],
             yield piece
     finally:
         file.close()
+        if newer is not None:
+            newer.close()
 
 
 def _rotated(path: str, file: BinaryIO) -> BinaryIO | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +87,35 @@ def test_following_goes_through_a_rotation_and_ends_with_the_container(tmp_path:
             alive[0] = False
             await clock.advance(1)
         assert b"".join(seen) == b"one\ntwo\n\none\n"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_written_last_before_a_rotation_is_followed_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between finding the end of the old file and finding a new one in its place, a busy container had written more."""
+    path, clock, seen, alive = tmp_path / "0.log", VirtualClock(), list[bytes](), [True]
+    path.write_bytes(LINES[0] + b"\n")
+    stat = os.stat
+
+    def late(asked: str) -> os.stat_result:
+        monkeypatch.setattr("steersman.kubelet.server.logfile.os.stat", stat)
+        with path.open("ab") as file:
+            file.write(LINES[1] + b"\n")
+        path.rename(tmp_path / "0.log.old")
+        path.write_bytes(LINES[4] + b"\n")
+        alive[0] = False
+        return stat(asked)
+
+    async def scenario() -> None:
+        async def follow() -> None:
+            async for piece in read(str(path), LogOptions(follow=True), clock, lambda: alive[0]):
+                seen.append(piece)
+
+        monkeypatch.setattr("steersman.kubelet.server.logfile.os.stat", late)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow())
+            await clock.advance(1)
+        assert b"".join(seen) == b"one\ntwo\n\n"
 
     asyncio.run(scenario())
 

@@ -225,6 +225,31 @@ def test_a_restarted_kubelet_leaves_static_pods_alone(world: World, tmp_path: Pa
     asyncio.run(scenario())
 
 
+def test_a_file_that_comes_back_while_what_is_left_of_its_pod_is_stopped_begins_after_that(world: World, tmp_path: Path) -> None:
+    """Moved away, the kubelet restarted, moved back: the two of one UID stopped each other, and the API was told of neither."""
+    folder = with_manifests(world, tmp_path)
+    (folder / "web.yaml").write_text(manifest())
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            await world.until(lambda: phase(world) == "Running")
+        (folder / "web.yaml").unlink()
+        world.runtime.stop_s, first = 60.0, world.runtime.named("app").id
+        async with world.kubelet():
+            await world.until(lambda: any(line.startswith("stop app") for line in world.runtime.log))
+            (folder / "web.yaml").write_text(manifest())
+            await world.until(lambda: first not in world.runtime.containers)
+            await world.until(lambda: running(world) == ["sha256:busybox:1"], limit_s=5)
+            second = world.runtime.named("app").id
+            await world.until(lambda: phase(world) == "Running", limit_s=5)
+            await world.clock.advance(60)
+            assert (running(world), world.runtime.named("app").id) == (["sha256:busybox:1"], second)
+            (folder / "web.yaml").unlink()
+            await world.until(lambda: not world.runtime.sandboxes and mirror(world) is None)
+
+    asyncio.run(scenario())
+
+
 def test_a_directory_may_come_later_and_be_replaced(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "manifests"
     world.config = replace(world.config, static_pod_path=folder)
