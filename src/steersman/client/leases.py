@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from steersman.api.resources import LEASES
 from steersman.client.interface import Client
 from steersman.machinery.clock import Clock
-from steersman.machinery.errors import NotFound, StatusError
+from steersman.machinery.errors import Conflict, NotFound, StatusError
 from steersman.machinery.meta import Obj, format_micro_time
 from steersman.machinery.waiting import Backoff, within
 
@@ -174,10 +174,19 @@ class LeaderElector:
         """Let the next candidate in at once, not after the lease's duration."""
         if self._observed is None:
             return
-        now = format_micro_time(self._clock.now())
-        given_back = copy.deepcopy(self._observed)
-        given_back["spec"].update(holderIdentity="", leaseDurationSeconds=1, renewTime=now, acquireTime=now)
         try:
-            await self._client.update(LEASES, given_back)
+            try:
+                await self._give_back(self._observed)
+            except Conflict:
+                # A renewal may have been taken whose answer was not waited for.
+                lease = await self._client.get(LEASES, self._name, self._namespace)
+                if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
+                    await self._give_back(lease)
         except (StatusError, ConnectionError) as error:
             log.warning("lease not released lease=%s/%s error=%s", self._namespace, self._name, error)
+
+    async def _give_back(self, lease: Obj) -> None:
+        now = format_micro_time(self._clock.now())
+        given_back = copy.deepcopy(lease)
+        given_back["spec"].update(holderIdentity="", leaseDurationSeconds=1, renewTime=now, acquireTime=now)
+        await self._client.update(LEASES, given_back)

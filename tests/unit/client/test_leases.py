@@ -12,6 +12,7 @@ from tests.fakes.client import FakeClient
 from steersman.api.resources import LEASES
 from steersman.client.leases import LeaderElector, LeadershipLost
 from steersman.machinery.clock import VirtualClock
+from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj
 
 
@@ -26,6 +27,21 @@ def lease(client: FakeClient) -> Obj:
 
 async def forever() -> None:
     await asyncio.Event().wait()
+
+
+class SlowClient(FakeClient):
+    """Once `slow` is set, renewals are taken, and never answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow, self.taken = False, asyncio.Event()
+
+    async def update(self, resource: Resource, obj: Obj, *, subresource: str = "") -> Obj:
+        taken = await super().update(resource, obj, subresource=subresource)
+        if self.slow and obj["spec"]["holderIdentity"]:
+            self.taken.set()
+            await forever()
+        return taken
 
 
 def run(scenario: Callable[[FakeClient, VirtualClock, asyncio.TaskGroup], Awaitable[None]]) -> None:
@@ -121,5 +137,36 @@ def test_the_lease_is_given_back_when_the_work_ends_by_itself() -> None:
     async def scenario(client: FakeClient, clock: VirtualClock, group: asyncio.TaskGroup) -> None:
         await elector(client, clock, "one").run(lambda: clock.sleep(0))
         assert lease(client)["holderIdentity"] == ""
+
+    run(scenario)
+
+
+def test_a_lease_is_given_back_by_who_is_ended_in_the_middle_of_a_renewal() -> None:
+    """The server had taken it, the answer was not waited for: what was given back then was refused, and nobody led for 15 s."""
+
+    async def scenario(client: FakeClient, clock: VirtualClock, group: asyncio.TaskGroup) -> None:
+        slow = SlowClient()
+        task = group.create_task(elector(slow, clock, "one").run(forever))
+        await clock.advance(1)
+        slow.slow = True
+        await clock.advance(2)
+        assert slow.taken.is_set()
+        task.cancel()
+        await clock.advance(0)
+        assert task.done()
+        assert lease(slow)["holderIdentity"] == ""
+
+    run(scenario)
+
+
+def test_a_lease_that_another_has_taken_is_not_given_back_for_it() -> None:
+    async def scenario(client: FakeClient, clock: VirtualClock, group: asyncio.TaskGroup) -> None:
+        task = group.create_task(elector(client, clock, "one").run(forever))
+        await clock.advance(1)
+        found = client.tables[(LEASES.group, "leases")].objects[("kube-system", "kube-scheduler")]
+        client.put(LEASES, {**found, "spec": {**found["spec"], "holderIdentity": "two"}})
+        task.cancel()
+        await clock.advance(0)
+        assert lease(client)["holderIdentity"] == "two"
 
     run(scenario)
