@@ -43,6 +43,8 @@ class AttachTerminal:
         self._queued: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: []}
         self._ended = self._detached = False
         self._reading = asyncio.Lock()
+        self._asked_for: set[int] = set()
+        self._room = asyncio.Event()
 
     async def read_stdout(self) -> bytes | None:
         return await self._read(_STDOUT)
@@ -52,18 +54,24 @@ class AttachTerminal:
 
     async def _read(self, stream: int) -> bytes | None:
         # Whichever of the two readers comes first receives for both.
+        self._asked_for.add(stream)
         queue = self._queued[stream]
         while not queue and not self._ended:
             async with self._reading:
                 if queue or self._ended:
                     break
                 await self._receive(stream)
+        self._room.set()
         return queue.pop(0) if queue else None
 
     async def _receive(self, wanted: int) -> None:
-        other = self._queued[_STDERR if wanted == _STDOUT else _STDOUT]
-        if len(other) >= _QUEUED:
-            del other[0]  # nobody reads that stream; a live session is worth more than its oldest output
+        other = _STDERR if wanted == _STDOUT else _STDOUT
+        while len(self._queued[other]) >= _QUEUED and not self._ended:
+            if other in self._asked_for:
+                self._room.clear()
+                await self._room.wait()
+            else:
+                del self._queued[other][0]  # nobody reads that stream; a live session is worth more than its oldest output
         try:
             await programs.readable(self._socket.fileno())
             packet = self._socket.recv(_PACKET)
