@@ -23,11 +23,16 @@ def counted(pod: Obj, start: Start, logs: str) -> Start:
     name = start.spec["name"]
     if start.attempt or not _has_been_shown(pod, name):
         return start
+    return replace(start, attempt=following(os.path.join(logs, name)))
+
+
+def following(logs: str) -> int:
+    """The number after those that a container's logs in that folder have. Raises OSError."""
     try:
-        found = os.listdir(os.path.join(logs, name))
+        found = os.listdir(logs)
     except FileNotFoundError:
-        return start
-    return replace(start, attempt=max((int(known[1]) + 1 for file in found if (known := _LOG.fullmatch(file))), default=0))
+        return 0
+    return max((int(known[1]) + 1 for file in found if (known := _LOG.fullmatch(file))), default=0)
 
 
 def _has_been_shown(pod: Obj, name: str) -> bool:

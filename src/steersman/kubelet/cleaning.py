@@ -54,10 +54,10 @@ async def remove(parts: Parts, uid: str, pod: Obj, view: PodView) -> None:
     parts.cgroups.remove_pod(uid)
     logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), uid)
     shutil.rmtree(logs, ignore_errors=True)
-    if parts.config.container_logs_dir is not None:
-        for item in view.containers:
-            stem = f"{name_of(pod)}_{namespace_of(pod)}_{item.name}-{item.id}"[: 255 - len(".log")]
-            _remove_file(str(parts.config.container_logs_dir / f"{stem}.log"))
+    for item in view.containers:
+        link = parts.config.container_log_link(namespace_of(pod), name_of(pod), item.name, item.id)
+        if link is not None:
+            _remove_file(str(link))
     # Last: after a kill it is what says that the rest is to be swept.
     parts.volumes.remove_pod_dir(uid)
 

@@ -127,3 +127,10 @@ class KubeletConfig:
 
     def pod_log_dir(self, namespace: str, name: str, uid: str) -> Path:
         return self.pod_logs_dir / f"{namespace}_{name}_{uid}"
+
+    def container_log_link(self, namespace: str, name: str, container: str, container_id: str) -> Path | None:
+        """Where log collectors look for a container's log (`/var/log/containers/…`); None: here none do."""
+        if self.container_logs_dir is None:
+            return None
+        stem = f"{name}_{namespace}_{container}-{container_id}"[: 255 - len(".log")]
+        return self.container_logs_dir / f"{stem}.log"

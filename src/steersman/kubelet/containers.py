@@ -281,13 +281,12 @@ class ContainerStarter:
         return path
 
     def _link_log(self, pod: Obj, container: str, container_id: str, log_directory: str, log_path: str) -> None:
-        """`/var/log/containers/...`: where log collectors look."""
-        if self.config.container_logs_dir is None:
+        link = self.config.container_log_link(namespace_of(pod), name_of(pod), container, container_id)
+        if link is None:
             return
-        stem = f"{name_of(pod)}_{namespace_of(pod)}_{container}-{container_id}"[: 255 - len(".log")]
         try:
-            self.config.container_logs_dir.mkdir(parents=True, exist_ok=True)
-            os.symlink(os.path.join(log_directory, log_path), self.config.container_logs_dir / f"{stem}.log")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.join(log_directory, log_path))
         except OSError as error:
             log.warning("log link not made pod=%s error=%s", pods.full_name(pod), error)
 

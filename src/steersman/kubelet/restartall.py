@@ -7,8 +7,7 @@ last: while it is there, a kubelet that is itself restarted goes on. Volumes and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from steersman.cri.interface import NotThere
 from steersman.cri.messages import Container, ContainerState
@@ -43,16 +42,3 @@ def under_way(pod: Obj) -> bool:
 def is_over(pod: Obj, view: PodView) -> bool:
     """Whether all that were removed have begun again."""
     return all(view.newest(spec["name"]) is not None for spec in (*pods.init_containers(pod), *pods.containers(pod)))
-
-
-def next_attempt(logs: Path) -> int:
-    """Of a container that the runtime no longer knows: its log files say how often it was started."""
-    return 1 + max(_numbers(logs), default=-1)
-
-
-def _numbers(logs: Path) -> Iterable[int]:
-    try:
-        names = [item.stem for item in logs.iterdir() if item.suffix == ".log"]
-    except OSError:
-        return ()
-    return [int(name) for name in names if name.isdigit()]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from steersman.cri.interface import RuntimeFault
 from steersman.cri.messages import ContainerState
-from steersman.kubelet import cleaning, pods, restartall
+from steersman.kubelet import attempts, cleaning, pods, restartall
 from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
 from steersman.kubelet.images import with_default_tag
@@ -191,7 +191,7 @@ class PodSync:
         for start in plan.starts:
             if self.restarting and view.newest(start.spec["name"]) is None:
                 logs = parts.config.pod_log_dir(namespace_of(pod), name_of(pod), self._uid) / start.spec["name"]
-                start = replace(start, attempt=restartall.next_attempt(logs))
+                start = replace(start, attempt=attempts.following(str(logs)))
             if not await self._start(place, start):
                 failed = True
                 if start.blocking:
