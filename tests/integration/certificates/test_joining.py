@@ -28,7 +28,7 @@ from steersman.cluster import addons, bootstrapped, controlling, discovery, pki,
 from steersman.cluster.bootstrapped import Files
 from steersman.cluster.commands import token as tokens
 from steersman.cluster.settings import ClusterSettings, Paths
-from steersman.cluster.signing import LONGEST, FileSigner
+from steersman.cluster.signing import FileSigner
 from steersman.kubelet.certificates import CLIENT_FILE, Pair, Rotation
 from steersman.kubelet.config import KubeletConfig
 from steersman.machinery.clock import RealClock
@@ -73,8 +73,8 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(directory: Path, longest: timedelta = LONGEST) -> AsyncIterator[Cluster]:
-    """An API server on loopback, the controllers with the CA's key, and what `up` adds. longest: the life of what is signed."""
+async def cluster(directory: Path) -> AsyncIterator[Cluster]:
+    """An API server on loopback, the controllers with the CA's key, and what `up` adds."""
     paths, clock = Paths(directory / "state"), RealClock()
     settings = ClusterSettings(node_name="node", advertise_address="127.0.0.1", secure_port=0)
     pki.ensure(paths, settings, clock)
@@ -97,7 +97,7 @@ async def cluster(directory: Path, longest: timedelta = LONGEST) -> AsyncIterato
             cert, key = stem.with_suffix(".crt").read_bytes(), stem.with_suffix(".key").read_bytes()
             made = kubeconfig.make("c", address, ca=(paths.pki / "ca.crt").read_bytes(), cert=cert, key=key)
             kubeconfig.write(paths.kubeconfigs / f"{name}.conf", made)
-        signer = FileSigner(paths.pki / "ca.crt", paths.pki / "ca.key", longest)
+        signer = FileSigner(paths.pki / "ca.crt", paths.pki / "ca.key")
         manager = controlling.controller_manager(
             paths.kubeconfigs / "controller-manager.conf", paths.pki / "ca.crt", "", clock, None, signer
         )

@@ -7,7 +7,7 @@ import dataclasses
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from steersman.api.resources import CERTIFICATE_SIGNING_REQUESTS, NODES
 from steersman.client.interface import Client
 from steersman.cluster import bootstrapped, kubeletsettings
 from steersman.cluster.commands import token as tokens
+from steersman.cluster.signing import LONGEST
 from steersman.cluster.simulated import SimulatedReach
 from steersman.cri.simulated.images import SimulatedImages
 from steersman.cri.simulated.runtime import SimulatedRuntime
@@ -26,7 +27,7 @@ from steersman.kubelet import run as kubelet_run
 from steersman.kubelet.certificates import CLIENT_FILE, SERVING_FILE, Pair, Rotation
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.configuration import effective
-from steersman.machinery.clock import RealClock
+from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.meta import Obj, condition, dig
 
 KUBEADM = """
@@ -87,8 +88,11 @@ def written(directory: Path, c: Cluster) -> Obj:
 
 
 @asynccontextmanager
-async def joined(c: Cluster, given: Obj) -> AsyncIterator[KubeletConfig]:
-    """A kubelet over a simulated runtime that knows no more than its configuration and its bootstrap kubeconfig."""
+async def joined(c: Cluster, given: Obj, aging: Clock | None = None) -> AsyncIterator[KubeletConfig]:
+    """A kubelet over a simulated runtime that knows no more than its configuration and its bootstrap kubeconfig.
+
+    aging: the clock of who looks after its certificates.
+    """
     await tokens.create(c.admin, TOKEN)
     clock = RealClock()
     machine: dict[str, Any] = {"enforce_cgroups": False, "secrets_in_memory": False, "node_ip": ADDRESS}
@@ -100,7 +104,7 @@ async def joined(c: Cluster, given: Obj) -> AsyncIterator[KubeletConfig]:
         async def kubelet(client: Client, config: KubeletConfig, rotation: Rotation | None) -> None:
             await kubelet_run.run(config, client, runtime, images, clock, reach=SimulatedReach(runtime), rotation=rotation)
 
-        running = group.create_task(bootstrapped.run(c.files(), config, clock, kubelet, kubeletsettings.keeping(given)))
+        running = group.create_task(bootstrapped.run(c.files(), config, aging or clock, kubelet, kubeletsettings.keeping(given)))
         yield config
         running.cancel()
 
@@ -162,10 +166,23 @@ def test_a_kubelet_joins_with_what_kubeadm_writes_and_shows_what_is_in_force(tmp
     asyncio.run(scenario())
 
 
-def test_certificates_that_live_for_seconds_are_replaced_before_they_end_and_nothing_stops(tmp_path: Path) -> None:
+class Aging(RealClock):
+    """Of who looks after the certificates: it looks often, and when told sees that they are late in their life."""
+
+    late = False
+
+    def now(self) -> datetime:
+        return super().now() + LONGEST * 0.95 * self.late
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.1))
+
+
+def test_certificates_late_in_their_life_are_replaced_and_nothing_stops(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with cluster(tmp_path, longest=timedelta(seconds=8)) as c:
-            async with joined(c, written(tmp_path, c)):
+        async with cluster(tmp_path) as c:
+            aging = Aging()
+            async with joined(c, written(tmp_path, c), aging):
                 files = [c.directory / "pki" / name for name in (CLIENT_FILE, SERVING_FILE)]
                 port = (await ready(c))["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
                 first: dict[Path, int] = {}
@@ -183,7 +200,9 @@ def test_certificates_that_live_for_seconds_are_replaced_before_they_end_and_not
                     assert (condition(await c.admin.get(NODES, "n1"), "Ready") or {})["status"] == "True"
                     return all(Pair(path).certificate.serial_number != first[path] for path in files)
 
+                aging.late = True
                 await c.until(replaced)
+                aging.late = False
                 assert (await asked(c, port, "/configz"))["kubeletconfig"]["maxPods"] == 17
                 requests = (await c.admin.list(CERTIFICATE_SIGNING_REQUESTS))["items"]
                 assert {item["spec"]["username"] for item in requests} == {"system:bootstrap:abcdef", "system:node:n1"}
