@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from steersman.client.http import HttpTransport, Pem
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_SECTIONS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+"""Lists of named things, and where in each the thing is."""
 
 
 class KubeconfigError(ValueError):
@@ -92,9 +94,19 @@ def read(*paths: Path) -> Obj:
             continue
         if not isinstance(found, dict):
             raise KubeconfigError(f"{path} is no valid kubeconfig: it is no mapping")
+        for section, inner in _SECTIONS.items():
+            if not _is_section(found.get(section), inner):
+                raise KubeconfigError(f"{path} is no valid kubeconfig: {section} are not as they should be")
         _make_absolute(found, path.parent)
         merged = merge(found, merged)
     return merged
+
+
+def _is_section(value: object, inner: str) -> bool:
+    """Whether it is a list of named things, or nothing."""
+    if value is None:
+        return True
+    return isinstance(value, list) and all(isinstance(each, dict) and isinstance(each.get(inner) or {}, dict) for each in value)
 
 
 def _parsed(text: bytes) -> object:
@@ -114,7 +126,7 @@ def empty() -> Obj:
 def merge(into: Obj, first: Obj) -> Obj:
     """A new configuration with the entries of both; those of `first` win."""
     result = {**into, **{key: value for key, value in first.items() if value}}
-    for section in ("clusters", "users", "contexts"):
+    for section in _SECTIONS:
         mine = first.get(section) or []
         names = {entry.get("name") for entry in mine}
         result[section] = [*mine, *(entry for entry in into.get(section) or [] if entry.get("name") not in names)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, condition, parse_time
 
 POLL_S = 0.02
+_ENDING_BYTES = 4096
 
 
 class UpError(Exception):
@@ -32,7 +34,9 @@ async def until(
 
 def _ending(log: Path) -> str:
     try:
-        lines = log.read_text(errors="replace").split("\n")
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _ENDING_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
     last = next((line for line in reversed(lines) if line.strip()), "")

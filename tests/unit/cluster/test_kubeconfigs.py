@@ -37,7 +37,9 @@ def test_the_administrators_namespace_and_contexts_outlive_an_up(paths: Paths) -
 
 
 @pytest.mark.parametrize("component", ["admin", "scheduler"])
-@pytest.mark.parametrize("text", ["", "garbage: [", "- a list", "clusters: []\n"])
+@pytest.mark.parametrize(
+    "text", ["", "garbage: [", "- a list", "clusters: []\n", "users: [7]\n", "contexts:\n- {name: steersman, context: 7}\n"]
+)
 def test_a_damaged_kubeconfig_is_made_again(paths: Paths, component: str, text: str) -> None:
     path = paths.kubeconfigs / f"{component}.conf"
     whole = kubeconfig.read(path)
