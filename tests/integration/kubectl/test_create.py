@@ -10,6 +10,13 @@ import pytest
 Kubectl = Callable[..., str]
 
 
+@pytest.fixture(scope="module")
+def created(kubectl: Kubectl) -> str:
+    """A namespace for what is made and left: other tests of this server make a Deployment `web` as well."""
+    kubectl("create", "namespace", "created")
+    return "created"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -30,8 +37,8 @@ Kubectl = Callable[..., str]
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, tuple) else "",
 )
-def test_create(kubectl: Kubectl, arguments: tuple[str, ...], said: str) -> None:
-    assert said in kubectl("create", *arguments)
+def test_create(kubectl: Kubectl, created: str, arguments: tuple[str, ...], said: str) -> None:
+    assert said in kubectl("create", "-n", created, *arguments)
 
 
 def test_what_was_sent_is_what_is_kept(kubectl: Kubectl) -> None:
