@@ -9,10 +9,11 @@ from typing import cast
 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError
+from steersman.cli.kubectl.looking import look
 from steersman.cli.kubectl.resources import Info
 from steersman.client.interface import WatchEvent
 from steersman.machinery.errors import Expired, NotFound
-from steersman.machinery.meta import resource_version_of, uid_of
+from steersman.machinery.meta import uid_of
 
 FOREVER_S = 7 * 24 * 3600.0
 """What a timeout of zero means."""
@@ -31,7 +32,7 @@ async def wait_until_gone(ctx: Context, info: Info, uid: str, timeout_s: float) 
 async def _seen_gone(ctx: Context, info: Info, uid: str) -> bool:
     """Look, then watch. False when the watch ended without news, which a server may do at any time."""
     try:
-        obj = await ctx.client.get(info.resource, info.name, info.namespace)
+        obj, version = await look(ctx, info)
     except NotFound:
         return True
     if uid and uid_of(obj) != uid:
@@ -41,7 +42,7 @@ async def _seen_gone(ctx: Context, info: Info, uid: str) -> bool:
         ctx.client.watch(
             info.resource,
             info.namespace,
-            resource_version=str(resource_version_of(obj)),
+            resource_version=version,
             field_selector=f"metadata.name={info.name}",
             bookmarks=False,
         ),

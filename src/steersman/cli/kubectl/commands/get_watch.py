@@ -38,8 +38,9 @@ async def watch(ctx: Context, flags: Flags, query: Query) -> int:
     version, seen = await _first(ctx, flags, query, target, show, tables)
     try:
         async for kind, obj in _events(ctx, query, target, version, tables):
-            if seen:
-                seen = False  # a watch from nowhere begins with the object as it is, which has been shown
+            # A watch from nowhere begins with the object as it is: as it was shown, unless it has changed since.
+            known, seen = seen, ""
+            if known and not _is_newer(_version(obj), known):
                 continue
             show(kind, obj)
             ctx.out.flush()
@@ -48,18 +49,19 @@ async def watch(ctx: Context, flags: Flags, query: Query) -> int:
     return 0
 
 
-async def _first(ctx: Context, flags: Flags, query: Query, target: Target, show: Show, tables: bool) -> tuple[str, bool]:
-    """Show what there is, unless only changes are wanted; the version to watch from, and whether a single object was read."""
+async def _first(ctx: Context, flags: Flags, query: Query, target: Target, show: Show, tables: bool) -> tuple[str, str]:
+    """Show what there is, unless only changes are wanted; the version to watch from, and that of a single object."""
     quiet = flags.on("watch-only")
+    seen = ""
     if tables:
         pages = await fetch(ctx, query, target)
-        version = str((pages[-1].get("metadata") or {}).get("resourceVersion") or "")
+        version, seen = str((pages[-1].get("metadata") or {}).get("resourceVersion") or ""), _version(pages[0])
         for page in pages if not quiet else ():
             if page.get("rows"):
                 show("ADDED", page)
     elif target.name:
         obj = await ctx.client.get(target.mapping.resource, target.name, target.namespace)
-        version = ""
+        version, seen = "", _version(obj)
         if not quiet:
             show("ADDED", obj)
     else:
@@ -70,7 +72,19 @@ async def _first(ctx: Context, flags: Flags, query: Query, target: Target, show:
         for item in items if not quiet else ():
             show("ADDED", item)
     ctx.out.flush()
-    return ("0", True) if target.name else (version, False)
+    return ("0", seen or "unknown") if target.name else (version, "")
+
+
+def _version(obj: Obj) -> str:
+    """The resourceVersion of an object, or of that in the first row of a table."""
+    if obj.get("kind") == "Table":
+        rows: list[Obj] = obj.get("rows") or [{}]
+        obj = rows[0].get("object") or {}
+    return str((obj.get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _is_newer(version: str, than: str) -> bool:
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
 
 
 async def _events(ctx: Context, query: Query, target: Target, version: str, tables: bool) -> AsyncIterator[tuple[str, Obj]]:

@@ -13,6 +13,7 @@ from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.gone import FOREVER_S, wait_until_gone
+from steersman.cli.kubectl.looking import look
 from steersman.cli.kubectl.output import Printer, PrintOptions, printer
 from steersman.cli.kubectl.output.documents import NamePrinter
 from steersman.cli.kubectl.resources import Found, Info, Query, find, query_of
@@ -116,14 +117,14 @@ async def _wait(ctx: Context, info: Info, test: Test | None, timeout_s: float, d
 
 async def _met(ctx: Context, info: Info, test: Test) -> bool:
     """The object meets the condition, now or after a change. False when the watch ended before."""
-    obj = await ctx.client.get(info.resource, info.name, info.namespace)
+    obj, version = await look(ctx, info)
     info.refresh(obj)
     if test(obj):
         return True
     watch: Any = ctx.client.watch(
         info.resource,
         info.namespace,
-        resource_version=str(obj["metadata"].get("resourceVersion") or ""),
+        resource_version=version,
         field_selector=f"metadata.name={info.name}",
         bookmarks=False,
     )

@@ -13,6 +13,7 @@ from steersman.cli.kubectl.commands.rollout.subjects import SELECTING, kind_of, 
 from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, raise_all
 from steersman.cli.kubectl.flags import Flag, Flags
+from steersman.cli.kubectl.looking import look
 from steersman.cli.kubectl.resources import Info
 from steersman.machinery.errors import Expired, NotFound, StatusError
 from steersman.machinery.meta import Obj, annotations_of, condition, dig, name_of
@@ -53,12 +54,11 @@ async def _follow(ctx: Context, info: Info, state: Callable[[Obj], State], flags
 
 async def _watched(ctx: Context, info: Info, state: Callable[[Obj], State], *, once: bool) -> bool:
     """The state now and at every change, until it is done. False when the watch ended before."""
-    obj = await ctx.client.get(info.resource, info.name, info.namespace)
+    obj, version = await look(ctx, info)
     text, done = state(obj)
     _say(ctx, text)
     if done or once:
         return True
-    version = obj["metadata"]["resourceVersion"]
     watch: Any = ctx.client.watch(
         info.resource,
         info.namespace,
