@@ -51,7 +51,7 @@ def api(served: Served) -> Iterator[k8s.ApiClient]:
             return sum(c.type == "Ready" and c.status == "True" for node in nodes for c in node.status.conditions or ()) == NODES
 
         try:
-            eventually(lambda: ready() or not served.is_running, within_s=30)
+            eventually(lambda: ready() or not served.is_running)
             assert served.is_running
         except AssertionError:
             raise AssertionError(f"the nodes are not Ready: {served.log('control').read_text()}") from None
@@ -60,10 +60,11 @@ def api(served: Served) -> Iterator[k8s.ApiClient]:
 
 @pytest.fixture
 def namespace(api: k8s.ApiClient, request: pytest.FixtureRequest) -> Iterator[str]:
-    """One of its own for a test, in which pods may be made at once; deleted without waiting."""
+    """One of its own for a test, with all that a namespace gets, so that pods may be made at once; deleted without waiting."""
     stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")[:40].strip("-")
     core = k8s.CoreV1Api(api)
     name = core.create_namespace(k8s.V1Namespace(metadata=k8s.V1ObjectMeta(generate_name=f"{stem}-"))).metadata.name
     eventually(lambda: core.list_namespaced_service_account(name).items, what="its service account")
+    eventually(lambda: core.list_namespaced_config_map(name).items, what="its ConfigMap with the cluster's CA")
     yield name
     core.delete_namespace(name)

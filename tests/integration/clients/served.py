@@ -23,6 +23,8 @@ from steersman.cluster.settings import ClusterSettings, Paths
 from steersman.machinery.clock import Clock, RealClock
 
 NODES = 2
+PATIENCE_S = 60
+"""So that a wait in vain ends; nothing here is about how fast anything is."""
 _READY = re.compile(r"api server ready: address=\S+ port=(\d+)")
 
 
@@ -96,14 +98,14 @@ class Served:
                 raise AssertionError(self.log("apiserver").read_text())
             return _READY.search(self.log("apiserver").read_text())
 
-        return int(eventually(ready, within_s=30, what="the API server is ready")[1])
+        return int(eventually(ready, what="the API server is ready")[1])
 
     def end(self) -> None:
         """The second process first: what it holds it gives back to the API server."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

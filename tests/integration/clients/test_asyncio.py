@@ -18,7 +18,7 @@ import kubernetes_asyncio.dynamic
 import kubernetes_asyncio.stream
 import kubernetes_asyncio.watch
 import pytest
-from tests.integration.clients.served import Served
+from tests.integration.clients.served import PATIENCE_S, Served
 
 MODULES = pytest.mark.parametrize("module", [kubernetes_asyncio, kubernetes.aio], ids=["kubernetes-asyncio", "kubernetes.aio"])
 Scenario = Callable[[Any], Awaitable[None]]
@@ -32,7 +32,7 @@ async def client(module: Any, served: Served) -> AsyncIterator[Any]:
 
 def run(module: Any, served: Served, scenario: Scenario) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(60), client(module, served) as made:
+        async with asyncio.timeout(3 * PATIENCE_S), client(module, served) as made:
             await scenario(made)
 
     asyncio.run(whole())

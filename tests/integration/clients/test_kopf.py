@@ -17,7 +17,7 @@ from kubernetes import utils
 from kubernetes.client.exceptions import NotFoundException
 from tests.e2e.harness import eventually
 from tests.integration.clients import operator_of_toys
-from tests.integration.clients.served import Served
+from tests.integration.clients.served import PATIENCE_S, Served
 
 GROUP, VERSION, PLURAL = operator_of_toys.TOYS
 DEFINITIONS = """
@@ -69,13 +69,13 @@ class Operator:
                 raise RuntimeError(self.log.read_text())
             return text in self.log.read_text()
 
-        eventually(said, within_s=30, what=f"the operator says {text}")
+        eventually(said, what=f"the operator says {text}")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
         finally:
             self._process.kill()
             self._process.wait()
@@ -145,7 +145,7 @@ class Toys:
 
     def until(self, name: str, what: str, holds: Callable[[Any], object]) -> Any:
         """The toy's status, once it is so."""
-        eventually(lambda: holds(self.get(name).get("status", {})), within_s=30, what=f"{what}: {name}")
+        eventually(lambda: holds(self.get(name).get("status", {})), what=f"{what}: {name}")
         return self.get(name)["status"]
 
     def events(self, name: str) -> list[str]:
@@ -179,12 +179,12 @@ def test_a_toy_is_built_kept_resized_and_broken_with_all_that_belongs_to_it(
     toys.resize("bear", 2)
     toys.until("bear", "resized at the second attempt", lambda s: s.get("resized") == "1->2")
     toys.delete("bear")
-    eventually(lambda: toys.gone("bear"), within_s=30, what="it is gone")
+    eventually(lambda: toys.gone("bear"), what="it is gone")
     eventually(
         lambda: {"Broken: no more to play with", "Tidied: the daemon ends"} <= set(toys.events("bear")),
         what="that is told as well",
     )
-    eventually(lambda: toys.child("bear") is None, within_s=30, what="its child is collected")
+    eventually(lambda: toys.child("bear") is None, what="its child is collected")
 
 
 def test_an_operator_that_was_killed_takes_up_what_happened_meanwhile(api: k8s.ApiClient, namespace: str, start: Starter) -> None:
@@ -203,7 +203,7 @@ def test_an_operator_that_was_killed_takes_up_what_happened_meanwhile(api: k8s.A
     start("--priority", "10")
     toys.until("kept", "resumed", lambda s: s.get("resumed") == 1)
     toys.until("changed", "resized", lambda s: s.get("resized") == "1->5")
-    eventually(lambda: toys.gone("deleted"), within_s=30, what="what was deleted is gone")
+    eventually(lambda: toys.gone("deleted"), what="what was deleted is gone")
     assert "resumed" not in toys.until("new", "built", lambda s: s.get("phase") == "Built")
 
 
@@ -237,4 +237,4 @@ def test_pods_are_seen_and_annotated(api: k8s.ApiClient, namespace: str, start: 
         found = core.read_namespaced_pod("watched", namespace)
         return (found.metadata.annotations or {}).get("kopf.example.com/seen") == "yes" and found.status.phase == "Running"
 
-    eventually(annotated, within_s=30, what="the pod runs, and is annotated")
+    eventually(annotated, what="the pod runs, and is annotated")

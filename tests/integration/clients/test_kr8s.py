@@ -14,7 +14,7 @@ import kr8s.asyncio.objects
 import kr8s.objects
 import pytest
 from tests.e2e.harness import eventually
-from tests.integration.clients.served import Served
+from tests.integration.clients.served import PATIENCE_S, Served
 
 pytestmark = pytest.mark.filterwarnings("ignore:Kubernetes version v1.36.*is not supported:UserWarning")
 
@@ -63,7 +63,7 @@ def web(cluster_api: Any, namespace: str) -> Iterator[Any]:
     """A running pod."""
     made = kr8s.objects.Pod({**POD, "metadata": {**POD["metadata"], "namespace": namespace}}, api=cluster_api)
     made.create()
-    made.wait("condition=Ready", timeout=30)
+    made.wait("condition=Ready", timeout=PATIENCE_S)
     yield made
     made.delete()
 
@@ -96,8 +96,8 @@ def test_a_pod_is_waited_for_changed_executed_in_and_read(web: Any, cluster_api:
 
 def test_a_port_is_forwarded(web: Any) -> None:
     with web.portforward(remote_port=80) as port:
-        assert httpx.get(f"http://127.0.0.1:{port}/hello", timeout=20).text == "web /hello\n"
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+        assert httpx.get(f"http://127.0.0.1:{port}/hello", timeout=PATIENCE_S).text == "web /hello\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain:
             plain.sendall(b"GET /again HTTP/1.0\r\n\r\n")
             assert plain.recv(1000).startswith(b"HTTP/1.1 200")
 
@@ -110,27 +110,28 @@ def test_a_deployment_is_scaled_and_its_pods_are_found(cluster_api: Any, namespa
     }
     deployment = kr8s.objects.Deployment({"metadata": {"name": "web", "namespace": namespace}, "spec": spec}, api=cluster_api)
     deployment.create()
-    eventually(deployment.ready, within_s=30, what="the deployment is ready")
+    eventually(deployment.ready, what="the deployment is ready")
     deployment.scale(3)
     assert deployment.replicas == 3
-    deployment.wait("jsonpath='{.status.readyReplicas}'=3", timeout=30)
+    deployment.wait("jsonpath='{.status.readyReplicas}'=3", timeout=PATIENCE_S)
     assert len(deployment.pods()) == 3
     deployment.delete(propagation_policy="Foreground")
-    deployment.wait("delete", timeout=30)
+    deployment.wait("delete", timeout=PATIENCE_S)
 
 
 def test_a_node_is_cordoned_and_tainted(cluster_api: Any) -> None:
     node: Any = kr8s.objects.Node.get("sim-0001", api=cluster_api)
+
+    def tainted() -> bool:
+        node.refresh()
+        return bool(node.taints)
+
     node.cordon()
     assert node.unschedulable
+    eventually(tainted, what="the taint of cordoned nodes is there")
     node.uncordon()
     assert not node.unschedulable
-
-    def untainted() -> bool:
-        node.refresh()
-        return not node.taints
-
-    eventually(untainted, what="the taint of cordoned nodes is gone")
+    eventually(lambda: not tainted(), what="the taint of cordoned nodes is gone")
     node.taint("example.com/a", "b", effect="PreferNoSchedule")
     assert [taint["key"] for taint in node.taints] == ["example.com/a"]
     node.patch([{"op": "remove", "path": "/spec/taints"}], type="json")
@@ -140,7 +141,7 @@ def test_kinds_of_ones_own_are_classes(cluster_api: Any, namespace: str) -> None
     definition = kr8s.objects.CustomResourceDefinition(DEFINITION, api=cluster_api)
     definition.create()
     try:
-        definition.wait("condition=Established", timeout=20)
+        definition.wait("condition=Established", timeout=PATIENCE_S)
         Kite = kr8s.objects.new_class("Kite", version="kr8s.example.com/v1", namespaced=True, plural="kites")
         kite = Kite({"metadata": {"name": "red", "namespace": namespace}, "spec": {"tail": 3}}, api=cluster_api)
         kite.create()
@@ -150,7 +151,7 @@ def test_kinds_of_ones_own_are_classes(cluster_api: Any, namespace: str) -> None
         child.create()
         kite.adopt(child)
         kite.delete()
-        child.wait("delete", timeout=30)
+        child.wait("delete", timeout=PATIENCE_S)
     finally:
         definition.delete()
 
@@ -172,8 +173,8 @@ def test_on_asyncio_pods_are_watched_and_many_objects_made(served: Served, api: 
         async for kind, seen in pod.watch():
             if kind in ("ADDED", "MODIFIED") and seen.status.get("phase") == "Running":
                 break
-        await pod.wait("condition=Ready", timeout=30)
+        await pod.wait("condition=Ready", timeout=PATIENCE_S)
         await pod.delete()
-        await pod.wait("delete", timeout=30)
+        await pod.wait("delete", timeout=PATIENCE_S)
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 3 * PATIENCE_S))

@@ -24,7 +24,7 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Node, Pod
 from lightkube.types import CascadeType, PatchType
 from tests.e2e.harness import eventually
-from tests.integration.clients.served import Served
+from tests.integration.clients.served import PATIENCE_S, Served
 
 NAMESPACE = "lightkube-everything"
 
@@ -138,8 +138,18 @@ def test_a_deployment_is_applied_waited_for_scaled_and_its_pods_executed_in(clie
     client.apply(deployment(namespace, 1))
     ready = client.wait(Deployment, "web", for_conditions=["Available"], namespace=namespace)
     assert ready.status.availableReplicas == 1
-    scale = client.get(Deployment.Scale, "web", namespace=namespace)
-    client.replace(Deployment.Scale(metadata=scale.metadata, spec=ScaleSpec(replicas=2)), "web", namespace=namespace)
+
+    def scaled() -> bool:
+        scale = client.get(Deployment.Scale, "web", namespace=namespace)
+        try:
+            client.replace(Deployment.Scale(metadata=scale.metadata, spec=ScaleSpec(replicas=2)), "web", namespace=namespace)
+        except ApiError as error:
+            # A controller may have written a status since it was read.
+            assert error.status.reason == "Conflict"
+            return False
+        return True
+
+    eventually(scaled, what="it is scaled")
     for kind, seen in client.watch(Deployment, namespace=namespace, fields={"metadata.name": "web"}):
         if kind in ("ADDED", "MODIFIED") and seen.status.readyReplicas == 2:
             break
@@ -149,7 +159,7 @@ def test_a_deployment_is_applied_waited_for_scaled_and_its_pods_executed_in(clie
     done = client.exec(pod.metadata.name, namespace=namespace, command=command, stdout=True, stderr=True)
     assert (done.stdout, done.stderr, done.exit_code) == ("out\n", "err\n", 3)
     client.delete(Deployment, "web", namespace=namespace, cascade=CascadeType.FOREGROUND)
-    eventually(lambda: not list(client.list(Pod, namespace=namespace)), within_s=30, what="its pods are gone")
+    eventually(lambda: not list(client.list(Pod, namespace=namespace)), what="its pods are gone")
     node = client.get(Node, "sim-0001")
     assert node.status.nodeInfo.kubeletVersion.startswith("v1.36")
 
@@ -224,4 +234,4 @@ def test_the_client_on_asyncio_does_the_same(config: KubeConfig, namespace: str)
         finally:
             await client.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 3 * PATIENCE_S))

@@ -13,7 +13,7 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic import exceptions as refused
 from tests.e2e.harness import eventually
-from tests.integration.clients.served import Served
+from tests.integration.clients.served import PATIENCE_S, Served
 
 GROUP = "dynamic.example.com"
 SCHEMA: dict[str, Any] = {
@@ -57,7 +57,7 @@ def dynamic(api: k8s.ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Dyn
 def boats(dynamic: DynamicClient) -> Iterator[Any]:
     definitions = dynamic.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
     made = definitions.create(body=DEFINITION)
-    for event in definitions.watch(name=made.metadata.name, timeout=20):
+    for event in definitions.watch(name=made.metadata.name, timeout=PATIENCE_S):
         conditions = {c.type: c.status for c in event["object"].status.conditions or ()}
         if conditions.get("Established") == "True":
             break

@@ -69,6 +69,8 @@ def test_the_second_version_is_sound(api: k8s.ApiClient) -> None:
 
 def test_the_documents_of_the_third_version_are_sound(api: k8s.ApiClient) -> None:
     for name, entry in document(api, "/openapi/v3")["paths"].items():
+        if "example" in name:
+            continue  # another test's, and perhaps on its way out
         whole = document(api, entry["serverRelativeURL"])
         assert whole["openapi"].startswith("3.0"), name
         check(whole)

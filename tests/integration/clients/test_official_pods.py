@@ -13,6 +13,7 @@ from kubernetes import watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import portforward, stream
 from tests.e2e.harness import eventually
+from tests.integration.clients.served import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +46,13 @@ def test_a_command_says_what_it_says_and_how_it_ended(api: k8s.ApiClient, pod: t
     assert exec_in(api, pod, "hostname") == "web\n"
     assert exec_in(api, pod, "sh", "-c", "echo out; echo err >&2", binary=True) in (b"out\nerr\n", b"err\nout\n")
     running = exec_in(api, pod, "sh", "-c", "echo out; echo err >&2; exit 3", _preload_content=False)
-    running.run_forever(timeout=20)
+    running.run_forever(timeout=PATIENCE_S)
     assert (running.read_stdout(), running.read_stderr()) == ("out\n", "err\n")
     assert running.returncode == 3
     assert running.subprotocol == "v5.channel.k8s.io"
     running.close()
     fine = exec_in(api, pod, "true", _preload_content=False)
-    fine.run_forever(timeout=20)
+    fine.run_forever(timeout=PATIENCE_S)
     assert yaml.safe_load(fine.read_channel(3)) == {"metadata": {}, "status": "Success"}
 
 
@@ -75,7 +76,7 @@ def test_logs_are_read_whole_in_part_and_followed(api: k8s.ApiClient, pod: tuple
         core.read_namespaced_pod_log(*pod)
     assert "choose one of: [talks serves]" in json.loads(which.value.body)["message"]
     seen, following = [], watch.Watch()
-    for line in following.stream(core.read_namespaced_pod_log, *pod, container="talks", _request_timeout=30):
+    for line in following.stream(core.read_namespaced_pod_log, *pod, container="talks", _request_timeout=PATIENCE_S):
         seen.append(line)
         if line == "three":
             following.stop()
@@ -85,7 +86,7 @@ def test_logs_are_read_whole_in_part_and_followed(api: k8s.ApiClient, pod: tuple
 def test_a_port_of_a_pod_is_a_socket_here(api: k8s.ApiClient, pod: tuple[str, str]) -> None:
     forwarded = portforward(k8s.CoreV1Api(api).connect_get_namespaced_pod_portforward, *pod, ports="80")
     local = forwarded.socket(80)
-    local.settimeout(20)
+    local.settimeout(PATIENCE_S)
     local.sendall(b"GET /hello HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
     answer = b""
     while b"/hello\n" not in answer and (data := local.recv(4096)):
@@ -112,6 +113,6 @@ def test_attaching_shows_what_is_said_from_now_on(api: k8s.ApiClient, pod: tuple
         _preload_content=False,
     )
     core.delete_namespaced_pod("attached", pod[1])
-    attached.run_forever(timeout=20)
+    attached.run_forever(timeout=PATIENCE_S)
     assert attached.read_stdout() == "later\n"
     attached.close()
