@@ -19,4 +19,4 @@ def commands(page: str) -> list[str]:
 def typed(cluster: Cluster, block: str, directory: Path) -> str:
     """What a block prints when it is typed there; a command that fails is a failure."""
     path = f"{Path(sys.executable).parent}:$PATH"
-    return cluster.run("bash", "-ec", f"set -o pipefail; cd {directory}; export PATH={path}\n{block}", timeout_s=120)
+    return cluster.run("bash", "-ec", f"set -o pipefail; cd {directory}; export PATH={path}\n{block}", timeout_s=600)

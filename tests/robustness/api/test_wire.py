@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +22,7 @@ from steersman.apiserver.http import Request, Response
 from steersman.apiserver.server import HTTPServer
 from steersman.machinery.clock import VirtualClock
 
-WAIT_S = 20
+WAIT_S = 120
 HEAD = b"GET /version HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 PARTS = (HEAD, POST, b"\r\n", b"Content-Length: 2\r\n", b"{}", b" ", b"\n")
@@ -154,11 +154,10 @@ def test_what_is_only_strange_is_answered(served: Loopback, data: bytes) -> None
 )
 def test_what_is_no_tls_ends_the_connection(served: Loopback, data: bytes) -> None:
     with socket.create_connection(address(served), WAIT_S) as sock:
-        try:
+        with suppress(OSError):
+            # The server may have closed before all of it has come; then there is nothing to shut either (ENOTCONN).
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
-        except ConnectionError:
-            pass
         said(sock)
 
 
@@ -194,8 +193,9 @@ def test_many_clients_that_say_nothing_keep_nobody_out(served: Loopback) -> None
 @examples(40)
 def test_any_bytes_are_answered_or_end_the_connection(served: Loopback, data: bytes) -> None:
     with connected(served) as sock:
-        sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
         said(sock)
 
 

@@ -19,7 +19,7 @@ from tests.unit.kubelet.server.test_app import kubelet
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World
 
-WAIT_S = 20
+WAIT_S = 120
 LOGS = "/containerLogs/default/web/app"
 NAMES = ("", "web", "nobody", "..", "%2e%2e", "%00", "%ff", "a%2fb", "x" * 10_000, "é", "%")
 VALUES = (

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import tempfile
+import threading
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
@@ -122,11 +123,19 @@ def test_a_compaction_that_was_cut_short_is_finished_by_the_next(tmp_path: Path)
         for _ in range(40):
             await asyncio.gather(*(store.commit([], [Put("/registry/a", b"")]) for _ in range(100)))
         async with asyncio.TaskGroup() as group:
-            # Closing lets the slice that was begun finish, and refuses the rest.
-            compacting = group.create_task(refused(store.compact(4001)))
+            # Closing lets the slice that was begun finish, and refuses the rest. The writer does not wait by itself.
+            asked = threading.Event()
+
+            def hold(point: str) -> None:
+                if point == "duringCompaction":
+                    asked.wait()
+
+            store._writer._passed = hold
+            group.create_task(refused(store.compact(4001)))
             await VirtualClock().sleep(0)
-            await store.close()
-            await compacting
+            group.create_task(store.close())
+            await VirtualClock().sleep(0)
+            asked.set()
         assert 1 < rows() < 4000
         store = await SQLiteStore.open(tmp_path / "store.db", VirtualClock())
         await store.compact(4001)
