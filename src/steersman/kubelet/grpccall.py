@@ -85,7 +85,7 @@ async def unary(
         piece = await reader.read(_PIECE)
         try:
             events = http.receive_data(piece) if piece else []
-        except ProtocolError as error:
+        except (ProtocolError, UnicodeDecodeError) as error:
             raise _lost(answer, f"connection error: {error}") from None
         if not piece:
             raise _lost(answer, "error reading from server: EOF")
@@ -146,9 +146,11 @@ class _Answer:
         """Raises CallFailed."""
         http = self.headers.get(":status", "")
         if "grpc-status" not in self.headers:
-            code = _BY_HTTP.get(int(http), UNKNOWN) if http.isdigit() and http != "200" else INTERNAL
+            code = _BY_HTTP.get(_number(http), UNKNOWN) if _number(http) not in (-1, 200) else INTERNAL
             raise CallFailed(code, f"unexpected HTTP status code received from server: {http or 'none'}")
-        code = int(self.headers["grpc-status"]) if self.headers["grpc-status"].isdigit() else UNKNOWN
+        code = _number(self.headers["grpc-status"])
+        if code < 0:
+            code = UNKNOWN
         if code != OK:
             raise CallFailed(code, unquote(self.headers.get("grpc-message", "")))
         body = bytes(self.body)
@@ -159,6 +161,11 @@ class _Answer:
 
 def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _number(text: str) -> int:
+    """-1 if it is none: there are digits that are no numbers."""
+    return int(text) if text.isascii() and text.isdigit() else -1
 
 
 def _error(code: ErrorCodes | int | None) -> str:
