@@ -18,7 +18,13 @@ from steersman.machinery.clock import RealClock
 from steersman.machinery.meta import dig
 
 NODE = "node-1"
-QUICK = ("--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms")
+LEASE_S = 20
+_ELECTION = (
+    f"--leader-elect-lease-duration={LEASE_S}s",
+    "--leader-elect-renew-deadline=15s",
+    "--leader-elect-retry-period=500ms",
+)
+"""Who leads goes on leading on a machine that stands still for ten seconds; who waits looks often."""
 LEASES = {
     "scheduler": "kube-scheduler",
     "controller-manager": "kube-controller-manager",
@@ -44,7 +50,7 @@ class Part:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit code. nsenter becomes the command itself, so the pid is the part's own."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 class Alone(Cluster):
@@ -127,7 +133,7 @@ tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key
     def controllers(self, number: int = 1) -> None:
         own = self.paths.pki
         signing = (f"--cluster-signing-cert-file={own}/ca.crt", f"--cluster-signing-key-file={own}/ca.key")
-        self.component("controller-manager", *signing, *QUICK, number=number)
+        self.component("controller-manager", *signing, *_ELECTION, number=number)
 
     def elected(self, name: str, number: int = 1) -> None:
         """Each of the cloud controllers writes as its own account, whose rights are the cluster's own."""
@@ -135,7 +141,7 @@ tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key
             self.controllers(number)
         else:
             more = ("--use-service-account-credentials",) if name.startswith("cloud") else ()
-            self.component(name, *QUICK, *more, number=number)
+            self.component(name, *_ELECTION, *more, number=number)
 
     def holder(self, name: str) -> str:
         found = self.get("lease", LEASES[name], "-n", "kube-system")
@@ -155,7 +161,7 @@ tlsPrivateKeyFile: {self.paths.pki}/kubelet-serving.key
                 return stem
         return ""
 
-    def led_by(self, name: str, stem: str, within_s: float = 30) -> None:
+    def led_by(self, name: str, stem: str, within_s: float = 180) -> None:
         """Wait until it is."""
         eventually(lambda: self.leader(name) == stem, within_s=within_s, what=f"{stem} leads")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.alone import LEASES, NODE, Alone
+from tests.e2e.alone import LEASE_S, LEASES, NODE, Alone
 from tests.e2e.harness import Stopwatch, eventually
 
 from steersman.cluster import addons, cloud
@@ -133,8 +133,8 @@ def test_of_two_one_works_and_the_other_takes_over_from_a_dead_one(cluster: Alon
     assert watch.seconds > 1, "taken over from somebody who might still live"
     cluster.kubectl("scale", "deployment", "hello", "--replicas=3")
     eventually(lambda: ready(cluster, 3))
-    said = cluster.kubectl("get", "events", "-n", "kube-system", "--field-selector", "reason=LeaderElection", "-o", "name")
-    assert len(said.split()) == 6
+    told = ("get", "events", "-n", "kube-system", "--field-selector", "reason=LeaderElection", "-o", "name")
+    eventually(lambda: len(cluster.kubectl(*told).split()) == 6, what="an event of each that became leader")
 
 
 @pytest.mark.parametrize("name", list(LEASES))
@@ -144,9 +144,8 @@ def test_a_leader_that_is_told_to_end_hands_over_at_once(cluster: Alone, name: s
     follower.says("waiting, another leads")
     watch = Stopwatch()
     assert cluster.parts[f"{name}-2"].end() == 0
-    assert watch.seconds < 3
-    # Sooner than a lease runs out.
-    cluster.led_by(name, name, within_s=3)
+    cluster.led_by(name, name)
+    assert watch.seconds < LEASE_S - 5, "the lease has run out"
     assert "Traceback" not in cluster.parts[f"{name}-2"].said
 
 
@@ -154,7 +153,7 @@ def test_a_leader_that_loses_its_lease_ends_with_upstreams_words(cluster: Alone)
     thief = {"spec": {"holderIdentity": "a-thief", "leaseDurationSeconds": 3600}}
     part = cluster.parts["scheduler"]
     cluster.kubectl("patch", "lease", "kube-scheduler", "-n", "kube-system", "--type=merge", "-p", json.dumps(thief))
-    assert part.process.wait(30) == 1
+    assert part.process.wait(120) == 1
     assert part.said.splitlines()[-1] == "steersman scheduler: leaderelection lost"
     cluster.kubectl("delete", "lease", "kube-scheduler", "-n", "kube-system")
     cluster.elected("scheduler")
@@ -170,5 +169,5 @@ def test_every_part_ends_at_once_and_cleanly_when_told(cluster: Alone) -> None:
         code = part.end()
         # etcd ends by the signal itself.
         assert code == (-signal.SIGTERM if name == "etcd" else 0), f"{name}: {code}\n{part.said[-2000:]}"
-        assert watch.seconds < 5, f"{name} took {watch.seconds:.1f} s"
+        assert watch.seconds < 20, f"{name} took {watch.seconds:.1f} s"
         assert "Traceback" not in part.said, part.said

@@ -16,7 +16,7 @@ def web(cluster: Cluster, namespace: str) -> str:
         cluster.steersman("example", "--image-only", version)
     manifest = example_manifest()
     cluster.apply(manifest, namespace=namespace)
-    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/hello", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/hello", "--timeout=240s")
     return namespace
 
 
@@ -25,25 +25,28 @@ def test_a_new_image_rolls_without_a_failed_request_and_undo_brings_the_old_one_
     with asking(cluster, address) as counts:
         eventually(lambda: "version 1" in cluster.curl(f"http://{address}"))
         cluster.kubectl("set", "image", "-n", web, "deployment/hello", "hello=steersman.example/hello:2")
-        said = cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
+        said = cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=240s")
         assert "successfully rolled out" in said
         eventually(lambda: all("version 2" in cluster.curl(f"http://{address}") for _ in range(6)))
         history = cluster.kubectl("rollout", "history", "-n", web, "deployment/hello")
         assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"]
         cluster.kubectl("rollout", "undo", "-n", web, "deployment/hello")
-        cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
+        cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=240s")
         eventually(lambda: all("version 1" in cluster.curl(f"http://{address}") for _ in range(6)))
-    assert counts.good > 50 and counts.bad == 0
+    assert counts.good > 10 and counts.bad == 0
 
 
 def test_scale_to_ten_and_to_one(cluster: Cluster, web: str) -> None:
     for replicas in (10, 1):
         cluster.kubectl("scale", "-n", web, "deployment", "hello", f"--replicas={replicas}")
-        cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=90s")
+        cluster.kubectl("rollout", "status", "-n", web, "deployment/hello", "--timeout=240s")
 
         def settled(wanted: int = replicas) -> bool:
             return len(cluster.get("-n", web, "pods")["items"]) == wanted
 
         eventually(settled)
-    slices = cluster.get("-n", web, "endpointslices")["items"]
-    assert sum(len(item["endpoints"]) for item in slices) == 1
+
+    def endpoints() -> int:
+        return sum(len(item["endpoints"]) for item in cluster.get("-n", web, "endpointslices")["items"])
+
+    eventually(lambda: endpoints() == 1, what="one endpoint")

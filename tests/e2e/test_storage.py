@@ -83,17 +83,22 @@ def test_data_outlives_pods_and_goes_with_its_claim(cluster: Cluster, api: Api, 
     volume = api.get(PERSISTENT_VOLUMES, claim["spec"]["volumeName"])
     folder = Path(volume["spec"]["local"]["path"])
     assert (volume["status"]["phase"], folder) == ("Bound", cluster.state / "local-path" / volume["metadata"]["name"])
-    assert (folder / "born").read_text() == "db-0\n" and (folder / "born").stat().st_gid == 3000
+    # Ready is a container that runs, not one that has done its work.
+    born = folder / "born"
+    eventually(lambda: born.exists() and born.read_text() == "db-0\n")
+    assert born.stat().st_gid == 3000
+    eventually(lambda: (folder / "lives").exists() and (folder / "lives").read_text() == "db-0\n")
     assert (folder / "inner").is_dir(), "the subPath"
 
     api.delete(PODS, "db-0", namespace)
     eventually(lambda: uid_of(ready(api, "db-0", namespace) or first) != uid_of(first))
-    assert cluster.kubectl("exec", "-n", namespace, "db-0", "--", "cat", "/data/lives") == "db-0\ndb-0\n"
+    lives = ("exec", "-n", namespace, "db-0", "--", "cat", "/data/lives")
+    eventually(lambda: cluster.kubectl(*lives) == "db-0\ndb-0\n")
 
     cluster.apply(SHARING.replace("IMAGE", image), namespace=namespace)
     eventually(lambda: ready(api, "reader", namespace))
-    logs = eventually(lambda: cluster.kubectl("logs", "-n", namespace, "reader"))
-    assert logs.startswith("db-0\n") and "Read-only" in logs and "refused" in logs
+    logs = eventually(lambda: "refused" in (said := cluster.kubectl("logs", "-n", namespace, "reader")) and said)
+    assert logs.startswith("db-0\n") and "Read-only" in logs
     scratch = api.get(PERSISTENT_VOLUME_CLAIMS, "reader-scratch", namespace)
     scratch_folder = cluster.state / "local-path" / scratch["spec"]["volumeName"]
     assert scratch_folder.is_dir()

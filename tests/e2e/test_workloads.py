@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from tests.e2e.harness import Cluster, Failed, eventually
+from tests.e2e.harness import Cluster, Failed, eventually, told
 
 pytestmark = pytest.mark.root
 
@@ -39,13 +41,13 @@ spec:
 """,
         namespace=space,
     )
-    cluster.kubectl("wait", "-n", space, "--for=condition=complete", "job/sum", "--timeout=60s")
-    logs = cluster.kubectl("logs", "-n", space, "-l", "job-name=sum")
-    assert sorted(logs.splitlines()) == [f"index {number} on sum-{number}" for number in range(3)]
+    cluster.kubectl("wait", "-n", space, "--for=condition=complete", "job/sum", "--timeout=240s")
+    wanted = [f"index {number} on sum-{number}" for number in range(3)]
+    eventually(lambda: sorted(cluster.kubectl("logs", "-n", space, "-l", "job-name=sum").splitlines()) == wanted)
     status = cluster.get("-n", space, "job", "sum")["status"]
     assert status["succeeded"] == 3 and status["completedIndexes"] == "0-2"
     assert cluster.kubectl("get", "-n", space, "job", "sum", "--no-headers").split()[1:3] == ["Complete", "3/3"]
-    cluster.kubectl("delete", "-n", space, "job", "sum", "--timeout=30s")
+    cluster.kubectl("delete", "-n", space, "job", "sum", "--timeout=240s")
     eventually(lambda: not cluster.get("-n", space, "pods")["items"])
 
 
@@ -63,9 +65,9 @@ spec:
 """,
         namespace=space,
     )
-    cluster.kubectl("wait", "-n", space, "--for=condition=failed", "job/broken", "--timeout=60s")
-    described = cluster.kubectl("describe", "-n", space, "job", "broken")
-    assert "BackoffLimitExceeded" in described and "Job has reached the specified backoff limit" in described
+    cluster.kubectl("wait", "-n", space, "--for=condition=failed", "job/broken", "--timeout=240s")
+    describing = partial(cluster.kubectl, "describe", "-n", space, "job", "broken")
+    told(describing, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
 
 
 def test_daemon_sets_and_stateful_sets_roll_out_and_back(cluster: Cluster, space: str) -> None:
@@ -96,19 +98,19 @@ spec:
         namespace=space,
     )
     for name in ("daemonset/agent", "statefulset/db"):
-        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=60s")
+        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=240s")
         cluster.kubectl("set", "env", "-n", space, name, "ROUND=2")
-        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=90s")
+        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=240s")
         history = cluster.kubectl("rollout", "history", "-n", space, name)
         assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"], name
         cluster.kubectl("rollout", "undo", "-n", space, name)
-        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=90s")
+        cluster.kubectl("rollout", "status", "-n", space, name, "--timeout=240s")
     pods = cluster.get("-n", space, "pods")["items"]
     assert sorted(item["metadata"]["name"] for item in pods if item["metadata"]["labels"]["app"] == "db") == ["db-0", "db-1"]
     assert not any(item["spec"]["containers"][0].get("env") for item in pods)
     assert cluster.kubectl("exec", "-n", space, "db-1", "--", "hostname").strip() == "db-1"
     cluster.kubectl("scale", "-n", space, "statefulset", "db", "--replicas=1")
-    cluster.kubectl("wait", "-n", space, "--for=delete", "pod/db-1", "--timeout=30s")
+    cluster.kubectl("wait", "-n", space, "--for=delete", "pod/db-1", "--timeout=240s")
 
 
 def test_a_budget_keeps_the_last_pod_from_being_evicted(cluster: Cluster, space: str) -> None:
@@ -132,10 +134,12 @@ spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
 """,
         namespace=space,
     )
-    cluster.kubectl("rollout", "status", "-n", space, "deployment/web", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", space, "deployment/web", "--timeout=240s")
     eventually(lambda: cluster.get("-n", space, "pdb", "web")["status"]["currentHealthy"] == 1)
     node = cluster.get("nodes")["items"][0]["metadata"]["name"]
-    flags = ("--pod-selector=app=web", "--ignore-daemonsets", "--timeout=3s")
-    with pytest.raises(Failed, match="Cannot evict pod as it would violate the pod's disruption budget"):
-        cluster.kubectl("drain", node, *flags)
-    cluster.kubectl("uncordon", node)
+    flags = ("--pod-selector=app=web", "--ignore-daemonsets", "--timeout=12s")
+    try:
+        with pytest.raises(Failed, match="Cannot evict pod as it would violate the pod's disruption budget"):
+            cluster.kubectl("drain", node, *flags)
+    finally:
+        cluster.kubectl("uncordon", node)

@@ -28,11 +28,12 @@ from steersman.machinery.errors import NotFound
 from steersman.machinery.meta import Obj, dig, name_of
 
 SPACE = "default"
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
+"""Only so that nothing hangs."""
 _LATEST_S = {"start": 0.5, "stop": 0.15}
 """The longest time after a request at which somebody is killed: starting pods takes them longer than ending."""
 _TO_COME_S = 0.5
-"""How long a victim that is not there yet is waited for, and a failpoint that these pods may never come to."""
+"""How long a victim that is not there yet is waited for, and a failpoint while pods that are to be cut short start."""
 _AGAIN, _LATEST_AGAIN_S = 0.3, 1.0
 _VICTIMS = ("node", "node", "node", "conmon", "container", "pause")
 _CONTAINERD_VICTIMS = ("node", "node", "daemon", "daemon", "shim", "container", "pause")
@@ -99,27 +100,39 @@ class Rounds:
     # --- the two halves ---
 
     def _start(self, rng: random.Random, pods: list[Obj], phases: Iterable[str]) -> None:
-        with self._killing(rng, "start", "start" in phases or "cut short" in phases):
+        cut_short = "cut short" in phases
+
+        def over() -> bool:
+            return not cut_short and all(self._arrived(name_of(pod)) for pod in pods)
+
+        with self._killing(rng, "start", "start" in phases or cut_short, over, 2 * _TO_COME_S if cut_short else _PATIENCE_S):
             for pod in pods:
                 self.api.create(PODS, pod, SPACE)
-        if "cut short" not in phases:
+        if not cut_short:
             self._until(lambda: all(self._arrived(name_of(pod)) for pod in pods), "the pods to arrive")
             self._until_right(lambda: self._check_alive(pods))
 
     def _stop(self, rng: random.Random, pods: list[Obj], phases: Iterable[str]) -> None:
         forced = rng.random() < 0.15
-        with self._killing(rng, "stop", "stop" in phases):
+        names = {name_of(pod) for pod in pods}
+
+        def gone() -> bool:
+            return not names & {name_of(pod) for pod in self.api.list(PODS, SPACE)["items"]}
+
+        with self._killing(rng, "stop", "stop" in phases, gone, _PATIENCE_S):
             for pod in pods:
                 with contextlib.suppress(NotFound):
                     self.api.delete(PODS, name_of(pod), SPACE, **({"grace_period_s": 0} if forced else {}))
-        names = {name_of(pod) for pod in pods}
-        self._until(lambda: not names & {name_of(pod) for pod in self.api.list(PODS, SPACE)["items"]}, "the pods to go")
+        self._until(gone, "the pods to go")
 
     # --- killing ---
 
     @contextlib.contextmanager
-    def _killing(self, rng: random.Random, phase: str, wanted: bool) -> Any:
-        """Around the requests that set something going: arms before, kills after."""
+    def _killing(self, rng: random.Random, phase: str, wanted: bool, over: Callable[[], bool], patience_s: float) -> Any:
+        """Around the requests that set something going: arms before, kills after.
+
+        over(): what was set going is over, so that a failpoint that was not passed will not be.
+        """
         if not wanted:
             yield
             return
@@ -136,18 +149,21 @@ class Rounds:
             (self.cluster.state / failpoints.FILE).write_text(f"{kill.point} {pid} {later_us}")
         yield
         if by_point:
-            # A point that these pods never come to is none to wait for.
-            self._watch(lambda: not (self.cluster.state / failpoints.FILE).exists(), 2 * _TO_COME_S)
-            (self.cluster.state / failpoints.FILE).unlink(missing_ok=True)
+            armed = self.cluster.state / failpoints.FILE
+            self._watch(lambda: not armed.exists() or over(), patience_s)
+            try:
+                armed.unlink()
+            except FileNotFoundError:
+                kill.done = "yes"
         else:
             _pause(kill.later_s)
             self._kill_outside(rng, kill)
         self._see_back(kill, before)
         if victim == "node" and kill.done and rng.random() < _AGAIN:
-            before, kill.again_s = self.cluster.pid("node"), rng.uniform(0.1, _LATEST_AGAIN_S)
+            kill.again_s = rng.uniform(0.1, _LATEST_AGAIN_S)
             _pause(kill.again_s)
-            os.kill(before, signal.SIGKILL)
-            self._watch(lambda: self.cluster.pid("node") not in (0, before), 5.0)
+            before = self.cluster.kill("node")
+            self._watch(lambda: self.cluster.pid("node") not in (0, before), _PATIENCE_S)
 
     def _points(self, phase: str) -> list[str]:
         remote, starting = self.place.daemon is not None, phase == "start"
@@ -157,7 +173,10 @@ class Rounds:
 
     def _kill_outside(self, rng: random.Random, kill: Kill) -> None:
         if kill.victim in ("node", "daemon"):
-            os.kill(self.cluster.pid("node") if kill.victim == "node" else self._daemon_pid(), signal.SIGKILL)
+            if kill.victim == "node":
+                self.cluster.kill("node")
+            else:
+                os.kill(self._daemon_pid(), signal.SIGKILL)
             kill.done = "yes"
             return
         found: list[Process] = []
@@ -171,7 +190,7 @@ class Rounds:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen.pid, signal.SIGKILL)
                 # A moment passes until it is dead, in which all would look as it should.
-                self._watch(lambda: not _alive(chosen.pid), 5.0)
+                self._watch(lambda: not _alive(chosen.pid), _PATIENCE_S)
                 kill.done = f"{chosen.pid} {chosen.who}".strip()
 
     def _daemon_pid(self) -> int:
@@ -181,15 +200,14 @@ class Rounds:
     def _see_back(self, kill: Kill, before: int) -> None:
         """Wait for the supervisor, or be it for containerd."""
         if kill.victim == "node":
-            died = self._watch(lambda: self.cluster.pid("node") not in (0, before), 5.0 if kill.done else 0.5)
-            kill.done = "yes" if died else ""
-        elif kill.victim == "daemon" and isinstance(self.cluster, ContainerdCluster):
-            died = not _alive(self._daemon_pid()) or self._watch(lambda: not _alive(self._daemon_pid()), 0.2)
-            kill.done = "yes" if died else ""
-            if died:
-                self.cluster.kill_containerd()
-                self.cluster.daemon = self.cluster.start_containerd()
-                self.place.daemon = self.cluster.daemon
+            if kill.done and not self._watch(lambda: self.cluster.pid("node") not in (0, before), _PATIENCE_S):
+                raise Broken("the node was killed, and does not come back")
+        elif kill.victim == "daemon" and kill.done and isinstance(self.cluster, ContainerdCluster):
+            if not self._watch(lambda: not _alive(self._daemon_pid()), _PATIENCE_S):
+                raise Broken("containerd was killed, and lives")
+            self.cluster.kill_containerd()
+            self.cluster.daemon = self.cluster.start_containerd()
+            self.place.daemon = self.cluster.daemon
 
     # --- what must hold ---
 
@@ -232,7 +250,7 @@ class Rounds:
         except Broken:
             let_go = self.place.let_go()
             self.forgotten += let_go
-            if not let_go or not self._watch(lambda: not self.place.held(), 5.0):
+            if not let_go or not self._watch(lambda: not self.place.held(), _PATIENCE_S):
                 raise
 
     def _ledger(self, pods: list[Obj]) -> dict[str, int]:
