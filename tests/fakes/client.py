@@ -13,7 +13,7 @@ from steersman.machinery.clock import RealClock
 from steersman.machinery.errors import AlreadyExists, Conflict, Expired, NotFound
 from steersman.machinery.fields import parse as parse_fields
 from steersman.machinery.gvk import Resource
-from steersman.machinery.labels import parse as parse_labels
+from steersman.machinery.labeltext import parse as parse_labels
 from steersman.machinery.meta import Key, Obj, is_deleting, key_of, labels_of
 
 _REAL = RealClock()

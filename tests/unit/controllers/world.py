@@ -31,7 +31,8 @@ from steersman.loop.spec import (
 )
 from steersman.machinery.errors import AlreadyExists, Conflict, Forbidden, NotFound, StatusError
 from steersman.machinery.gvk import Resource
-from steersman.machinery.labels import Selector, parse
+from steersman.machinery.labels import Selector
+from steersman.machinery.labeltext import parse
 from steersman.machinery.meta import (
     Key,
     Obj,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from steersman.machinery import fields, labels, quantity
+from steersman.machinery import fields, labeltext, quantity
 from steersman.machinery.kept import LONGEST, kept
 
 
@@ -34,10 +34,10 @@ def test_what_fails_is_tried_again() -> None:
 
 def test_a_selector_has_so_many_requirements_and_any_number_of_values() -> None:
     many = ",".join(f"k{number}" for number in range(1001))
-    for parse in (labels.parse, fields.parse):
+    for parse in (labeltext.parse, fields.parse):
         with pytest.raises(ValueError, match="too many"):
             parse(",".join(f"{key}=v" for key in many.split(",")))
-    assert len(labels.parse(f"a in ({many})").requirements[0].values) == 1001
+    assert len(labeltext.parse(f"a in ({many})").requirements[0].values) == 1001
 
 
 def test_a_quantity_of_very_many_digits_is_none() -> None:

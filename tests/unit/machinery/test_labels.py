@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from steersman.machinery import labels
+from steersman.machinery import labels, labeltext
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from steersman.machinery import labels
 def test_a_selector_has_one_canonical_text(text: str, canonical: str | None) -> None:
     if canonical is None:
         with pytest.raises(ValueError, match="found '', expected: identifier after ','"):
-            labels.parse(text)
+            labeltext.parse(text)
     else:
-        assert str(labels.parse(text)) == canonical
+        assert str(labeltext.parse(text)) == canonical
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_selector_has_one_canonical_text(text: str, canonical: str | None) -> 
 )
 def test_a_bad_selector_fails_in_upstreams_words(text: str, error: str) -> None:
     with pytest.raises(ValueError) as caught:
-        labels.parse(text)
+        labeltext.parse(text)
     assert str(caught.value) == error
 
 
@@ -82,7 +82,7 @@ def test_a_bad_selector_fails_in_upstreams_words(text: str, error: str) -> None:
     ],
 )
 def test_what_a_selector_matches(text: str, matching: dict[str, str], other: dict[str, str]) -> None:
-    selector = labels.parse(text)
+    selector = labeltext.parse(text)
     assert selector.matches(matching)
     assert not selector.matches(other)
 
@@ -98,7 +98,7 @@ def test_a_label_selector_object_becomes_a_selector() -> None:
     selector = labels.from_label_selector(obj)
     assert str(selector) == "app=web,!gone,tier in (a,b)"
     assert selector.matches({"app": "web", "tier": "a"})
-    assert labels.parse_to_label_selector("app=web,tier in (a)") == {
+    assert labeltext.parse_to_label_selector("app=web,tier in (a)") == {
         "matchLabels": {"app": "web"},
         "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a"]}],
     }

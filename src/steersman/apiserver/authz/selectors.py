@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from steersman.machinery import fields, labels
+from steersman.machinery import fields, labels, labeltext
 from steersman.machinery.meta import Obj
 
 _LABEL_OPERATORS = {
@@ -33,7 +33,7 @@ def field_requirements(text: str) -> list[Obj]:
 def label_requirements(text: str) -> list[Obj]:
     """LabelSelectorRequirements; none for a text that is no selector."""
     try:
-        found = labels.parse(text)
+        found = labeltext.parse(text)
     except ValueError:
         return []
     made = []
@@ -50,7 +50,7 @@ def field_text(attributes: Obj | None) -> tuple[str, bool]:
 
 
 def label_text(attributes: Obj | None) -> tuple[str, bool]:
-    return _text(attributes, _label_term, labels.parse)
+    return _text(attributes, _label_term, labeltext.parse)
 
 
 def _text(attributes: Obj | None, term: Callable[[Obj], str], parse: Callable[[str], object]) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from steersman.apiserver.contracts import Call
 from steersman.apiserver.handlers.options import ListOptions
 from steersman.apiserver.registry import Served
 from steersman.apiserver.watchcache.selection import Selection
-from steersman.machinery import fields, labels
+from steersman.machinery import fields, labeltext
 from steersman.machinery.errors import BadRequest
 
 
@@ -19,7 +19,7 @@ def selection(call: Call, served: Served, options: ListOptions) -> Selection:
     by_label = by_field = None
     try:
         if options.label_selector:
-            by_label = labels.parse(options.label_selector)
+            by_label = labeltext.parse(options.label_selector)
         if options.field_selector:
             by_field = fields.parse(options.field_selector)
     except ValueError as fault:

@@ -193,7 +193,7 @@ def _downloaded(url: str) -> str:
 def _matcher(selector: str) -> Any:
     if not selector:
         return lambda obj: True
-    from steersman.machinery import labels
+    from steersman.machinery import labeltext
 
-    parsed = labels.parse(selector)
+    parsed = labeltext.parse(selector)
     return lambda obj: parsed.matches(labels_of(obj))

@@ -19,7 +19,7 @@ from steersman.controllers.horizontalpodautoscaler.metrics import Answer
 from steersman.controllers.horizontalpodautoscaler.replicas import Calculator, Tolerances
 from steersman.controllers.horizontalpodautoscaler.turn import SYNC_S, Turn
 from steersman.loop.spec import Decision, Fetch, FetchList, Result, Snapshot, Update
-from steersman.machinery import labels, quantity
+from steersman.machinery import labeltext, quantity
 from steersman.machinery.gvk import Resource, split_api_version
 from steersman.machinery.labels import Selector
 from steersman.machinery.meta import Key, Obj, dig, is_deleting, name_of, namespace_of, uid_of
@@ -84,7 +84,7 @@ class Autoscaler:
             turn.inactive("InvalidSelector", "the HPA target's scale is missing a selector")
             return _uncomputed(turn, "selector is required", None)
         try:
-            selector = labels.parse(text)
+            selector = labeltext.parse(text)
         except ValueError as error:
             why = f"couldn't convert selector into a corresponding internal selector object: {error}"
             return _refused(turn, "InvalidSelector", why)

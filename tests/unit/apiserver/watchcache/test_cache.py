@@ -13,7 +13,7 @@ from steersman.apiserver.watchcache import watcher as watchers
 from steersman.apiserver.watchcache.cache import TooOld, WatchCache
 from steersman.apiserver.watchcache.selection import Selection
 from steersman.apiserver.watchcache.watcher import Watcher
-from steersman.machinery import fields, labels
+from steersman.machinery import fields, labeltext
 from steersman.store.interface import Entry, Event
 
 
@@ -69,9 +69,9 @@ def test_selectors_are_evaluated_on_labels_and_fields() -> None:
     cache.apply(put("one", 11, node="n1", labels={"app": "web"}))
     cache.apply(put("two", 12, node="n2", labels={"app": "web"}))
     cache.apply(put("three", 13, node="n1"))
-    assert names(cache, Selection(labels=labels.parse("app=web"))) == ["one", "two"]
+    assert names(cache, Selection(labels=labeltext.parse("app=web"))) == ["one", "two"]
     assert names(cache, Selection(fields=fields.parse("spec.nodeName=n1"))) == ["one", "three"]
-    assert names(cache, Selection(labels=labels.parse("app"), fields=fields.parse("spec.nodeName!=n1"))) == ["two"]
+    assert names(cache, Selection(labels=labeltext.parse("app"), fields=fields.parse("spec.nodeName!=n1"))) == ["two"]
 
 
 def test_changes_during_loading_are_applied_after_it_unless_the_load_had_them() -> None:

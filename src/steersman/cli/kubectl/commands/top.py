@@ -11,7 +11,7 @@ from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import KubectlError, UsageError
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.tabwriter import Table
-from steersman.machinery import labels, quantity
+from steersman.machinery import labeltext, quantity
 from steersman.machinery.duration import format_go
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, metadata, name_of, namespace_of, parse_time
@@ -119,7 +119,7 @@ def _name(flags: Flags, args: Sequence[str], usage: str, command: str) -> str:
         raise UsageError(command, usage)
     if flags.text("sort-by") not in ("", *_MEASURED):
         raise KubectlError("--sort-by accepts only cpu or memory")
-    labels.parse(flags.text("selector"))
+    labeltext.parse(flags.text("selector"))
     return args[0] if args else ""
 
 

@@ -7,7 +7,7 @@ import re
 from steersman.cli.kubectl.commands.create.generate import Wanted, generator, meta
 from steersman.cli.kubectl.errors import KubectlError
 from steersman.cli.kubectl.flags import Flag
-from steersman.machinery import labels, quantity
+from steersman.machinery import labeltext, quantity
 from steersman.machinery.meta import Obj
 
 _AMOUNT = re.compile(r"[0-9]+%|[0-9]+")
@@ -61,7 +61,7 @@ def pod_disruption_budget(wanted: Wanted) -> Obj:
         "metadata": meta(wanted.name),
         "spec": {
             field: text if text.endswith("%") else int(text),
-            "selector": labels.parse_to_label_selector(flags.text("selector")),
+            "selector": labeltext.parse_to_label_selector(flags.text("selector")),
         },
         "status": {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
     }

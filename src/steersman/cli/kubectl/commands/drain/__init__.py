@@ -13,7 +13,7 @@ from steersman.cli.kubectl.context import Context
 from steersman.cli.kubectl.errors import Aggregate, KubectlError, PlainError
 from steersman.cli.kubectl.flags import Flag, Flags
 from steersman.cli.kubectl.writing import Writer
-from steersman.machinery import labels
+from steersman.machinery import labeltext
 from steersman.machinery.errors import StatusError
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, controller_of, name_of, namespace_of
@@ -58,7 +58,7 @@ _DAEMON_SETS = Resource("apps", "v1", "daemonsets", True, "DaemonSet")
 async def run(ctx: Context, flags: Flags, args: list[str]) -> int:
     if flags.text("pod-selector"):
         try:
-            labels.parse(flags.text("pod-selector"))
+            labeltext.parse(flags.text("pod-selector"))
         except ValueError:
             raise KubectlError("--pod-selector=<pod_selector> must be a valid label selector") from None
     writer = Writer(ctx, "")
