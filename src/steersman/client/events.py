@@ -154,6 +154,10 @@ class EventRecorder:
             except ConnectionError as error:
                 log.info("event not written, trying again reason=%s error=%s", event["reason"], error)
                 await self._clock.sleep(RETRY_PAUSE_S)
+            except Exception:
+                # An answer that makes no sense, say: whoever records an event must not end by it.
+                log.exception("event not written reason=%s", event["reason"])
+                return
 
     async def _send(self, event: Obj) -> None:
         name, namespace = event["metadata"]["name"], event["metadata"]["namespace"]

@@ -161,6 +161,10 @@ class Informer:
                 # That a server is only just starting is no news.
                 level = logging.WARNING if backoff.upcoming_s > 1 else logging.DEBUG
                 log.log(level, "list or watch failed resource=%s error=%s", self.resource.qualified, error)
+            except Exception:
+                # Objects without metadata, say: no reason to end everything in this process that has an informer.
+                list_at = ""
+                log.exception("list or watch makes no sense resource=%s", self.resource.qualified)
             await self._clock.sleep(backoff.next())
 
     async def _relist(self, resource_version: str) -> None:

@@ -251,6 +251,10 @@ class _Controller:
         except (StatusError, ConnectionError) as error:
             log.warning("discovery failed controller=%s error=%s", self._spec.name, error)
             return False
+        except Exception:
+            # Any group's server may answer with what makes no sense: all controllers would end by it.
+            log.exception("discovery failed controller=%s", self._spec.name)
+            return False
         self._snapshot.set_resources(resources)
         if not self._follows_definitions and address(CUSTOM_RESOURCE_DEFINITIONS) in map(address, resources):
             # Upstream asks every 30 seconds: as long, objects of a kind that has just been defined would have no owners.

@@ -85,6 +85,10 @@ class Evictions:
             log.warning("preemption failed victim=%s/%s node=%s error=%s", namespace, name, preemption.node, error)
             results.append(False)
             return
+        except Exception:
+            log.exception("preemption failed victim=%s/%s node=%s", namespace, name, preemption.node)
+            results.append(False)
+            return
         text = f"Preempted by pod {preemption.preemptor.uid} on node {preemption.node}"
         related = preemption.preemptor.obj
         self._recorder.event(victim.obj, "Normal", "Preempted", text, related=related, action="Preempting")
@@ -97,6 +101,8 @@ class Evictions:
         except (StatusError, ConnectionError) as error:
             # Its next attempt writes it.
             log.info("nomination not cleared pod=%s/%s error=%s", *pod.key, error)
+        except Exception:
+            log.exception("nomination not cleared pod=%s/%s", *pod.key)
 
 
 def disruption_patch(pod: Obj, message: str, now: str) -> Obj | None:

@@ -7,6 +7,7 @@ rest, and the pod waits. Not here: the choice (placing.py). Source: upstream plu
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
@@ -19,6 +20,8 @@ from steersman.machinery.waiting import within
 from steersman.scheduler.queue import QueuedPod
 from steersman.scheduler.surroundings import Surroundings
 from steersman.scheduler.volumes import Plan
+
+log = logging.getLogger(__name__)
 
 BIND_TIMEOUT_S = 600
 
@@ -41,12 +44,12 @@ class PreBinding:
         self._client, self._clock, self._around = client, clock, around
         self._node_named, self._finished = node_named, finished
         self._added: asyncio.Queue[tuple[QueuedPod, Plan]] = asyncio.Queue()
-        self._waiting: dict[str, QueuedPod] = {}
+        self._waiting: dict[str, Plan] = {}
         self._changed = asyncio.Event()
 
     def add(self, queued: QueuedPod, plan: Plan) -> None:
         self._around.promise(plan)
-        self._waiting[queued.info.uid] = queued
+        self._waiting[queued.info.uid] = plan
         self._added.put_nowait((queued, plan))
 
     def drop(self, pod_uid: str) -> None:
@@ -73,9 +76,13 @@ class PreBinding:
             await self._wait(queued, plan)
         except (PreBindFailed, StatusError, ConnectionError) as error:
             failure = error
+        except Exception as error:
+            log.exception("volumes of a pod not bound pod=%s/%s", *queued.info.key)
+            failure = error
         # What came true is seen in the objects by now; what did not is free for others.
         self._around.take_back(plan)
-        if self._waiting.get(queued.info.uid) is queued:
+        # Of this plan: dropped meanwhile, the pod may have another one.
+        if self._waiting.get(queued.info.uid) is plan:
             del self._waiting[queued.info.uid]
             self._finished(queued, plan.node, failure)
 
@@ -95,7 +102,7 @@ class PreBinding:
 
     async def _wait(self, queued: QueuedPod, plan: Plan) -> None:
         deadline_s = self._clock.monotonic() + BIND_TIMEOUT_S
-        while self._waiting.get(queued.info.uid) is queued:
+        while self._waiting.get(queued.info.uid) is plan:
             node = self._node_named(plan.node)
             if node is None:
                 raise PreBindFailed(f'node "{plan.node}" not found')

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from steersman.api.resources import NODES, PODS
 from steersman.client.events import EventRecorder
@@ -63,6 +63,14 @@ async def run(
     await scheduler.run()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Assumed:
+    """A pod's place, once it is chosen: this one and no other that it may get later."""
+
+    queued: QueuedPod
+    node: str
+
+
 class Scheduler:
     """One profile over one cluster."""
 
@@ -84,9 +92,9 @@ class Scheduler:
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
         self._wake = asyncio.Event()
-        self._bindings: asyncio.Queue[tuple[QueuedPod, str]] = asyncio.Queue()
+        self._bindings: asyncio.Queue[_Assumed] = asyncio.Queue()
         # Placed, but no binding was sent yet: these can be displaced without anybody outside knowing.
-        self._unsent: dict[str, QueuedPod] = {}
+        self._unsent: dict[str, _Assumed] = {}
         self._verdicts: dict[Key, conditions.Verdict] = {}
         self._verdict_keys: WorkQueue[Key] = WorkQueue(clock)
 
@@ -205,9 +213,9 @@ class Scheduler:
         if isinstance(outcome, Placed):
             self.nominations.remove(info.uid)
             self.table.add_pod(info, outcome.node)
-            self._unsent[info.uid] = queued
+            assumed = self._unsent[info.uid] = _Assumed(queued, outcome.node)
             if outcome.plan is None:
-                self._bindings.put_nowait((queued, outcome.node))
+                self._bindings.put_nowait(assumed)
             else:
                 self._prebinding.add(queued, outcome.plan)
             return True
@@ -242,12 +250,12 @@ class Scheduler:
 
     def _displaced(self, victim: PodInfo, now_s: float) -> bool:
         """A victim whose binding was not sent yet is just not bound."""
-        queued = self._unsent.pop(victim.uid, None)
-        if queued is None:
+        assumed = self._unsent.pop(victim.uid, None)
+        if assumed is None:
             return False
         self._prebinding.drop(victim.uid)
         self.table.remove_pod(victim.uid)
-        self.queue.fail(queued, now_s)
+        self.queue.fail(assumed.queued, now_s)
         self._happened(Event(Happening.ASSIGNED_POD_DELETE, victim.obj, None))
         return True
 
@@ -264,20 +272,23 @@ class Scheduler:
 
     def _prebound(self, queued: QueuedPod, node: str, error: Exception | None) -> None:
         """Its volumes are there, or will not be. It may have been deleted or displaced meanwhile."""
-        if self._unsent.get(queued.info.uid) is not queued:
+        assumed = self._unsent.get(queued.info.uid)
+        if assumed is None or assumed.queued is not queued or assumed.node != node:
             return
         if error is None:
-            self._bindings.put_nowait((queued, node))
+            self._bindings.put_nowait(assumed)
         else:
             del self._unsent[queued.info.uid]
             self._give_back(queued, error, f'running PreBind plugin "VolumeBinding": binding volumes: {error}')
 
     async def _bind_all(self) -> None:
         while True:
-            queued, node = await self._bindings.get()
-            if self._unsent.get(queued.info.uid) is queued:
-                del self._unsent[queued.info.uid]
-                await self._bind(queued, node)
+            assumed = await self._bindings.get()
+            uid = assumed.queued.info.uid
+            # Displaced meanwhile, it may have been placed again: then this is not where.
+            if self._unsent.get(uid) is assumed:
+                del self._unsent[uid]
+                await self._bind(assumed.queued, assumed.node)
 
     async def _bind(self, queued: QueuedPod, node: str) -> None:
         info = queued.info
@@ -286,6 +297,10 @@ class Scheduler:
             binding = self._profile.bind.binding(info, node)
             await self._client.create(PODS, binding, namespace, name=name, subresource="binding")
         except (StatusError, ConnectionError) as error:
+            self._binding_failed(queued, error)
+            return
+        except Exception as error:
+            log.exception("binding failed pod=%s/%s", *info.key)
             self._binding_failed(queued, error)
             return
         message = f"Successfully assigned {namespace}/{name} to {node}"
@@ -326,6 +341,8 @@ class Scheduler:
             key = await self._verdict_keys.get()
             try:
                 await self._write_verdict(key)
+            except Exception:
+                log.exception("condition not written pod=%s/%s", *key)
             finally:
                 self._verdict_keys.done(key)
 

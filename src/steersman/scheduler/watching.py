@@ -88,6 +88,6 @@ class SurroundingsWatch:
             except NotFound:
                 log.info("not served resource=%s", resource.qualified)
                 return False
-            except (StatusError, ConnectionError) as error:
+            except (StatusError, ConnectionError, ValueError) as error:
                 log.debug("can't tell whether served resource=%s error=%s", resource.qualified, error)
                 await self._clock.sleep(backoff.next())

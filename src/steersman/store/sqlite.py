@@ -213,11 +213,17 @@ class SQLiteStore:
         """A timer on the loop, not a task: a store without expiring keys costs one small query per 10 s."""
         if self._closed:
             return
-        if read.has_expiring(self._near):
+        # First: whatever goes wrong below, it is looked at again.
+        self._reaper = self._loop.call_later(_REAP_EVERY_S, self._reap_now_and_then)
+        try:
+            wanted = read.has_expiring(self._near)
+        except apsw.Error as fault:
+            log.warning("store not looked through for what has expired, will retry error=%s", fault)
+            return
+        if wanted:
             future: asyncio.Future[Commit] = self._loop.create_future()
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._requests.put(Request((), (), int(self._clock.now().timestamp()), future, reap=True))
-        self._reaper = self._loop.call_later(_REAP_EVERY_S, self._reap_now_and_then)
 
 
 async def _chain(past: list[list[Event]], live: AsyncIterator[list[Event]]) -> AsyncIterator[list[Event]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
+import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.client import events
@@ -118,3 +120,17 @@ def test_an_unreachable_server_is_tried_again_and_a_refusal_is_not() -> None:
 
     # Events of one moment have one name each, so a later one must not replace an earlier one.
     assert [event["reason"] for event in run(client, scenario)] == ["One", "Three"]
+
+
+def test_an_answer_that_makes_no_sense_costs_one_event_and_not_the_recorder(caplog: pytest.LogCaptureFixture) -> None:
+    client = FakeClient()
+    client.fail_next("create", ValueError("a proxy's page"))
+
+    async def scenario(recorder: EventRecorder, clock: VirtualClock) -> None:
+        recorder.event(POD, "Normal", "One", "one")
+        recorder.event(POD, "Normal", "Two", "two")
+        await clock.advance(1)
+
+    with caplog.at_level(logging.ERROR):
+        assert [event["reason"] for event in run(client, scenario)] == ["Two"]
+    assert "event not written reason=One" in caplog.text

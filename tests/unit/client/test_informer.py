@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import PODS
@@ -200,3 +202,19 @@ def test_managed_fields_are_not_kept() -> None:
     client.put(PODS, noisy)
     follower = run_with(client, lambda *_: asyncio.sleep(0))  # noqa: TID251
     assert "managedFields" not in (follower.informer.get("x", "a") or {})["metadata"]
+
+
+def test_a_watch_that_makes_no_sense_is_logged_and_made_good_by_a_list(caplog: pytest.LogCaptureFixture) -> None:
+    client = FakeClient()
+    client.put(PODS, pod("a"))
+
+    async def scenario(follower: Follower, clock: VirtualClock) -> None:
+        client.break_watches(AttributeError("an object that is none"))
+        await clock.advance(0)
+        client.put(PODS, pod("b"))
+        await clock.advance(1)
+        assert follower.told == ["->a", "->b"]
+
+    with caplog.at_level(logging.ERROR):
+        run_with(client, scenario)
+    assert "list or watch makes no sense resource=pods" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -385,6 +386,29 @@ def test_what_a_definition_adds_is_discovered_soon_after_it_has_come() -> None:
         assert controller.turns[-1] == ("", "w")
 
     run_with(client, controller, scenario, discovered=choose)
+
+
+def test_discovery_that_makes_no_sense_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    client = FakeClient()
+    widgets = Resource("example.com", "v1", "widgets", kind="Widget")
+    client.put(CONFIG_MAPS, config("a"))
+    client.put(widgets, {"metadata": {"name": "w", "namespace": "x"}})
+    serve(client)
+    controller = Controller(lambda snapshot, key: Decision())
+
+    def choose(resources: Sequence[Resource]) -> tuple[Watch, ...]:
+        return tuple(Watch(resource, keys=lambda obj: [("", obj["metadata"]["name"])]) for resource in resources)
+
+    async def scenario(clock: VirtualClock) -> None:
+        client.raw_answers["/apis"] = "<html>a proxy's page</html>"
+        await clock.advance(31)
+        serve(client, widgets)
+        await clock.advance(2)
+        assert controller.turns[-1] == ("", "w")
+
+    with caplog.at_level(logging.ERROR):
+        run_with(client, controller, scenario, discovered=choose)
+    assert "discovery failed controller=test-controller" in caplog.text
 
 
 def test_indexes_and_owners_are_per_controller() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import NODES, PODS
@@ -23,6 +25,8 @@ class Api(FakeClient):
     """Binds as the API server does: the binding sets spec.nodeName."""
 
     async def create(self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = "") -> Obj:
+        if subresource == "binding" and self.failures.get("binding"):
+            await self._turn("binding")
         answer = await super().create(resource, obj, namespace, name=name, subresource=subresource)
         if subresource == "binding":
             bound = self._found(PODS, namespace, name)
@@ -252,6 +256,47 @@ def test_a_victim_whose_binding_was_not_sent_yet_is_just_not_bound() -> None:
         assert not [call for call in api.calls if call[0] == "delete"]
 
     run(api, scenario)
+
+
+def test_a_displaced_pod_that_has_a_new_place_is_not_bound_to_the_old_one() -> None:
+    api = SlowApi()
+    api.put(NODES, {**node("n1"), "status": {"allocatable": {"cpu": "2", "memory": "8Gi", "pods": "100"}}})
+    for number in range(BINDERS):
+        api.put(PODS, pod(f"filler{number}", cpu="0", priority=20))
+
+    async def scenario(clock: VirtualClock) -> None:
+        api.put(PODS, pod("low", cpu="2"))
+        await clock.advance(0.01)
+        api.put(PODS, pod("high", cpu="2", priority=10))
+        await clock.advance(0.01)
+        api.put(NODES, node("n2"))
+        await clock.advance(5)
+        api.go.set()
+        await clock.advance(1)
+        assert (api.where("high"), api.where("low")) == ("n1", "n2")
+
+    run(api, scenario)
+
+
+@pytest.mark.parametrize("verb", ["binding", "patch", "delete"])
+def test_an_answer_that_makes_no_sense_costs_a_try_and_not_the_scheduler(verb: str, caplog: pytest.LogCaptureFixture) -> None:
+    api = Api()
+    api.put(NODES, node("n1"))
+    api.put(PODS, pod("low", cpu="2"))
+
+    async def scenario(clock: VirtualClock) -> None:
+        await clock.advance(3)
+        api.fail_next(verb, ValueError("a proxy's page"))
+        # Fits nowhere (patch), takes the other's place (delete), gets a node (binding).
+        api.put(PODS, pod("large", cpu="20"))
+        api.put(PODS, pod("high", cpu="2", priority=10))
+        await clock.advance(60)
+        assert api.where("high") == "n1"
+        assert not api.failures[verb]
+
+    with caplog.at_level(logging.ERROR):
+        run(api, scenario)
+    assert "a proxy's page" in caplog.text
 
 
 def test_an_uncordoned_node_wakes_the_pods_it_kept_away() -> None:
