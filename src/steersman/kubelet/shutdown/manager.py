@@ -89,6 +89,8 @@ class Shutdown:
                     log.warning("the machine does not shut down after all")
                     if ending is not None:
                         ending.cancel()
+                        # It lets the machine go, which is to be held again.
+                        await asyncio.wait({ending})
                         ending = None
                     self._say(False)
                     await notice.hold(sum(seconds for _, seconds in self._periods))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.run import Kubelet
 from steersman.kubelet.shutdown.manager import Shutdown, Unavailable
 from steersman.kubelet.shutdown.plan import Group, grace_s, groups
+from steersman.machinery.clock import VirtualClock
 from steersman.machinery.meta import Obj, condition, name_of
 
 if TYPE_CHECKING:
@@ -168,5 +171,41 @@ def test_without_logind_the_kubelet_says_so_once_and_works(
             await world.until(lambda: world.api.pod()["status"]["phase"] == "Running")
         said = [record for record in caplog.records if "nobody will tell of shutdowns" in record.getMessage()]
         assert len(said) == 1
+
+    asyncio.run(scenario())
+
+
+class Lock(Told):
+    """As logind has it: one lock, taken if there is none."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.held_now, self._clock = False, clock
+
+    async def hold(self, seconds: float) -> None:
+        self.held_now = True
+        await self._clock.sleep(0)
+
+    def release(self) -> None:
+        self.held_now = False
+
+
+def test_a_shutdown_that_is_called_off_while_pods_end_is_waited_for_the_next_time() -> None:
+    """The lock was still there when it was asked for anew, and was let go right after, by what had been called off."""
+
+    async def scenario() -> None:
+        clock = VirtualClock()
+        lock = Lock(clock)
+        ending: Any = SimpleNamespace(pod=pod("web"), status={}, kill=lambda *_: None, stopped=asyncio.Event())
+        recorder: Any = None
+        shutdown = Shutdown(((0, 30.0),), NodeFacts(), clock, recorder, lambda: [ending], lambda: None)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(shutdown.run(lambda: lock))
+            await clock.advance(0)
+            for coming in (True, False):
+                lock.news.put_nowait(coming)
+                await clock.advance(1)
+            assert lock.held_now
+            running.cancel()
 
     asyncio.run(scenario())
