@@ -1,21 +1,19 @@
 """Starts containers: image, configuration, create, start, postStart hook, with upstream's events and reasons.
 
-workers.py says which; stopping is terminating.py's.
+sync.py says which; what they have mounted is mounting.py's, stopping them terminating.py's.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from steersman.api.resources import CONFIG_MAPS, SECRETS
 from steersman.cri.interface import Runtime, RuntimeFault
-from steersman.cri.messages import ContainerConfig, Device, Image, Mount, Propagation, SandboxConfig  # fmt: skip
-from steersman.kubelet import env, envfile, naming, pods, resources, security
+from steersman.cri.messages import ContainerConfig, Image
+from steersman.kubelet import env, envfile, mounting, pods, resources, security
 from steersman.kubelet.attempts import counted
 from steersman.kubelet.cgroups import is_unified
 from steersman.kubelet.config import KubeletConfig
@@ -27,7 +25,7 @@ from steersman.kubelet.images import ImageManager
 from steersman.kubelet.kit import NodeFacts, Recorder, ServiceLister, field_path, seccomp_dir
 from steersman.kubelet.lifecycle import HookFailed, run_hook
 from steersman.kubelet.objects import ObjectCache
-from steersman.kubelet.sandboxes import pod_labels
+from steersman.kubelet.sandboxes import Place, pod_labels
 from steersman.kubelet.view import (
     CONTAINER_LABEL,
     HASH_ANNOTATION,
@@ -36,9 +34,7 @@ from steersman.kubelet.view import (
     MESSAGE_PATH_ANNOTATION,
     MESSAGE_POLICY_ANNOTATION,
     RESTART_ANNOTATION,
-    PodView,
 )  # fmt: skip
-from steersman.kubelet.volumes import subpath
 from steersman.kubelet.volumes.base import VolumeFault
 from steersman.kubelet.volumes.image import mounted_images
 from steersman.machinery.clock import Clock
@@ -47,27 +43,8 @@ from steersman.machinery.meta import Obj, dig, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 
-_PROPAGATION = {
-    "HostToContainer": Propagation.HOST_TO_CONTAINER,
-    "Bidirectional": Propagation.BIDIRECTIONAL,
-}
-
-
 _COUNTED = {"init": "init_container", "regular": "container", "ephemeral": "ephemeral_container"}
 """What metrics call kinds of containers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a container starts: its pod, sandbox, addresses, volumes, pull secrets."""
-
-    pod: Obj
-    view: PodView
-    sandbox_id: str
-    sandbox: SandboxConfig
-    pod_ips: Sequence[str]
-    volumes: Mapping[str, Path]
-    pull_secrets: Sequence[Obj]
 
 
 @dataclass(slots=True)
@@ -139,8 +116,8 @@ class ContainerStarter:
             start = counted(pod, start, place.sandbox.log_directory)
             security.verify_non_root(pod, spec, image)
             variables = await self._environment(place, spec)
-            mounts, message_file = self._mounts(place, spec, variables, volumes)
-            devices = _devices(place, spec)
+            mounts, message_file = mounting.mounts(self.config, place, spec, variables, volumes)
+            devices = mounting.devices(place, spec)
         except RuntimeFault as error:
             raise self._failed(pod, start, error, "CreateContainerConfigError") from None
         except (StatusError, ConnectionError, OSError, VolumeFault) as error:
@@ -227,59 +204,6 @@ class ContainerStarter:
         sources = env.Sources(maps.get, secrets.get, services, facts.allocatable, facts.host_ips, place.pod_ips, files)
         return env.environment(pod, spec, sources)
 
-    def _mounts(
-        self, place: Place, spec: Obj, variables: Mapping[str, str], images: Mapping[str, Image]
-    ) -> tuple[tuple[Mount, ...], str]:
-        """(mounts in order, host file of the termination message). `images`: of the volumes that are one."""
-        pod, made = place.pod, []
-        pod_dir = self.config.pod_dir(uid_of(pod))
-        protected = pods.read_only_volumes(pod)
-        for index, wanted in enumerate(spec.get("volumeMounts") or ()):
-            path = place.volumes.get(wanted["name"])
-            if path is None:
-                raise RuntimeFault(f'cannot find volume "{wanted["name"]}" to mount into container "{spec["name"]}"')
-            below = _sub_path(wanted, variables)
-            if image := images.get(wanted["name"]):
-                made.append(Mount(wanted["mountPath"], "", readonly=True, image=image.id, image_sub_path=below))
-                continue
-            if below:
-                target = pod_dir / "volume-subpaths" / wanted["name"] / spec["name"] / str(index)
-                try:
-                    path = subpath.bind(path, below, target, writable=wanted["name"] not in protected)
-                except VolumeFault as error:
-                    log.warning("subPath failed pod=%s error=%s", pods.full_name(pod), error)
-                    text = f'failed to prepare subPath for volumeMount "{wanted["name"]}" of container "{spec["name"]}"'
-                    raise RuntimeFault(text) from None
-            readonly = bool(wanted.get("readOnly")) or wanted["name"] in protected
-            recursive = readonly and wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible")
-            propagation = _PROPAGATION.get(wanted.get("mountPropagation") or "", Propagation.PRIVATE)
-            made.append(Mount(wanted["mountPath"], str(path), readonly, propagation, recursive))
-        taken = {mount.container_path.rstrip("/") for mount in made}
-        if "/etc/hosts" not in taken:
-            made.append(Mount("/etc/hosts", str(self._hosts(pod, place.pod_ips, pod_dir))))
-        message_path = spec.get("terminationMessagePath") or "/dev/termination-log"
-        message_file = self._message_file(pod_dir, spec["name"])
-        made.append(Mount(message_path, str(message_file)))
-        return tuple(made), str(message_file)
-
-    def _hosts(self, pod: Obj, pod_ips: Sequence[str], pod_dir: Path) -> Path:
-        node_hosts = Path("/etc/hosts").read_text() if pods.is_host_network(pod) else ""
-        path = pod_dir / "etc-hosts"
-        text = naming.hosts_file(pod, pod_ips, self.config.cluster_domain, node_hosts)
-        # Running containers have it mounted: written in place, and only when it differs.
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            path.chmod(0o644)
-        return path
-
-    @staticmethod
-    def _message_file(pod_dir: Path, container: str) -> Path:
-        path = pod_dir / "containers" / container / uuid.uuid4().hex[:8]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        path.chmod(0o666)
-        return path
-
     def _link_log(self, pod: Obj, container: str, container_id: str, log_directory: str, log_path: str) -> None:
         link = self.config.container_log_link(namespace_of(pod), name_of(pod), container, container_id)
         if link is None:
@@ -289,17 +213,6 @@ class ContainerStarter:
             link.symlink_to(os.path.join(log_directory, log_path))
         except OSError as error:
             log.warning("log link not made pod=%s error=%s", pods.full_name(pod), error)
-
-
-def _devices(place: Place, spec: Obj) -> tuple[Device, ...]:
-    """Block volumes. Raises RuntimeFault."""
-    protected, made = pods.read_only_volumes(place.pod), []
-    for wanted in spec.get("volumeDevices") or ():
-        path = place.volumes.get(wanted["name"])
-        if path is None:
-            raise RuntimeFault(f'cannot find volume "{wanted["name"]}" to pass into container "{spec["name"]}"')
-        made.append(Device(wanted["devicePath"], str(path), "r" if wanted["name"] in protected else "mrw"))
-    return tuple(made)
 
 
 def _check_text(made: ContainerConfig) -> None:
@@ -316,18 +229,3 @@ def _check_text(made: ContainerConfig) -> None:
             value.encode()
         except UnicodeEncodeError:
             raise RuntimeFault(f"{name} contains invalid UTF-8") from None
-
-
-def _sub_path(mount: Obj, variables: Mapping[str, str]) -> str:
-    """The subPath, expanded. Raises RuntimeFault when a name in subPathExpr is unknown, or the path is not one inside."""
-    text = str(mount.get("subPath") or "")
-    if mount.get("subPathExpr"):
-        missing: list[str] = []
-        text = expand(mount["subPathExpr"], variables, missing)
-        if missing:
-            raise RuntimeFault(f"missing value for {', '.join(missing)}")
-    if text.startswith("/"):
-        raise RuntimeFault(f"error SubPath `{text}` must not be an absolute path")
-    if ".." in text.split("/"):
-        raise RuntimeFault(f"unable to provision SubPath `{text}`: must not contain '..'")
-    return text

@@ -15,9 +15,8 @@ from steersman.cri.interface import RuntimeFault
 from steersman.cri.messages import SandboxConfig
 from steersman.kubelet import naming, pods
 from steersman.kubelet.cleaning import collect
-from steersman.kubelet.containers import Place
 from steersman.kubelet.parts import Parts
-from steersman.kubelet.sandboxes import sandbox_config
+from steersman.kubelet.sandboxes import Place, sandbox_config
 from steersman.kubelet.view import PodView
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import Obj, dig, namespace_of

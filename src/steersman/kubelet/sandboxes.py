@@ -1,14 +1,31 @@
-"""The sandbox's configuration, from the pod. Pure; made anew for every call that needs it."""
+"""A pod's sandbox: its configuration, pure and made anew for every call that needs it; and a place in it, for containers."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from steersman.cri.messages import DNSConfig, IdMapping, NamespaceMode, PortMapping, SandboxConfig
 from steersman.kubelet import naming, pods, security
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.kit import seccomp_dir
 from steersman.kubelet.resources import cgroup_parent
-from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, UID_LABEL
+from steersman.kubelet.view import NAME_LABEL, NAMESPACE_LABEL, UID_LABEL, PodView
 from steersman.machinery.meta import Obj, annotations_of, dig, labels_of, name_of, namespace_of, uid_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a container starts: its pod, sandbox, addresses, volumes, pull secrets."""
+
+    pod: Obj
+    view: PodView
+    sandbox_id: str
+    sandbox: SandboxConfig
+    pod_ips: Sequence[str]
+    volumes: Mapping[str, Path]
+    pull_secrets: Sequence[Obj]
 
 
 def pod_labels(pod: Obj) -> dict[str, str]:

@@ -14,13 +14,13 @@ from pathlib import Path
 from steersman.cri.interface import RuntimeFault
 from steersman.cri.messages import ContainerState
 from steersman.kubelet import attempts, cleaning, pods, restartall
-from steersman.kubelet.containers import Place
 from steersman.kubelet.decide import Kill, Plan, Start, backoff_key, decide
 from steersman.kubelet.images import with_default_tag
 from steersman.kubelet.parts import Parts
 from steersman.kubelet.placing import NoSandbox, Placer, SyncFailed
 from steersman.kubelet.resize.actuate import Actuator
 from steersman.kubelet.resize.state import PodResize
+from steersman.kubelet.sandboxes import Place
 from steersman.kubelet.steadytime import SteadyTime
 from steersman.kubelet.terminating import probe_grace
 from steersman.kubelet.view import PodView
