@@ -25,6 +25,7 @@ def test_what_kubectl_says(
     for command in (
         ["create", "namespace", name],
         ["wait", "serviceaccount/default", "-n", name, "--for=create", "--timeout=120s"],
+        ["wait", "configmap/kube-root-ca.crt", "-n", name, "--for=create", "--timeout=120s"],
     ):
         subprocess.run([program, *command], env=environment, capture_output=True, check=True)
     try:

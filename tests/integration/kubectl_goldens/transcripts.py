@@ -26,8 +26,8 @@ _RULES = (
     (r"(?<=resourceVersion: )\"\d+\"|(?<=\"resourceVersion\": )\"\d+\"", '"<version>"'),
     (r"(?<=Resource Version:  )\d+", "<version>"),
     (r"(?<=\" in )[\d.]+m?s(?= \()", "<age>"),  # of a pull
-    (r"(^|  |\()(\d+h)?(\d+m)?(\d+s|\d+ms|\d\.\d+m?s)(?= |$|\))( \(x\d+ over [\dms]+\))?", r"\1<age>"),
-    (r"(^|  )[2-9]m(?=  |$| ago)", r"\1<age>"),
+    (r"(^|  |\()(\d+h)?(\d+m)?(\d+s|\d+ms|\d\.\d+m?s)(?= |$|\))( \(x\d+ over [\dhms]+\))?", r"\1<age>"),
+    (r"(^|  )([2-9]|[1-9]\d)m(?=  |$| \(x| ago)( \(x\d+ over [\dhms]+\))?", r"\1<age>"),
     (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-xxxxx"),
     (r"\b10\.(?!96\.0\.[01]\b)\d+\.\d+\.\d+\b", "<address>"),
     (r"\b127\.0\.0\.1:\d+", "127.0.0.1:<port>"),

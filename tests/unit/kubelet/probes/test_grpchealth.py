@@ -17,7 +17,7 @@ from steersman.cri.simulated.runtime import SimulatedRuntime
 from steersman.kubelet.httpcheck import NetworkReach
 from steersman.kubelet.probes.handlers import Outcome, run_probe
 from steersman.kubelet.probes.results import Result
-from steersman.machinery.clock import RealClock
+from steersman.machinery.clock import Clock, RealClock
 from steersman.machinery.meta import Obj
 
 Answer = Callable[[bytes, "aio.ServicerContext[bytes, bytes]"], Coroutine[None, None, bytes]]
@@ -30,8 +30,6 @@ async def by_service(request: bytes, context: aio.ServicerContext[bytes, bytes])
     service = request[2:].decode()
     if service == "missing":
         await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service: ∅")
-    if service == "slow":
-        await asyncio.Event().wait()
     return {"": b"\x08\x01", "down": b"\x08\x02", "odd": b"\x08\xac\x02", "unset": b"", "broken": b"\xff"}[service]
 
 
@@ -49,9 +47,9 @@ async def serving(answer: Answer, service: str = "grpc.health.v1.Health") -> Asy
         await server.wait_for_termination()
 
 
-async def probe(port: int, service: str | None = None, timeout_s: int = 60) -> Outcome:
+async def probe(port: int, service: str | None = None, timeout_s: int = 60, clock: Clock | None = None) -> Outcome:
     action: Obj = {"port": port, **({} if service is None else {"service": service})}
-    clock, moment = RealClock(), datetime(2026, 1, 1, tzinfo=UTC)
+    clock, moment = clock or RealClock(), datetime(2026, 1, 1, tzinfo=UTC)
     container = Container(
         "c1", "s1", "web", 0, ContainerState.RUNNING, "", "", moment, moment, None, 0, "", "", {}, {}, ""
     )  # fmt: skip
@@ -101,10 +99,27 @@ def test_a_server_without_the_health_protocol_is_named_so() -> None:
     asyncio.run(scenario())
 
 
+class UntilAsked(RealClock):
+    """The time limit is over as soon as the server has been asked, and not before."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.asked.wait()
+
+
 def test_a_server_that_does_not_answer_in_time_fails() -> None:
     async def scenario() -> None:
-        async with serving(by_service) as port:
-            found = await probe(port, "slow", timeout_s=1)
+        clock = UntilAsked()
+
+        async def never(request: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+            clock.asked.set()
+            await asyncio.Event().wait()
+            return b""
+
+        async with serving(never) as port:
+            found = await probe(port, "slow", timeout_s=1, clock=clock)
         assert found == Outcome(Result.FAILURE, "timeout: health rpc did not complete within 1s")
 
     asyncio.run(scenario())
