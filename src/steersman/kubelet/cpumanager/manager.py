@@ -102,7 +102,10 @@ class CPUManager:
             self._changed.clear()
             uids = living()
             if uids is not None and self._policy is not None:
-                self._become(self._policy.keep_only(self._state, uids))
+                try:
+                    self._become(self._policy.keep_only(self._state, uids))
+                except OSError as error:
+                    log.warning("CPUs of pods that have ended are not free yet error=%s", error)
                 self._changed.clear()
             await self._reconcile(runtime, list(running()))
             await within(clock, max(period_s, 1.0), self._changed.wait)

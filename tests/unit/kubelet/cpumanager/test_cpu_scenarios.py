@@ -11,8 +11,8 @@ import pytest
 from tests.unit.kubelet.conftest import pod
 
 from steersman.kubelet.configuration.effective import apply
-from steersman.kubelet.cpumanager import manager
-from steersman.kubelet.cpumanager.checkpoint import BadState
+from steersman.kubelet.cpumanager import checkpoint, manager
+from steersman.kubelet.cpumanager.checkpoint import BadState, State
 from steersman.kubelet.cpumanager.topology import Topology, Where
 
 if TYPE_CHECKING:
@@ -57,6 +57,39 @@ def test_what_is_shared_shrinks_under_running_containers_and_grows_again(
             assert world.runtime.configs[world.runtime.named("own").id].resources.cpu_quota == 0
             world.api.drop("pods", "default", "own")
             await world.until(lambda: cpus("app") == "0-3", 60)
+
+    asyncio.run(scenario())
+
+
+def test_a_full_disk_ends_no_kubelet_that_notes_who_has_which_cpus(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod's own turn was tried again; what looks after all pods beside it took the kubelet with it."""
+    static(world, tmp_path, monkeypatch)
+    save, full = checkpoint.save, [False]
+
+    def saved(path: Path, policy: str, state: State) -> None:
+        if full[0]:
+            raise OSError(28, "No space left on device", str(path))
+        save(path, policy, state)
+
+    monkeypatch.setattr(checkpoint, "save", saved)
+
+    def cpus() -> str:
+        return world.runtime.configs[world.runtime.named("app").id].resources.cpuset_cpus
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            world.create()
+            await world.until(lambda: bool(world.runtime.containers))
+            world.api.put("pods", guaranteed("own", "2"))
+            await world.until(lambda: cpus() == "0,3", 5)
+            full[0] = True
+            world.api.drop("pods", "default", "own")
+            await world.clock.advance(60)
+            assert cpus() == "0,3"
+            full[0] = False
+            await world.until(lambda: cpus() == "0-3", 60)
 
     asyncio.run(scenario())
 
