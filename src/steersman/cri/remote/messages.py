@@ -1,4 +1,4 @@
-"""Configurations of interface.py as CRI messages. Pure."""
+"""Configurations of cri/messages.py as messages on the wire. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CRI's answers as the records of interface.py. Pure.
+"""CRI's answers as the records of cri/messages.py. Pure.
 
 What CRI does not say, runtimes put into the `info` of a verbose answer, as JSON of their own: process ids and users are read
 from it as containerd and CRI-O write them, and left out when they are not there.

@@ -1,4 +1,4 @@
-"""The records of interface.py as CRI's answers: what remote/views.py does, the other way round. Pure."""
+"""The records of cri/messages.py as CRI's answers: what remote/views.py does, the other way round. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CRI's configurations as those of interface.py: what remote/messages.py does, the other way round. Pure."""
+"""CRI's configurations as those of cri/messages.py: what remote/messages.py does, the other way round. Pure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SECOND: Final = 10**9
 
 
 class UInt(int):
-    """An unsigned integer; its arithmetic is in operators.py."""
+    """An unsigned integer; its arithmetic is in library/arithmetic.py."""
 
     __slots__ = ()
 
