@@ -1,8 +1,7 @@
 """Containers of the native runtime: create, start, stop, remove, and what happens when one ends.
 
-A container's own lock orders its changes; an end is learnt from conmon's exit file (watching.py), or from conmon's death. Streams
-(exec, attach) are
-in streaming.py, what a crash left behind in recovery.py.
+A container's own lock orders its changes; an end is learnt from conmon's exit file (watching.py), or from conmon's death.
+Streams are execs.py's and attach.py's, what a crash left behind is recovery.py's.
 """
 
 from __future__ import annotations
