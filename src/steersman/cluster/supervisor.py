@@ -154,12 +154,22 @@ class Supervisor:
     def _fork(self, child: _Child) -> None:
         parent = os.getpid()
         child.started = self._clock.monotonic()
-        child.pid = os.fork()
+        try:
+            child.pid = os.fork()
+        except OSError as error:
+            # Too many processes, or too little memory, at this moment. Without a supervisor the other parts would end as well.
+            self._put_off(child)
+            log.error("part not started name=%s again_in_s=%.2f error=%s", child.part.name, child.delay_s, error)
+            return
         if child.pid == 0:
             # The lock must go with the supervisor: a part that outlives it for a moment must not keep others out.
             self._lock.close()
             _run_child(child.part, self._paths, parent)
-        self._paths.pid_file(child.part.name).write_text(str(child.pid))
+        try:
+            self._paths.pid_file(child.part.name).write_text(str(child.pid))
+        except OSError as error:
+            # A full disk: whoever looks for the part by its file does not find it, but it runs.
+            log.error("pid not written name=%s pid=%d error=%s", child.part.name, child.pid, error)
         log.info("part started name=%s pid=%d restarts=%d", child.part.name, child.pid, child.restarts)
 
     def _reap(self) -> None:
@@ -175,12 +185,14 @@ class Supervisor:
                     self._note_end(child, status)
 
     def _note_end(self, child: _Child, status: int) -> None:
+        self._put_off(child)
+        log.warning("part ended name=%s status=%d again_in_s=%.2f", child.part.name, status, child.delay_s)
+
+    def _put_off(self, child: _Child) -> None:
         now = self._clock.monotonic()
         stable = now - child.started > _STABLE_S
         child.delay_s = _FIRST_DELAY_S if stable else min(child.delay_s * 2, _MAX_DELAY_S)
-        child.due = now + child.delay_s
-        child.pid = 0
-        log.warning("part ended name=%s status=%d again_in_s=%.2f", child.part.name, status, child.delay_s)
+        child.due, child.pid = now + child.delay_s, 0
 
     def _stop(self) -> None:
         """End the parts in reverse order of starting, so that the API server serves the others' last writes."""
