@@ -75,7 +75,9 @@ async def _format(device: str, kind: str, run: Run) -> None:
 
 
 async def _check(device: str, run: Run) -> None:
-    """Mend what can be mended without asking."""
+    """Mend what can be mended without asking; not while another pod uses it, which not all programs notice (fsck.vfat)."""
+    if mounts.is_in_use(Path(device)):
+        return
     try:
         outcome = await run(["fsck", "-a", device])
     except FileNotFoundError:

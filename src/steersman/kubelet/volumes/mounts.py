@@ -67,6 +67,16 @@ def mounts_below(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
+def is_in_use(device: Path) -> bool:
+    """Whether a file system on that block device is mounted anywhere."""
+    try:
+        number = os.stat(device).st_rdev
+    except FileNotFoundError:
+        return False
+    wanted = f"{os.major(number)}:{os.minor(number)}"
+    return any(line.split(" ", 3)[2] == wanted for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
 def is_mount(path: Path) -> bool:
     """Whether something is mounted there, as the kernel says: os.path.ismount misses bind mounts within a file system, and would
     wait for a file server that is gone.

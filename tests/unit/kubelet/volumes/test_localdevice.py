@@ -63,6 +63,13 @@ def test_only_an_empty_device_gets_a_file_system(
     assert programs.ran == [LOOK, *ran[:-1], f"{ran[-1]} {DEVICE} {directory}"]
 
 
+def test_a_file_system_that_another_pod_uses_is_not_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "is_in_use", lambda device: device == Path(DEVICE))
+    programs = Programs(blkid=EXT4)
+    asyncio.run(localdevice.mount(volume(), tmp_path / "v", readonly=False, run=programs))
+    assert programs.ran == [LOOK, f"mount -t ext4 -o defaults {DEVICE} {tmp_path / 'v'}"]
+
+
 @pytest.mark.parametrize(
     ("answers", "why"),
     [
@@ -107,7 +114,7 @@ def test_pods_share_what_is_on_a_device_and_it_stays_when_they_go(tmp_path: Path
             await localdevice.mount(volume(str(device)), place, readonly=False)
         (first / "kept").write_text("x")
         assert (second / "kept").read_text() == "x"
-        assert mounts.mounts_below(first) == [first]
+        assert mounts.mounts_below(first) == [first] and mounts.is_in_use(device)
         await localdevice.unmount(first)
         await localdevice.unmount(second)
         assert not first.exists() and not second.exists()
