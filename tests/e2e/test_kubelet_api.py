@@ -46,7 +46,8 @@ def writer(cluster: Cluster, namespace: str) -> str:
     """The namespace of a pod that has written into its volumes."""
     cluster.steersman("example", "--image-only", "1")
     cluster.apply(yamlio.dump(WRITER), namespace=namespace)
-    cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/writer", "--timeout=60s")
+    cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/writer", "--timeout=240s")
+    eventually(lambda: "full" in cluster.kubectl("logs", "-n", namespace, "writer"), what="it has written all")
     return namespace
 
 
@@ -54,17 +55,20 @@ def test_the_summary_has_cpu_memory_disks_and_network(cluster: Cluster, writer: 
     def summary() -> Any:
         found = json.loads(told(cluster, "stats/summary"))
         pod = next(each for each in found["pods"] if each["podRef"]["namespace"] == writer)
-        return (found["node"], pod) if "usageNanoCores" in pod["cpu"] else None
+        # Volumes are measured now and then: it may have been in the middle of the writing.
+        used = {each["name"]: each.get("usedBytes", 0) for each in pod.get("volume", ())}
+        measured = used.get("memory") == 2 << 20 and used.get("disk", 0) >= 3 << 20
+        return (found["node"], pod) if "usageNanoCores" in pod["cpu"] and measured else None
 
-    node, pod = eventually(summary, within_s=30)
+    node, pod = eventually(summary)
     (container,) = pod["containers"]
     assert container["memory"]["workingSetBytes"] + container["memory"]["availableBytes"] == 64 << 20
     assert container["rootfs"]["capacityBytes"] > container["rootfs"]["usedBytes"] and container["logs"]["usedBytes"] > 0
     assert pod["network"]["name"] == "eth0" and pod["network"]["txBytes"] >= 0
     assert pod["process_stats"]["process_count"] >= 1
     volumes = {each["name"]: each for each in pod["volume"]}
-    assert 3 << 20 <= volumes["disk"]["usedBytes"] < 4 << 20
-    assert volumes["memory"]["usedBytes"] == 2 << 20 and volumes["memory"]["capacityBytes"] == 8 << 20
+    assert volumes["disk"]["usedBytes"] < 4 << 20
+    assert volumes["memory"]["capacityBytes"] == 8 << 20
     assert 3 << 20 <= pod["ephemeral-storage"]["usedBytes"] < 5 << 20, "memory is no disk"
     assert node["nodeName"] == "node-1" and node["network"]["name"] == "eth0"
     for part in ("imageFs", "containerFs"):
@@ -76,10 +80,13 @@ def test_the_summary_has_cpu_memory_disks_and_network(cluster: Cluster, writer: 
 
 
 def test_metrics_name_the_pod_its_network_and_its_probes(cluster: Cluster, writer: str) -> None:
-    cadvisor = told(cluster, "metrics/cadvisor").splitlines()
-    received = [line for line in cadvisor if line.startswith("container_network_receive_bytes_total") and writer in line]
+    def of_the_pod(metric: str) -> list[str]:
+        lines = told(cluster, "metrics/cadvisor").splitlines()
+        return [line for line in lines if line.startswith(metric) and writer in line]
+
+    received = eventually(lambda: of_the_pod("container_network_receive_bytes_total"))
     assert len(received) == 1 and 'interface="eth0"' in received[0]
-    limit = [line for line in cadvisor if line.startswith("container_spec_memory_limit_bytes") and writer in line]
+    limit = eventually(lambda: of_the_pod("container_spec_memory_limit_bytes"))
     assert limit and limit[0].endswith(f" {64 << 20}")
     assert any(
         "Readiness" in line and "successful" in line and writer in line for line in told(cluster, "metrics/probes").splitlines()

@@ -51,13 +51,13 @@ def run(core: Any, pod: tuple[str, str], *command: str, **options: Any) -> Any:
 def test_what_is_typed_arrives_and_its_end_as_well(core: Any, pod: tuple[str, str]) -> None:
     talking = run(core, pod, "sh", "-c", "while read line; do echo got $line; done; echo end >&2; exit 5")
     talking.write_stdin("one\n")
-    assert talking.readline_stdout(timeout=20) == "got one"
+    assert talking.readline_stdout(timeout=180) == "got one"
     talking.write_stdin("two\n")
-    assert talking.readline_stdout(timeout=20) == "got two"
+    assert talking.readline_stdout(timeout=180) == "got two"
     # The end of what is typed: only this version of the protocol has it.
     assert talking.subprotocol == "v5.channel.k8s.io"
     talking.close_channel(0)
-    talking.run_forever(timeout=20)
+    talking.run_forever(timeout=180)
     assert talking.read_stderr() == "end\n" and talking.returncode == 5
     talking.close()
 
@@ -69,7 +69,7 @@ def test_a_megabyte_of_bytes_comes_back_as_it_was(core: Any, pod: tuple[str, str
         echoing.write_stdin(sent[start : start + 65536])
     got = b""
     while len(got) < len(sent):
-        got += echoing.read_stdout(timeout=20)
+        got += echoing.read_stdout(timeout=180)
     assert got == sent
     echoing.close()
 
@@ -78,7 +78,7 @@ def test_a_terminal_is_one(core: Any, pod: tuple[str, str]) -> None:
     terminal = run(core, pod, "sh", tty=True)
     terminal.write_channel(4, '{"Width":123,"Height":45}')
     terminal.write_stdin("stty size; exit 3\n")
-    terminal.run_forever(timeout=20)
+    terminal.run_forever(timeout=180)
     assert "45 123" in terminal.read_stdout() and terminal.returncode == 3
     terminal.close()
 
@@ -87,7 +87,7 @@ def test_a_port_leads_into_the_pod(core: Any, pod: tuple[str, str]) -> None:
     def answer() -> bytes:
         forwarded = portforward(core.connect_get_namespaced_pod_portforward, *pod, ports="8080")
         local = forwarded.socket(8080)
-        local.settimeout(20)
+        local.settimeout(180)
         local.sendall(b"GET / HTTP/1.0\r\n\r\n")
         got = b""
         while data := local.recv(4096):
@@ -95,7 +95,7 @@ def test_a_port_leads_into_the_pod(core: Any, pod: tuple[str, str]) -> None:
         forwarded.close()
         return got
 
-    eventually(lambda: answer().endswith(b"hello from web\n"), within_s=20, what="the pod's server answers")
+    eventually(lambda: answer().endswith(b"hello from web\n"), what="the pod's server answers")
 
 
 def test_the_credentials_inside_a_pod_lead_to_the_api_server(core: Any, pod: tuple[str, str], tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_credentials_inside_a_pod_lead_to_the_api_server(core: Any, pod: tup
             )
         )
     inside = run(core, pod, "env", stdin=False)
-    inside.run_forever(timeout=20)
+    inside.run_forever(timeout=180)
     environment = dict(line.split("=", 1) for line in inside.read_stdout().splitlines() if "=" in line)
     configuration = k8s.Configuration()
     InClusterConfigLoader(str(tmp_path / "token"), str(tmp_path / "ca.crt"), environ=environment).load_and_set(configuration)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.harness import Failed, eventually
+from tests.fakes.ports import reserved
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
 
@@ -35,7 +35,7 @@ class User:
 
     def run(self, *command: str, code: int = 0) -> str:
         done = subprocess.run(
-            [*self._lead, *command], env=self._environment, capture_output=True, text=True, timeout=90, check=False
+            [*self._lead, *command], env=self._environment, capture_output=True, text=True, timeout=300, check=False
         )
         if done.returncode != code:
             raise Failed(f"{' '.join(command)} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
@@ -62,35 +62,29 @@ def user() -> Iterator[User]:
         shutil.rmtree(made.home)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_user_without_rights_has_a_cluster_of_simulated_nodes(user: User) -> None:
     refused = user.steersman("up", code=1)
     assert "a node needs root" in refused and "--simulated-nodes" in refused
-    port = str(free_port())
+    port = str(reserved())
     assert "5 Ready" in user.steersman("up", "--simulated-nodes", "5", "--secure-port", port)
     assert user.kubectl("get", "nodes").count(" Ready ") == 5
     assert user.get("node", "sim-0001")["metadata"]["labels"]["topology.kubernetes.io/zone"] == "zone-b"
     assert "Nodes       5 of 5 Ready" in user.steersman("status")
 
     user.kubectl("create", "deployment", "web", "--image", "nginx", "--replicas", "10")
-    user.kubectl("rollout", "status", "deployment/web", "--timeout", "30s")
+    user.kubectl("rollout", "status", "deployment/web", "--timeout", "240s")
     pods = user.get("pods")["items"]
     assert {pod["spec"]["nodeName"] for pod in pods} == {f"sim-000{number}" for number in range(1, 6)}
     assert user.kubectl("exec", pods[0]["metadata"]["name"], "--", "hostname").strip() == pods[0]["metadata"]["name"]
     user.kubectl("run", "talks", "--image", "busybox", "--restart", "Never", "--", "sh", "-c", "echo hello; exit 3")
-    eventually(lambda: user.get("pod", "talks")["status"]["phase"] == "Failed", within_s=20)
-    assert user.kubectl("logs", "talks") == "hello\n"
+    eventually(lambda: user.get("pod", "talks")["status"]["phase"] == "Failed")
+    eventually(lambda: user.kubectl("logs", "talks") == "hello\n")
 
     assert "cannot change" in user.steersman("up", "--simulated-nodes", "6", code=1)
     user.steersman("down")
     assert "is down" in user.steersman("status", code=1)
     user.steersman("up")
     running = ["pods", "-l", "app=web", "--field-selector", "status.phase=Running"]
-    eventually(lambda: len(user.get(*running)["items"]) == 10, within_s=20, what="the pods, started anew")
+    eventually(lambda: len(user.get(*running)["items"]) == 10, what="the pods, started anew")
     user.steersman("down", "--delete")
     assert not user.state.exists()

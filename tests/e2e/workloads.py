@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from tests.e2e.harness import Cluster, eventually
+from tests.e2e.harness import Cluster, eventually, told
+
+from steersman.machinery.meta import condition
 
 IMAGE = "steersman.example/hello:1"
 _MANIFEST = """
@@ -120,38 +123,44 @@ def begin(cluster: Cluster, namespace: str) -> None:
     # Pods are refused before it is there.
     eventually(lambda: cluster.get("serviceaccount", "default", "-n", namespace))
     cluster.apply(_MANIFEST.replace("IMAGE", IMAGE), namespace=namespace)
-    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/elastic", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/elastic", "--timeout=240s")
     _load(cluster, namespace, "touch")
 
 
 def stateful_set(cluster: Cluster, namespace: str) -> None:
     """Pods in order, each with a volume whose data a new pod of the same name finds."""
-    cluster.kubectl("rollout", "status", "-n", namespace, "statefulset/db", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "statefulset/db", "--timeout=240s")
     before = _pod(cluster, namespace, "db-1")["metadata"]["uid"]
     lives = cluster.kubectl("exec", "-n", namespace, "db-1", "--", "cat", "/data/lives")
     cluster.kubectl("delete", "pod", "-n", namespace, "db-1")
-    eventually(lambda: _pod(cluster, namespace, "db-1")["metadata"]["uid"] != before, what="another db-1")
-    cluster.kubectl("rollout", "status", "-n", namespace, "statefulset/db", "--timeout=60s")
+
+    def another() -> bool:
+        # Not by `rollout status`: what it looks at may be of the time before.
+        pod = _pod(cluster, namespace, "db-1")
+        ready = condition(pod["status"].get("conditions"), "Ready") or {}
+        return pod["metadata"]["uid"] != before and ready.get("status") == "True"
+
+    eventually(another, what="another db-1")
     assert cluster.kubectl("exec", "-n", namespace, "db-1", "--", "cat", "/data/lives") == f"{lives}db-1\n"
 
 
 def daemon_set(cluster: Cluster, namespace: str) -> None:
     """A pod on every node."""
-    cluster.kubectl("rollout", "status", "-n", namespace, "daemonset/agent", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "daemonset/agent", "--timeout=240s")
     nodes = sorted(item["metadata"]["name"] for item in cluster.get("nodes")["items"])
     assert sorted(item["spec"]["nodeName"] for item in _pods(cluster, namespace, "app=agent")) == nodes
 
 
 def indexed_job(cluster: Cluster, namespace: str) -> None:
-    cluster.kubectl("wait", "-n", namespace, "--for=condition=complete", "job/sum", "--timeout=60s")
-    logs = cluster.kubectl("logs", "-n", namespace, "-l", "job-name=sum")
-    assert sorted(logs.splitlines()) == [f"index {number} on sum-{number}" for number in range(3)]
+    cluster.kubectl("wait", "-n", namespace, "--for=condition=complete", "job/sum", "--timeout=240s")
+    wanted = [f"index {number} on sum-{number}" for number in range(3)]
+    eventually(lambda: sorted(cluster.kubectl("logs", "-n", namespace, "-l", "job-name=sum").splitlines()) == wanted)
     assert cluster.get("job", "sum", "-n", namespace)["status"]["completedIndexes"] == "0-2"
 
 
 def cron_job(cluster: Cluster, namespace: str) -> None:
     """A full minute brought a Job, which succeeded."""
-    last = eventually(lambda: cluster.get("cronjob", "tick", "-n", namespace)["status"]["lastSuccessfulTime"], within_s=75)
+    last = eventually(lambda: cluster.get("cronjob", "tick", "-n", namespace)["status"]["lastSuccessfulTime"], within_s=300)
     assert last
     jobs = [item["metadata"] for item in cluster.get("jobs", "-n", namespace)["items"]]
     assert any(job["name"].startswith("tick-") and job["ownerReferences"][0]["kind"] == "CronJob" for job in jobs)
@@ -159,7 +168,7 @@ def cron_job(cluster: Cluster, namespace: str) -> None:
 
 def load_balancer(cluster: Cluster, namespace: str) -> str:
     """Its URL, which all pods behind it answer."""
-    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/front", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/front", "--timeout=240s")
     address = eventually(
         lambda: cluster.get("service", "front", "-n", namespace)["status"]["loadBalancer"]["ingress"][0]["ip"], what="an address"
     )
@@ -178,7 +187,7 @@ def load_balancer(cluster: Cluster, namespace: str) -> str:
 
 def autoscaler_up(cluster: Cluster, namespace: str) -> None:
     """What `begin()` loaded has shown in the metrics, and got company."""
-    eventually(lambda: cluster.get("deployment", "elastic", "-n", namespace)["status"].get("readyReplicas") == 2, within_s=90)
+    eventually(lambda: cluster.get("deployment", "elastic", "-n", namespace)["status"].get("readyReplicas") == 2, within_s=300)
     pods = {item["metadata"]["name"] for item in _pods(cluster, namespace, "app=elastic")}
     shown = eventually(lambda: cluster.kubectl("top", "pods", "-n", namespace, "-l", "app=elastic", "--no-headers"))
     assert {line.split()[0] for line in shown.splitlines()} <= pods
@@ -187,21 +196,23 @@ def autoscaler_up(cluster: Cluster, namespace: str) -> None:
 
 def autoscaler_down(cluster: Cluster, namespace: str) -> None:
     """After autoscaler_up()."""
-    eventually(lambda: cluster.get("deployment", "elastic", "-n", namespace)["status"]["replicas"] == 1, within_s=90)
-    said = cluster.kubectl("describe", "hpa", "elastic", "-n", namespace)
-    assert "New size: 2; reason: cpu resource utilization (percentage of request) above target" in said
-    assert "New size: 1; reason: All metrics below target" in said
+    eventually(lambda: cluster.get("deployment", "elastic", "-n", namespace)["status"]["replicas"] == 1, within_s=300)
+    told(
+        partial(cluster.kubectl, "describe", "hpa", "elastic", "-n", namespace),
+        "New size: 2; reason: cpu resource utilization (percentage of request) above target",
+        "New size: 1; reason: All metrics below target",
+    )
 
 
 def drain(cluster: Cluster, namespace: str, node: str) -> None:
     """kubectl drain leaves only the daemon's pod on the node; after uncordon everything is Ready again."""
-    flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s")
+    flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=240s")
     assert f"node/{node} drained" in cluster.kubectl("drain", node, *flags)
     left = [item for item in _pods(cluster, namespace) if item["spec"].get("nodeName") == node and _alive(item)]
     assert [item["metadata"]["labels"].get("app") for item in left] == ["agent"]
     cluster.kubectl("uncordon", node)
     for name in ("statefulset/db", "deployment/front", "deployment/elastic"):
-        cluster.kubectl("rollout", "status", "-n", namespace, name, "--timeout=60s")
+        cluster.kubectl("rollout", "status", "-n", namespace, name, "--timeout=240s")
 
 
 def _load(cluster: Cluster, namespace: str, *command: str) -> None:

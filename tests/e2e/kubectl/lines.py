@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "lines"
 FILES = FOLDER / "files"
-LONGEST_S = 20
+LONGEST_S = 180
 """A line that takes longer is ended; one that would never end has a `timeout` of its own."""
 TOO_LONG = 124
 """The exit code of what was ended."""

@@ -27,7 +27,7 @@ def read(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "namespace", ALONE)
     eventually(lambda: cluster.kubectl("get", "serviceaccount/default", "cm/kube-root-ca.crt", "-n", ALONE))
     cluster.apply((lines.FOLDER / "read.yaml").read_text(), namespace=ALONE)
-    cluster.kubectl("wait", "pod/talker", "-n", ALONE, "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("wait", "pod/talker", "-n", ALONE, "--for=condition=Ready", "--timeout=240s")
     eventually(lambda: cluster.get("deploy/web", "-n", ALONE)["status"].get("conditions"))
     eventually(lambda: all(item["status"].get("conditions") for item in cluster.get("pods", "-n", ALONE)["items"]))
     yield ALONE

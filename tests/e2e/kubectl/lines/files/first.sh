@@ -6,7 +6,7 @@ said="$DIR"/first
 "$@" > "$said" 2>&1 &
 at_work=$!
 tries=0
-while [ "$(wc -l < "$said")" -lt "$lines" ] && [ $((tries += 1)) -le 300 ] && kill -0 $at_work 2> /dev/null; do
+while [ "$(wc -l < "$said")" -lt "$lines" ] && [ $((tries += 1)) -le 1500 ] && kill -0 $at_work 2> /dev/null; do
     sleep 0.1
 done
 kill $at_work 2> /dev/null
