@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -80,12 +81,13 @@ async def _until_at_work(bench: Bench, container: str, program: str) -> procs.Pr
     """Until the OCI runtime has been asked; the monitor."""
     while True:
         for process in strays.at_work(container, program):
-            command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-            if b"create" in command:
-                parent = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
-                monitor = procs.identify(parent)
-                assert monitor is not None
-                return monitor
+            with contextlib.suppress(OSError):  # others come and go
+                command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+                if b"create" in command:
+                    parent = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+                    monitor = procs.identify(parent)
+                    assert monitor is not None
+                    return monitor
         await bench.clock.sleep(0.01)
 
 
