@@ -132,15 +132,23 @@ async def run_line(line: Line, ctx: Context) -> int:
             ctx.complain(f"error: {ctx.warnings} warning{'s' if ctx.warnings > 1 else ''} received")
             code = 1
         return code
-    except ExitError as error:
-        return error.exit_code
-    except BrokenPipeError:
-        raise
-    except (KubectlError, StatusError, OSError, ValueError) as error:
+    except Exception as raised:
+        error = _first(raised)
+        if isinstance(error, ExitError):
+            return error.exit_code
+        if isinstance(error, BrokenPipeError) or not isinstance(error, KubectlError | StatusError | OSError | ValueError):
+            raise error from None
         ctx.complain(describe(error).removesuffix("\n"))
         return exit_code(error)
     finally:
         await ctx.close()
+
+
+def _first(raised: Exception) -> Exception:
+    """Of several things done at once, what failed first: the others were ended for it."""
+    while isinstance(raised, ExceptionGroup):
+        raised = raised.exceptions[0]
+    return raised
 
 
 def _usage(name: str, command: Command) -> str:
