@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from steersman.apiserver.http import RawConnection, Request, Response
@@ -31,13 +32,14 @@ def is_websocket(request: Request) -> bool:
 
 async def stream(request: Request, chunks: AsyncIterator[bytes]) -> Response:
     """Send each chunk as a message, until they end or the client goes. Raises BadRequest."""
-    wanted = _wanted(request)
-    chosen = next((name for name in wanted if name in PROTOCOLS), "")
-    if wanted and not chosen:
-        raise BadRequest(f"unable to upgrade: the protocols of a stream are {', '.join(PROTOCOLS)}")
-    if chosen.startswith("base64."):
-        return await _serve(request, chosen, chunks, lambda chunk: frame(_TEXT, base64.b64encode(chunk)))
-    return await _serve(request, chosen, chunks, lambda chunk: frame(_BINARY, chunk))
+    async with _ending(chunks):
+        wanted = _wanted(request)
+        chosen = next((name for name in wanted if name in PROTOCOLS), "")
+        if wanted and not chosen:
+            raise BadRequest(f"unable to upgrade: the protocols of a stream are {', '.join(PROTOCOLS)}")
+        if chosen.startswith("base64."):
+            return await _serve(request, chosen, chunks, lambda chunk: frame(_TEXT, base64.b64encode(chunk)))
+        return await _serve(request, chosen, chunks, lambda chunk: frame(_BINARY, chunk))
 
 
 async def lines(request: Request, chunks: AsyncIterator[bytes]) -> Response:
@@ -47,7 +49,19 @@ async def lines(request: Request, chunks: AsyncIterator[bytes]) -> Response:
     def framed(chunk: bytes) -> bytes:
         return b"".join([frame(_TEXT, line) for line in chunk.splitlines(True)])
 
-    return await _serve(request, asked[0] if asked else "", chunks, framed)
+    async with _ending(chunks):
+        return await _serve(request, asked[0] if asked else "", chunks, framed)
+
+
+@asynccontextmanager
+async def _ending(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    """Whoever makes the chunks is to know at once that nobody takes any more, and not when they are collected."""
+    try:
+        yield
+    finally:
+        close: Any = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _wanted(request: Request) -> list[str]:
@@ -68,10 +82,6 @@ async def _serve(request: Request, protocol: str, chunks: AsyncIterator[bytes], 
                 task.cancel()
     finally:
         await client.close()
-        # Whoever makes the chunks is to know at once, and not when they are collected.
-        close: Any = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
     return Response(101, upgraded=True)
 
 
