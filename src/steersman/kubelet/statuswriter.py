@@ -120,8 +120,9 @@ class StatusWriter:
         version = resource_version_of(pod)
         if version >= entry.known_version:
             entry.known, entry.known_version = pod.get("status") or {}, version
-            if entry.wanted is not None and not entry.busy and entry.patch():
-                # Somebody else wrote what is ours: pods are marked unready while their node is silent, for one.
+            if entry.wanted is not None and entry.patch():
+                # Somebody else wrote what is ours: pods are marked unready while their node is silent, for one. If a write of
+                # ours is under way, its answer says whether there is anything left to do.
                 self._kick(entry)
         if entry.finished and is_deleting(pod):
             self._kick(entry)

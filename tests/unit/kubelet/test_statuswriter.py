@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import pytest
 from tests.fakes.client import FakeClient
 
 from steersman.api.resources import PODS
 from steersman.kubelet.statuswriter import StatusWriter, status_patch
 from steersman.machinery.clock import VirtualClock
+from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, condition
 
 
@@ -49,6 +52,62 @@ def test_a_pod_that_was_marked_unready_while_its_node_was_silent_is_ready_again_
             writer.observe(await client.get(PODS, "p", "x"))
         found = condition(await client.get(PODS, "p", "x"), "Ready")
         assert found is not None and found["status"] == "True"
+
+    asyncio.run(scenario())
+
+
+class Busy(FakeClient):
+    """The first write takes long: `before` happens before the server has it, `after` before it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[], Awaitable[None]] | None = None
+        self.after: Callable[[], Awaitable[None]] | None = None
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Obj | Sequence[Obj],
+        namespace: str = "",
+        *,
+        kind: str = "merge",
+        subresource: str = "",
+    ) -> Obj:
+        before, after, self.before, self.after = self.before, self.after, None, None
+        if before is not None:
+            await before()
+        answer = await super().patch(resource, name, patch, namespace, kind=kind, subresource=subresource)
+        if after is not None:
+            await after()
+        return answer
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_others_overwrite_while_a_status_is_on_its_way_is_sent_again(first: bool) -> None:
+    """The pod was called unready for a minute: news that came while the writer was busy was noted, and not acted on."""
+
+    async def scenario() -> None:
+        client = Busy()
+        client.put(
+            PODS, {"metadata": {"namespace": "x", "name": "p", "uid": "u"}, "status": {"conditions": [ready("True")]}}
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            writer = StatusWriter(client, VirtualClock(), group)
+
+            async def overwrite() -> None:
+                await client.patch(PODS, "p", {"status": {"conditions": [ready("False")]}}, "x", subresource="status")
+
+            async def hear() -> None:
+                if not first:
+                    await overwrite()
+                writer.observe(await client.get(PODS, "p", "x"))
+
+            writer.observe(await client.get(PODS, "p", "x"))
+            client.before, client.after = overwrite if first else None, hear
+            writer.set("u", {"phase": "Running", "conditions": [ready("True")]})
+        status = (await client.get(PODS, "p", "x"))["status"]
+        assert status == {"phase": "Running", "conditions": [ready("True")]}
 
     asyncio.run(scenario())
 
