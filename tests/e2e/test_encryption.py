@@ -61,7 +61,7 @@ def test_a_cluster_is_encrypted_and_changes_its_keys(cluster: Cluster, tmp_path:
     assert "key=/registry/secrets/default/token" in log and hidden not in log
     # The old key may go: nothing is encrypted with it any more.
     file.write_text(kept[: kept.index(", {name: key1")] + kept[kept.index("]}") :])
-    eventually(lambda: shown in cluster.run("kubectl", "get", "secret", "token", "-o", "jsonpath={}", code=None), within_s=20)
+    eventually(lambda: shown in cluster.run("kubectl", "get", "secret", "token", "-o", "jsonpath={}", code=None))
 
     file.write_text("kind: Secret\n")
     elsewhere = ("--encryption-provider-config", str(file), "--state-dir", str(tmp_path / "new"))

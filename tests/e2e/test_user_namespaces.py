@@ -44,12 +44,12 @@ def test_root_inside_is_not_root_outside_and_volumes_are_its_own(cluster: Cluste
         found: Obj = cluster.get("pod", "mapped", "-n", namespace)
         return found if found.get("status", {}).get("phase") == "Running" else None
 
-    made: Obj = eventually(running, within_s=30, what="the pod runs")
+    made: Obj = eventually(running, what="the pod runs")
 
     def log() -> list[str]:
         return cluster.kubectl("logs", "mapped", "-n", namespace).splitlines()
 
-    eventually(lambda: "written" in log(), within_s=20, what="the script has written")
+    eventually(lambda: "written" in log(), what="the script has written")
     lines = [line.strip() for line in log()]
     inside, outside, length = (int(word) for word in lines[0].split())
     assert (inside, length) == (0, 65536)
@@ -62,7 +62,7 @@ def test_root_inside_is_not_root_outside_and_volumes_are_its_own(cluster: Cluste
     file = cluster.state / "kubelet" / "pods" / made["metadata"]["uid"] / "userns"
     assert str(outside) in file.read_text()
     cluster.kubectl("delete", "pod", "mapped", "-n", namespace)
-    eventually(lambda: not file.exists(), within_s=20, what="the range is given back")
+    eventually(lambda: not file.exists(), what="the range is given back")
 
 
 def _owner(process: Path) -> int:

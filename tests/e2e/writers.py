@@ -27,8 +27,8 @@ from steersman.network.netns import entered
 NAMESPACE = "default"
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.05
-_CATCH_UP_S = 20.0
-_LIMIT_S = 60.0
+_CATCH_UP_S = 120.0
+_LIMIT_S = 240.0
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Writers:
         self._netns, self._servers, self._each, self._watched = netns, servers, each, watched
         self.ledger = Ledger()
         self._shown: list[tuple[int, str, str]] = []
-        self._all_shown = asyncio.Event()
+        self._shown_more = asyncio.Event()
         self.failed: Counter[str] = Counter()
         self._clock = RealClock()
         self._ended = threading.Event()
@@ -107,6 +107,7 @@ class Writers:
         finally:
             self._ended.set()
             thread.join(_LIMIT_S)
+            assert not thread.is_alive(), "the writers do not end"
         if self._trouble:
             raise self._trouble[0]
         self.ledger.check_shown(self._shown)
@@ -134,7 +135,8 @@ class Writers:
                     for server, client in clients.items():
                         for number in range(self._each):
                             group.create_task(self._write(server, client, f"w-{server}-{number}"))
-                await within(self._clock, _CATCH_UP_S, self._all_shown.wait)
+                # Only now is it known which write was the last.
+                await within(self._clock, _CATCH_UP_S, self._until_all_shown)
                 follower.cancel()
         finally:
             for client in clients.values():
@@ -149,10 +151,14 @@ class Writers:
                     if name_of(event.object) in self.ledger.keys:
                         value = event.object["data"]["value"]
                         self._shown.append((resource_version_of(event.object), name_of(event.object), value))
-                    if self._ended.is_set() and self._shown and self._shown[-1][0] >= max(self.ledger.acknowledged):
-                        self._all_shown.set()
+                        self._shown_more.set()
             except (StatusError, ConnectionError):
                 await self._clock.sleep(_PAUSE_S)
+
+    async def _until_all_shown(self) -> None:
+        while not self._shown or self._shown[-1][0] < max(self.ledger.acknowledged):
+            self._shown_more.clear()
+            await self._shown_more.wait()
 
     async def _write(self, server: str, client: RestClient, name: str) -> None:
         """Create, then update again and again."""
