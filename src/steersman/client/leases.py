@@ -105,8 +105,8 @@ class LeaderElector:
         """Take or renew the lease; False if another has it or the server can't be reached."""
         try:
             self.leading = await self._take()
-        except (StatusError, ConnectionError) as error:
-            # Once per trouble, not once per try.
+        except (StatusError, ConnectionError, ValueError) as error:
+            # ValueError: an answer that makes no sense, a proxy's page. Once per trouble, not once per try.
             level = logging.DEBUG if self._trouble == str(error) else logging.WARNING
             self._trouble = str(error)
             log.log(level, "lease not taken, will retry lease=%s/%s error=%s", self._namespace, self._name, error)

@@ -170,3 +170,18 @@ def test_a_lease_that_another_has_taken_is_not_given_back_for_it() -> None:
         assert lease(client)["holderIdentity"] == "two"
 
     run(scenario)
+
+
+def test_an_answer_that_makes_no_sense_costs_a_try_and_not_the_lead() -> None:
+    async def scenario(client: FakeClient, clock: VirtualClock, group: asyncio.TaskGroup) -> None:
+        one = elector(client, clock, "one")
+        client.fail_next("get", ValueError("a proxy's page"))
+        task = group.create_task(one.run(forever))
+        await clock.advance(1)
+        assert one.leading
+        client.fail_next("update", ValueError("a proxy's page"))
+        await clock.advance(8)
+        assert one.leading and not task.done()
+        task.cancel()
+
+    run(scenario)
