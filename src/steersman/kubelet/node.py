@@ -55,6 +55,7 @@ class NodeAgent:
         self._images_shown: list[Obj] = []
         self._news = asyncio.Event()
         self._reporting = asyncio.Lock()
+        self._range = ""
         self._reported_s = float("-inf")
         self._reported: Obj = {}
         self._reported_version = 0
@@ -269,10 +270,8 @@ class NodeAgent:
 
     def follow(self, informer: Informer, group: asyncio.TaskGroup, network_up: Callable[[], None]) -> None:
         """React to changes of the own Node: its pod range goes to the runtime. network_up: pods may have a network now."""
-        given = ""
 
         def changed(_: Obj | None, node: Obj | None) -> None:
-            nonlocal given
             if node is None:
                 # Not believed at once: the next report finds out.
                 self._reported_s = float("-inf")
@@ -286,8 +285,8 @@ class NodeAgent:
             if not extended.is_settled(node.get("status") or {}, self._capacity()):
                 self._news.set()
             cidr = dig(node, "spec", "podCIDR", default="")
-            if cidr and cidr != given:
-                given = cidr
+            if cidr and cidr != self._range:
+                self._range = cidr
                 group.create_task(self._give_range(cidr, network_up))
 
         informer.add_handler(changed)
@@ -310,6 +309,9 @@ class NodeAgent:
     async def _give_range(self, cidr: str, network_up: Callable[[], None]) -> None:
         told = ""
         while True:
+            if cidr != self._range:
+                # The node has another by now, which is given in its turn.
+                return
             try:
                 await self._take_range(cidr)
                 break

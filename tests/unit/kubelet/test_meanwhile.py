@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from steersman.api.resources import CONFIG_MAPS
+from steersman.cri.interface import RuntimeFault
 from steersman.kubelet.objects import SETTLE_S, ObjectCache
 from steersman.kubelet.volumes.manager import VolumeManager
 from steersman.machinery.meta import Obj, condition
@@ -77,6 +78,33 @@ def test_an_answer_that_is_overtaken_by_the_watch_does_not_take_its_news_back(
             assert found is not None and found["data"] == {"value": "second"}
             for uid in ("u1", "u2"):
                 cache.release(uid)
+
+    asyncio.run(scenario())
+
+
+def test_a_range_that_the_runtime_would_not_take_is_forgotten_when_the_node_gets_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node made anew while its runtime was in trouble: the old range was tried again and again, and won in the end."""
+    refused: list[str] = []
+    take = world.runtime.update_runtime_config
+
+    async def busy(pod_cidr: str) -> None:
+        if pod_cidr == "10.244.7.0/24" and len(refused) < 3:
+            refused.append(pod_cidr)
+            raise RuntimeFault("not now")
+        await take(pod_cidr)
+
+    async def scenario() -> None:
+        async with world.kubelet():
+            monkeypatch.setattr(world.runtime, "update_runtime_config", busy)
+            for cidr in ("10.244.7.0/24", "10.244.8.0/24"):
+                node = copy.deepcopy(world.api.objects["nodes"]["", "n1"])
+                world.api.put("nodes", {**node, "spec": {"podCIDR": cidr}})
+                await world.clock.advance(0.5)
+            assert (refused, world.runtime.pod_cidr) == (["10.244.7.0/24"], "10.244.8.0/24")
+            await world.clock.advance(10)
+            assert world.runtime.pod_cidr == "10.244.8.0/24"
 
     asyncio.run(scenario())
 
