@@ -40,15 +40,17 @@ class _Session:
         for index, port in enumerate(self._ports):
             for channel in (2 * index, 2 * index + 1):
                 await self._send(channel, port.to_bytes(2, "little"))
-        async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen())
-            forwarding = group.create_task(self._forward_all())
-            # Until the client leaves, or the other end of every port has.
-            await asyncio.wait((listening, forwarding), return_when=asyncio.FIRST_COMPLETED)
-            listening.cancel()
-            forwarding.cancel()
-        for tunnel in self._tunnels.values():
-            await tunnel.close()
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self._listen())
+                forwarding = group.create_task(self._forward_all())
+                # Until the client leaves, or the other end of every port has.
+                await asyncio.wait((listening, forwarding), return_when=asyncio.FIRST_COMPLETED)
+                listening.cancel()
+                forwarding.cancel()
+        finally:
+            for tunnel in self._tunnels.values():
+                await tunnel.close()
 
     async def _forward_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -77,7 +79,11 @@ class _Session:
                 data = bytes(message.data)
                 channel, body = data[0] if data else 1, data[1:]
             elif message.type is WSMsgType.TEXT and message.data:
-                channel, body = int(message.data[0]), base64.b64decode(message.data[1:])
+                try:
+                    channel, body = int(message.data[0]), base64.b64decode(message.data[1:])
+                except ValueError:
+                    # Whatever that is, it is not this protocol.
+                    return
             else:
                 return
             if channel % 2 or channel // 2 >= len(self._ports) or not body:
