@@ -5,18 +5,16 @@ Source: API docs, Resource Quotas; upstream pkg/quota/v1/evaluator/core.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
+from steersman.api.podresources import Usage, add, pod_total
 from steersman.api.qos import qos_class
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, SERVICES
 from steersman.machinery import quantity
 from steersman.machinery.gvk import Resource
 from steersman.machinery.meta import Obj, annotations_of, dig, parse_time
 from steersman.machinery.quantity import Quantity
-
-Usage: TypeAlias = dict[str, Quantity]
 
 _ONE = Quantity.of(1)
 _OWN_NAMES = frozenset(
@@ -29,11 +27,6 @@ _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 _BY_DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
 _ALL_DEVICES = 32
 """As many as an allocation can have at most: what a claim counts that takes all there are."""
-
-
-def add(total: Usage, more: Mapping[str, Quantity]) -> None:
-    for name, amount in more.items():
-        total[name] = total[name] + amount if name in total else amount
 
 
 def usage(resource: Resource, obj: Obj, now: datetime) -> Usage:
@@ -190,33 +183,6 @@ def _larger(container: Obj, status: Obj | None) -> Obj:
 def _overdue(pod: Obj, now: datetime) -> bool:
     deleted, grace_s = parse_time(dig(pod, "metadata", "deletionTimestamp")), dig(pod, "metadata", "deletionGracePeriodSeconds")
     return deleted is not None and grace_s is not None and deleted + timedelta(seconds=grace_s) < now
-
-
-def pod_total(spec: Obj, field: str) -> Usage:
-    """Effective `requests` or `limits`: all that runs at once, or the largest step of initialisation; overhead on top."""
-    running: Usage = {}
-    beside: Usage = {}
-    peak: Usage = {}
-    for container in spec.get("containers") or ():
-        add(running, _listed(container, field))
-    for container in spec.get("initContainers") or ():
-        own = _listed(container, field)
-        step = dict(beside)
-        add(step, own)
-        if container.get("restartPolicy") == "Always":
-            add(running, own)
-            beside = step
-        for name, amount in step.items():
-            peak[name] = max(peak[name], amount) if name in peak else amount
-    total = {name: max(item[name] for item in (running, peak) if name in item) for name in running.keys() | peak.keys()}
-    total |= _listed(spec, field)
-    overhead = {name: quantity.parse(value) for name, value in (spec.get("overhead") or {}).items()}
-    add(total, overhead if field == "requests" else {name: amount for name, amount in overhead.items() if name in total})
-    return total
-
-
-def _listed(holder: Obj, field: str) -> Usage:
-    return {name: quantity.parse(value) for name, value in dig(holder, "resources", field, default={}).items()}
 
 
 def _service(found: Usage, service: Obj) -> None:

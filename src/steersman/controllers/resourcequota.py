@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from steersman.api import quota as counting
+from steersman.api.podresources import Usage, add
 from steersman.api.resources import (
     CONFIG_MAPS,
     CRON_JOBS,
@@ -113,13 +114,13 @@ def _left(since: datetime | None, seconds: float, now: datetime) -> float:
     return 0.0 if since is None else max(0.0, (since + timedelta(seconds=seconds) - now).total_seconds())
 
 
-def _used(snapshot: Snapshot, quota: Obj, hard: Mapping[str, str], now: datetime) -> counting.Usage:
+def _used(snapshot: Snapshot, quota: Obj, hard: Mapping[str, str], now: datetime) -> Usage:
     """Of each name in `hard`."""
-    found: counting.Usage = {}
+    found: Usage = {}
     for resource in _asked_about(hard, snapshot):
         for obj in snapshot.list(resource, namespace_of(quota)):
             if counting.covers(quota, resource, obj):
-                counting.add(found, counting.usage(resource, obj, now))
+                add(found, counting.usage(resource, obj, now))
     none = Quantity.of(0)
     return {name: found.get(name, none) for name in hard}
 
@@ -135,7 +136,7 @@ def _others(resource: Resource) -> bool:
     return resource.namespaced and resource.plural not in _UNCOUNTED and (resource.group, resource.plural) not in _NAMES
 
 
-def _lowers(used: counting.Usage, before: Mapping[str, str]) -> bool:
+def _lowers(used: Usage, before: Mapping[str, str]) -> bool:
     return any(name in before and amount < quantity.parse(before[name]) for name, amount in used.items())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steersman.api.defaults.podspec import pod_spec
-from steersman.api.validation.pod_resources import aggregate
+from steersman.api.podresources import containers_total
 from steersman.machinery.meta import Obj, annotations_of
 
 _DROPPED_ANNOTATIONS = tuple(
@@ -56,11 +56,11 @@ def _pod_resources(spec: Obj) -> None:
     """spec.resources filled from the containers' sums, then requests from limits."""
     resources = spec["resources"]
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for name, total in aggregate(spec, "limits").items():
+    for name, total in containers_total(spec, "limits").items():
         if name.startswith("hugepages-") and name not in limits and name not in requests:
             limits[name] = str(total)
     if limits:
-        sums = aggregate(spec, "requests")
+        sums = containers_total(spec, "requests")
         for name in ("cpu", "memory"):
             if name not in requests and name in sums:
                 requests[name] = str(sums[name])

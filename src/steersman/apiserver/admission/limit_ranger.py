@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from steersman.api import quota
+from steersman.api.podresources import pod_total
 from steersman.api.resources import LIMIT_RANGES, PERSISTENT_VOLUME_CLAIMS, PODS
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.contracts import AdmissionRequest
@@ -116,7 +116,7 @@ def _faults(obj: Obj, limit_range: Obj, *, pod: bool) -> Iterable[str]:
     # What the runtime takes beside the containers is not theirs to answer for.
     bare = {key: value for key, value in spec.items() if key != "overhead"}
     for item in _limits_of(limit_range, "Pod"):
-        yield from _outside(item, _BOUNDS, quota.pod_total(bare, "requests"), quota.pod_total(bare, "limits"))
+        yield from _outside(item, _BOUNDS, pod_total(bare, "requests"), pod_total(bare, "limits"))
 
 
 def _amounts(holder: Obj, field: str) -> Amounts:

@@ -5,7 +5,7 @@ Source: upstream plugin/pkg/admission/podresize.
 
 from __future__ import annotations
 
-from steersman.api import quota
+from steersman.api.podresources import pod_total
 from steersman.api.resources import NODES, PODS
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.contracts import AdmissionRequest
@@ -45,7 +45,7 @@ class PodResizeValidator:
 
 def _short(pod: Obj, node: Obj) -> list[str]:
     """What the pod asks for beyond all that the node has, in milli-cpu and bytes."""
-    asked = quota.pod_total(pod["spec"], "requests")
+    asked = pod_total(pod["spec"], "requests")
     found = []
     for resource in ("cpu", "memory"):
         has = quantity.parse(str(dig(node, "status", "allocatable", resource, default="0")))

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from steersman.api import quota as counting
-from steersman.api.quota import Usage
+from steersman.api.podresources import Usage
 from steersman.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
 from steersman.apiserver.admission.refusal import refused
 from steersman.apiserver.contracts import AdmissionRequest, Joining, Listers

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from steersman.api.quota import Usage, pod_total
+from steersman.api.podresources import Usage, pod_total
 from steersman.kubelet import resources
 from steersman.kubelet.resize.amounts import RESIZABLE, applied
 from steersman.machinery.meta import Obj, dig
