@@ -9,7 +9,7 @@ from typing import Protocol
 from steersman.kubelet.config import KubeletConfig
 from steersman.kubelet.counts import Counts
 from steersman.kubelet.naming import ResolvConf
-from steersman.machinery.meta import Obj
+from steersman.machinery.meta import Obj, resource_version_of
 
 
 class Recorder(Protocol):
@@ -40,6 +40,11 @@ class NodeFacts:
     network_fault: str = ""
     """Why pods can't have a network now, or ''."""
     counts: Counts = field(default_factory=Counts)
+
+    def answered(self, node: Obj) -> None:
+        """The Node as a request was answered with it: known from now on, unless the watch was faster with a later one."""
+        if self.node is None or resource_version_of(node) >= resource_version_of(self.node):
+            self.node = node
 
 
 ServiceLister = Callable[[], Iterable[Obj] | None]

@@ -298,8 +298,7 @@ class NodeAgent:
         except (StatusError, ConnectionError) as error:
             log.warning("node not read node=%s error=%s", self._config.node_name, error)
             return
-        if resource_version_of(node) >= resource_version_of(self._facts.node or {}):
-            self._facts.node = node
+        self._facts.answered(node)
 
     async def _take_range(self, cidr: str) -> None:
         """Raises RuntimeFault."""

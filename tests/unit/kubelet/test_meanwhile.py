@@ -10,9 +10,13 @@ import pytest
 
 from steersman.api.resources import CONFIG_MAPS
 from steersman.cri.interface import RuntimeFault
+from steersman.kubelet.kit import NodeFacts
 from steersman.kubelet.objects import SETTLE_S, ObjectCache
+from steersman.kubelet.volumes.csi.driver import Driver
+from steersman.kubelet.volumes.csi.messages import NodeInfo
+from steersman.kubelet.volumes.csi.registration import Drivers
 from steersman.kubelet.volumes.manager import VolumeManager
-from steersman.machinery.meta import Obj, condition
+from steersman.machinery.meta import Obj, condition, labels_of
 
 if TYPE_CHECKING:
     from tests.unit.kubelet.conftest import World
@@ -139,5 +143,31 @@ def test_a_report_that_took_long_does_not_take_a_newer_one_back(world: World, mo
             assert world.runtime.pod_cidr == "10.244.7.0/24"
             await world.settle()
             assert ready() == "True"
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_changes_while_a_driver_is_noted_on_it_is_known_as_it_is_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the note was taken for the newest, though the watch had told of a later change before it came."""
+
+    async def scenario() -> None:
+        facts, patch = NodeFacts(), world.api.patch
+        world.api.put("nodes", {"metadata": {"name": "n1", "namespace": ""}})
+        drivers = Drivers(world.api, world.clock, "n1", facts)
+
+        async def slow(*args: Any, **named: Any) -> Obj:
+            answer = await patch(*args, **named)
+            facts.node = world.api.put("nodes", {"metadata": {"name": "n1", "namespace": "", "labels": {"new": "yes"}}})
+            return answer
+
+        monkeypatch.setattr(world.api, "patch", slow)
+        monkeypatch.setattr(Driver, "node_info", info)
+        await drivers.register("d", "/nowhere", ["1.0.0"])
+        assert labels_of(facts.node or {}) == {"new": "yes"}
+
+    async def info(_: Driver) -> NodeInfo:
+        return NodeInfo("n1", 0)
 
     asyncio.run(scenario())

@@ -96,7 +96,7 @@ class Drivers:
             made = json.dumps(ids, sort_keys=True, separators=(",", ":"))
             patch["annotations"] = {NODE_IDS: made if ids else None}
         if patch:
-            self._facts.node = await self._client.patch(NODES, self._node_name, {"metadata": patch})
+            self._facts.answered(await self._client.patch(NODES, self._node_name, {"metadata": patch}))
 
     async def _change(self, change: Callable[[list[Obj]], list[Obj]]) -> None:
         """Bring CSINode.spec.drivers to what `change` makes of it. Raises StatusError, ConnectionError."""
