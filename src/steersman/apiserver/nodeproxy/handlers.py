@@ -120,7 +120,10 @@ class NodeProxy:
             answer = await self._backends.fetch(request.method, target, headers, body)
         except Unreachable as fault:
             raise ServiceUnavailable(f"error trying to reach service: {fault}") from fault
-        return await _rewritten(answer, target, prefix)
+        try:
+            return await _rewritten(answer, target, prefix)
+        except ConnectionError as fault:
+            raise ServiceUnavailable(f"error trying to reach service: {fault}") from fault
 
     async def _kubelet(self, node: str, path: str) -> Target:
         host, port = locate.kubelet_of(await self._get(NODES, "", node))
@@ -169,7 +172,7 @@ async def _read(chunks: AsyncIterator[bytes] | None) -> bytes:
 
 
 async def _rewritten(answer: Response, target: Target, prefix: str) -> Response:
-    """Location headers and, in HTML, URL attributes that point to the backend get the proxy's prefix."""
+    """Location headers and, in HTML, URL attributes that point to the backend get the proxy's prefix. Raises ConnectionError."""
     location = answer.headers.get("Location", "")
     if location.startswith(target.origin):
         location = location[len(target.origin) :] or "/"

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
+import pytest
 from tests.fakes.server import pod
 
 from steersman.apiserver.contracts import Call, RequestInfo, UserInfo
@@ -15,6 +16,7 @@ from steersman.apiserver.nodeproxy.backend import Backends
 from steersman.apiserver.nodeproxy.handlers import NodeProxy
 from steersman.apiserver.nodeproxy.locate import Target
 from steersman.apiserver.registry import Registry
+from steersman.machinery.errors import ServiceUnavailable
 from steersman.machinery.meta import Obj
 
 ROOT = "/api/v1/namespaces/default/pods/web/proxy"
@@ -26,6 +28,7 @@ class Web:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.breaks = False
 
     def lister(self, _resource: object) -> Web:
         return self
@@ -41,6 +44,8 @@ class Web:
     async def fetch(self, method: str, target: Target, headers: Mapping[str, str], body: bytes) -> Response:
         async def page() -> AsyncIterator[bytes]:
             yield PAGE
+            if self.breaks:
+                raise ConnectionResetError("its answer ended in the middle")
 
         self.seen.append((method, target.path))
         return Response(200, content_type="text/html", headers={"Content-Length": str(len(PAGE))}, chunks=page())
@@ -79,3 +84,10 @@ def test_links_of_a_page_get_the_proxys_prefix_and_the_page_its_new_length() -> 
     answer = Web().ask("GET", f"{ROOT}/page")
     assert answer.body == f'<a href="{ROOT}/next">'.encode() and answer.chunks is None
     assert "Content-Length" not in answer.headers
+
+
+def test_a_page_that_ends_in_the_middle_is_told_as_a_service_that_cannot_be_reached() -> None:
+    web = Web()
+    web.breaks = True
+    with pytest.raises(ServiceUnavailable, match="error trying to reach service: its answer ended in the middle"):
+        web.ask("GET", f"{ROOT}/page")
