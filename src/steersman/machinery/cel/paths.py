@@ -10,7 +10,7 @@ from steersman.machinery.cel.errors import CelRuntimeError, no_such_key, no_such
 from steersman.machinery.cel.frame import MISSING, Run
 from steersman.machinery.cel.types import Type
 from steersman.machinery.cel.unify import is_optional
-from steersman.machinery.cel.values import NONE, Optional, lookup_key
+from steersman.machinery.cel.values import NONE, Optional, item_at, lookup_key
 
 if TYPE_CHECKING:
     from steersman.machinery.cel.planner import Planner
@@ -125,7 +125,7 @@ def _indexed(operand: Run, key: Run) -> Run:
         index = key(frame)
         frame.cost += 1
         if isinstance(value, list):
-            return _item(value, index)
+            return item_at(value, index)
         if type(value) is dict or isinstance(value, Mapping):
             try:
                 return value[lookup_key(index)]
@@ -136,16 +136,6 @@ def _indexed(operand: Run, key: Run) -> Run:
         raise no_such_overload()
 
     return run
-
-
-def _item(items: list[Any], index: Any) -> Any:
-    if type(index) is float and index.is_integer():
-        index = int(index)
-    if isinstance(index, bool) or not isinstance(index, int):
-        raise no_such_overload()
-    if 0 <= index < len(items):
-        return items[index]
-    raise CelRuntimeError(f"index out of bounds: {index}")
 
 
 def _maybe(operand: Run, key: Callable[[Any], Any]) -> Run:

@@ -155,6 +155,17 @@ def lookup_key(value: Any) -> Any:
     return _NOTHING
 
 
+def item_at(items: list[Any], index: Any) -> Any:
+    """Of a list: a double may be a whole number here, too."""
+    if type(index) is float and index.is_integer():
+        index = int(index)
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise no_such_overload()
+    if 0 <= index < len(items):
+        return items[index]
+    raise CelRuntimeError(f"index out of bounds: {index}")
+
+
 def key_value(key: Any) -> Any:
     """The value of a dict's key."""
     return key.value if type(key) is BoolKey else key

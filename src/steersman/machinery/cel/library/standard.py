@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from steersman.machinery import re2
-from steersman.machinery.cel.errors import CelRuntimeError, no_such_key, no_such_overload
+from steersman.machinery.cel.errors import CelRuntimeError, no_such_key
 from steersman.machinery.cel.functions import Overload, overload
-from steersman.machinery.cel.values import compare, contains, equal, lookup_key, size_of
+from steersman.machinery.cel.values import compare, contains, equal, item_at, lookup_key, size_of
 
 
 def matches(text: str, pattern: str, allowance: re2.Allowance) -> bool:
@@ -32,16 +32,6 @@ def bad_pattern(_: Any, pattern: Any = None) -> str | None:
     except ValueError:
         return "invalid matches argument"
     return None
-
-
-def index_list(items: list[Any], index: Any) -> Any:
-    if type(index) is float and index.is_integer():
-        index = int(index)
-    if isinstance(index, bool) or not isinstance(index, int):
-        raise no_such_overload()
-    if 0 <= index < len(items):
-        return items[index]
-    raise CelRuntimeError(f"index out of bounds: {index}")
 
 
 def index_map(entries: Any, key: Any) -> Any:
@@ -88,7 +78,7 @@ OVERLOADS: tuple[Overload, ...] = (
     overload("_?_:_", "(bool, A, A) -> A", lambda test, a, b: a if test else b, "conditional"),
     overload("@in", "(A, list(A)) -> bool", lambda item, items: contains(items, item), "in_list"),
     overload("@in", "(A, map(A, B)) -> bool", lambda key, entries: lookup_key(key) in entries),
-    overload("_[_]", "(list(A), int) -> A", index_list, "index_list"),
+    overload("_[_]", "(list(A), int) -> A", item_at, "index_list"),
     overload("_[_]", "(map(A, B), A) -> B", index_map, "index_map"),
     *(
         overload("size", form.format(kind), size_of)
