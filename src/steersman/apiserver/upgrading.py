@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from steersman.apiserver.http import RawConnection, Request, Response
-from steersman.client.connection import Address
+from steersman.client.connection import Address, chunked
 
 HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
@@ -48,19 +48,33 @@ async def pass_on(request: Request, address: Address, head: bytes) -> Response:
         return Response(101, upgraded=True)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as fault:
         raise Unreachable(str(fault) or "connection closed") from fault
+    except ValueError as fault:
+        raise Unreachable("its answer is no HTTP") from fault
     finally:
         writer.close()
 
 
 async def _refused(status: int, head: bytes, reader: asyncio.StreamReader) -> Response:
+    """Raises ValueError."""
     headers: dict[str, str] = {}
+    in_chunks = False
     for line in head.decode("latin-1").split("\r\n")[1:]:
         name, _, value = line.partition(":")
         if value and name.lower() not in HOP_BY_HOP:
             headers[name.title()] = value.strip()
+        in_chunks = in_chunks or (name.lower(), value.strip().lower()) == ("transfer-encoding", "chunked")
     length = int(headers.pop("Content-Length", "0") or "0")
-    body = await reader.readexactly(min(length, _BODY_LIMIT)) if length else b""
+    body = await _whole(reader) if in_chunks else await reader.readexactly(min(length, _BODY_LIMIT))
     return Response(status, body, headers.pop("Content-Type", "text/plain"), headers)
+
+
+async def _whole(reader: asyncio.StreamReader) -> bytes:
+    body = bytearray()
+    async for chunk in chunked(reader):
+        body += chunk
+        if len(body) >= _BODY_LIMIT:
+            break
+    return bytes(body[:_BODY_LIMIT])
 
 
 async def _splice(client: RawConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

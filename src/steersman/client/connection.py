@@ -103,7 +103,7 @@ class HttpConnection:
         """The body as it comes. Raises Broken, OSError."""
         try:
             if self._length is None:
-                async for chunk in self._chunked():
+                async for chunk in chunked(self._reader):
                     yield chunk
             elif self._length < 0:
                 while chunk := await self._reader.read(_CHUNK):
@@ -123,15 +123,6 @@ class HttpConnection:
             raise Broken("its answer is no HTTP") from None
         self._finish()
 
-    async def _chunked(self) -> AsyncIterator[bytes]:
-        """RFC 9112 section 7.1. Extensions and trailers are passed over."""
-        reader = self._reader
-        while size := int((await reader.readuntil(b"\n")).split(b";", 1)[0], 16):
-            chunk = await reader.readexactly(size + 2)
-            yield chunk[:-2]
-        while (await reader.readuntil(b"\n")).strip():
-            pass
-
     def _finish(self) -> None:
         self._left_over = self.headers.get("connection", "").lower() == "close"
 
@@ -145,6 +136,15 @@ class HttpConnection:
             return int(length)
         except ValueError:
             raise Broken(f"its answer has the length {length!r}") from None
+
+
+async def chunked(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """A body in chunks (RFC 9112 section 7.1). Extensions and trailers are passed over. Raises asyncio's errors, ValueError."""
+    while size := int((await reader.readuntil(b"\n")).split(b";", 1)[0], 16):
+        chunk = await reader.readexactly(size + 2)
+        yield chunk[:-2]
+    while (await reader.readuntil(b"\n")).strip():
+        pass
 
 
 async def connect(address: Address) -> HttpConnection:
