@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from steersman.apiserver.http import Request, Response
 from steersman.machinery.gvk import Resource
@@ -100,12 +100,18 @@ class AdmissionRequest:
 
 
 class AdmissionPlugin(Protocol):
-    """One admission controller. Either method may do nothing. Raises a StatusError to refuse."""
+    """One admission controller: it takes part in the phases whose interface it has. Raises a StatusError to refuse."""
 
     name: str
 
+
+@runtime_checkable
+class MutationInterface(AdmissionPlugin, Protocol):
     async def admit(self, request: AdmissionRequest) -> None: ...
 
+
+@runtime_checkable
+class ValidationInterface(AdmissionPlugin, Protocol):
     async def validate(self, request: AdmissionRequest) -> None: ...
 
 

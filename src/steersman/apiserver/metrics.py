@@ -6,7 +6,7 @@ exposition.py makes Prometheus' form of it when somebody looks; other parts of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from steersman.apiserver.contracts import AdmissionPlugin, RequestInfo
 from steersman.apiserver.http import Request, Response
@@ -45,6 +45,7 @@ _STORE_SECONDS = (
     20.0,
     30.0,
 )
+P = TypeVar("P", bound=AdmissionPlugin)
 _ADMISSION_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5)
 QUICK_S = 0.005
 """The first bucket of all of these times, where nearly all belong."""
@@ -115,14 +116,15 @@ class AdmissionTimes:
         self.now = clock.monotonic
         self.steps: dict[tuple[str, str, bool], Histogram] = {}
         self.refusals: dict[tuple[str, str, str], Histogram] = {}
-        self.plugins: dict[tuple[str, str], list[tuple[AdmissionPlugin, Quick]]] = {}
+        self.plugins: dict[tuple[str, str, str], Quick] = {}
+        """Of those that accepted; the key is (name, phase, operation)."""
 
-    def of(self, phase: str, operation: str, plugins: Sequence[AdmissionPlugin]) -> list[tuple[AdmissionPlugin, Quick]]:
+    def of(self, phase: str, operation: str, plugins: Sequence[P]) -> list[tuple[P, Quick]]:
         """The plugins, each with what counts its times when it accepts."""
-        found = self.plugins.get((phase, operation))
-        if found is None:
-            found = self.plugins[phase, operation] = [(plugin, Quick(_ADMISSION_SECONDS, QUICK_S)) for plugin in plugins]
-        return found
+        return [
+            (plugin, self.plugins.setdefault((plugin.name, phase, operation), Quick(_ADMISSION_SECONDS, QUICK_S)))
+            for plugin in plugins
+        ]
 
     def step(self, phase: str, operation: str, refused_by: AdmissionPlugin | None, began_s: float, last_s: float) -> None:
         """The phase is over. last_s: when its last plugin began."""

@@ -37,9 +37,6 @@ class CertificateRecord:
         elif request.subresource in ("status", "approval"):
             self._date(obj, request.old or {})
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""
-
     def _date(self, obj: Obj, old: Obj) -> None:
         """lastUpdateTime is now where the client said nothing; lastTransitionTime when the condition last became what it is."""
         now = format_time(self._clock.now())
@@ -67,9 +64,6 @@ class _Permission:
 
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
 
     async def _check(self, request: AdmissionRequest) -> None:
         signer = str(((request.old or {}).get("spec") or {}).get("signerName") or "")
@@ -105,9 +99,6 @@ class CertificateSubjectRestriction:
     """No client certificate makes its holder a master: such rights could never be taken away again."""
 
     name = "CertificateSubjectRestriction"
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
 
     async def validate(self, request: AdmissionRequest) -> None:
         if request.resource != CERTIFICATE_SIGNING_REQUESTS or request.operation != "CREATE" or request.obj is None:

@@ -37,9 +37,6 @@ class _DefaultClass:
         if name:
             spec[self.field] = name
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""
-
     def _default_class(self) -> str:
         """Of several the newest, then the first by name."""
         lister = self._lookup.listers(self.classes)

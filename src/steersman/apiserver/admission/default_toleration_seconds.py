@@ -25,9 +25,6 @@ class DefaultTolerationSeconds:
         if added:
             pod["spec"]["tolerations"] = tolerations + added
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""
-
 
 def _tolerates(toleration: Obj, taint: str) -> bool:
     key, effect = toleration.get("key") or "", toleration.get("effect") or ""

@@ -50,9 +50,6 @@ class NamespaceLifecycle:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise refused(request, why, causes=[cause])
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Everything was said while mutating, before later plugins look into the namespace."""
-
     def _remember(self, namespace: str) -> None:
         now_s = self._clock.monotonic()
         self._deleted = {name: until_s for name, until_s in self._deleted.items() if until_s > now_s}

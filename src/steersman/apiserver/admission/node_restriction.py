@@ -63,9 +63,6 @@ class NodeRestriction:
         elif where == (SERVICE_ACCOUNTS.group, SERVICE_ACCOUNTS.plural):
             await self._tokens.check(node, request)
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """What the plugin looks at is settled before later plugins mutate."""
-
 
 async def _node(_lookup: Lookup, node: str, request: AdmissionRequest) -> None:
     asked = request.name or name_of(request.obj or {})

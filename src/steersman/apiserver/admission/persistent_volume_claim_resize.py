@@ -24,9 +24,6 @@ class PersistentVolumeClaimResize:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         new, old = request.obj, request.old
         if request.resource != PERSISTENT_VOLUME_CLAIMS or request.subresource or request.operation != "UPDATE":

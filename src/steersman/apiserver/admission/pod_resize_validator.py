@@ -20,9 +20,6 @@ class PodResizeValidator:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         pod, old = request.obj, request.old
         if request.resource != PODS or request.subresource != "resize" or pod is None or old is None:

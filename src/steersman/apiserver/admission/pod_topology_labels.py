@@ -36,6 +36,3 @@ class PodTopologyLabels:
         if found:
             meta = metadata(obj)
             meta["labels"] = {**(meta.get("labels") or {}), **found}
-
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""

@@ -28,9 +28,6 @@ class RBACEscalation:
     def __init__(self, authorization: Authorization) -> None:
         self._authorization = authorization
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         new, old = request.obj, request.old
         if request.resource.group != _GROUP or new is None or request.operation not in ("CREATE", "UPDATE"):

@@ -27,6 +27,3 @@ class StorageObjectInUseProtection:
         held = meta.get("finalizers") or []
         if finalizer not in held:
             meta["finalizers"] = [*held, finalizer]
-
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""

@@ -22,6 +22,3 @@ class TaintNodesByCondition:
         taints = spec.get("taints") or []
         if not any(taint.get("key") == _TAINT["key"] and taint.get("effect") == _TAINT["effect"] for taint in taints):
             spec["taints"] = [*taints, dict(_TAINT)]
-
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""

@@ -7,12 +7,21 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Authorizer, CallHandler, Charging
+from steersman.apiserver.contracts import (
+    AdmissionPlugin,
+    AdmissionRequest,
+    Authorizer,
+    CallHandler,
+    Charging,
+    MutationInterface,
+    ValidationInterface,
+)
 from steersman.apiserver.metrics import QUICK_S, AdmissionTimes, StoreTimes
 from steersman.apiserver.registry import Attached, Registry, Served
 from steersman.apiserver.storage import Stored
 from steersman.apiserver.watchcache.feed import Feed
 from steersman.machinery.clock import Clock
+from steersman.machinery.counting import Quick
 from steersman.machinery.errors import StatusError
 from steersman.machinery.meta import format_time
 from steersman.store.interface import Commit, Delete, Guard, Put, Store, Unavailable
@@ -22,8 +31,11 @@ class Admission:
     """The plugins in order: all mutate, then (after preparation) all validate. `charging`: what is paid with the commit."""
 
     def __init__(self, plugins: Sequence[AdmissionPlugin], times: AdmissionTimes, charging: Charging | None = None) -> None:
-        self._plugins = tuple(plugins)
-        self._configured = tuple(plugin for plugin in plugins if isinstance(plugin, Attached))
+        self._mutating = tuple(plugin for plugin in plugins if isinstance(plugin, MutationInterface))
+        self._validating = tuple(plugin for plugin in plugins if isinstance(plugin, ValidationInterface))
+        self._admits: dict[str, list[tuple[MutationInterface, Quick]]] = {}
+        self._validates: dict[str, list[tuple[ValidationInterface, Quick]]] = {}
+        """By operation, each plugin with what counts its times."""
         self._times = times
         self.charging = charging
 
@@ -36,10 +48,13 @@ class Admission:
 
     async def _mutate(self, request: AdmissionRequest) -> None:
         times, now, operation = self._times, self._times.now, request.operation
+        plugins = self._admits.get(operation)
+        if plugins is None:
+            plugins = self._admits[operation] = times.of("admit", operation, self._mutating)
         began = last = now()
         plugin: AdmissionPlugin | None = None
         try:
-            for plugin, taken in times.of("admit", operation, self._plugins):
+            for plugin, taken in plugins:
                 await plugin.admit(request)
                 # In place: there are many plugins, and nearly all have nothing to do.
                 at = now()
@@ -57,17 +72,22 @@ class Admission:
 
     async def connect(self, request: AdmissionRequest) -> None:
         """Both phases, of what is passed on and not stored: webhooks and policies only."""
-        for plugin in self._configured:
-            await plugin.admit(request)
-        for plugin in self._configured:
-            await plugin.validate(request)
+        for mutating in self._mutating:
+            if isinstance(mutating, Attached):
+                await mutating.admit(request)
+        for validating in self._validating:
+            if isinstance(validating, Attached):
+                await validating.validate(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         times, now, operation = self._times, self._times.now, request.operation
+        plugins = self._validates.get(operation)
+        if plugins is None:
+            plugins = self._validates[operation] = times.of("validate", operation, self._validating)
         began = last = now()
         plugin: AdmissionPlugin | None = None
         try:
-            for plugin, taken in times.of("validate", operation, self._plugins):
+            for plugin, taken in plugins:
                 await plugin.validate(request)
                 # In place: there are many plugins, and nearly all have nothing to do.
                 at = now()

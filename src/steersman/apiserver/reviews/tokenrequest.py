@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from steersman.api.groups.bodies import TOKEN_REQUEST
 from steersman.api.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
-from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Call
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, Call, MutationInterface, ValidationInterface
 from steersman.apiserver.http import Response
 from steersman.apiserver.lookup import Lookup
 from steersman.apiserver.reviews import body
@@ -66,9 +66,11 @@ class TokenRequests:
             "CREATE", SERVICE_ACCOUNTS, "token", info.namespace, info.name, request, None, call.user, warnings=warnings
         )
         for plugin in self._admission:
-            await plugin.admit(asked)
+            if isinstance(plugin, MutationInterface):
+                await plugin.admit(asked)
         for plugin in self._admission:
-            await plugin.validate(asked)
+            if isinstance(plugin, ValidationInterface):
+                await plugin.validate(asked)
 
     @staticmethod
     def _fill_metadata(request: Obj, account: Obj) -> None:

@@ -30,7 +30,7 @@ from steersman.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from steersman.apiserver.admission.priority import Priority
 from steersman.apiserver.admission.service_account import ServiceAccount
 from steersman.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
-from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, UserInfo
+from steersman.apiserver.contracts import AdmissionPlugin, AdmissionRequest, MutationInterface, UserInfo, ValidationInterface
 from steersman.apiserver.lookup import Lookup
 from steersman.machinery.clock import VirtualClock
 from steersman.machinery.errors import StatusError
@@ -50,8 +50,10 @@ def run(plugin: AdmissionPlugin, asked: AdmissionRequest) -> str:
     """ "" if it passes, else the code and text of the refusal."""
 
     async def scenario() -> None:
-        await plugin.admit(asked)
-        await plugin.validate(asked)
+        if isinstance(plugin, MutationInterface):
+            await plugin.admit(asked)
+        if isinstance(plugin, ValidationInterface):
+            await plugin.validate(asked)
 
     try:
         asyncio.run(scenario())

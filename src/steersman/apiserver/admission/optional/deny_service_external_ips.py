@@ -13,9 +13,6 @@ from steersman.apiserver.contracts import AdmissionRequest
 class DenyServiceExternalIPs:
     name = "DenyServiceExternalIPs"
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         if request.resource != SERVICES or request.subresource or request.obj is None:
             return

@@ -51,9 +51,6 @@ class EventRateLimit:
     def __init__(self, limits: tuple[Limit, ...], clock: Clock) -> None:
         self._limits = [(limit, _Buckets(limit, clock)) for limit in limits]
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         if request.resource != EVENTS or request.operation not in ("CREATE", "UPDATE") or request.dry_run:
             return

@@ -27,9 +27,6 @@ class ExtendedResourceToleration:
         if tolerations:
             spec["tolerations"] = tolerations
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""
-
 
 def _asked(spec: Obj) -> set[str]:
     containers = [item for part in ("containers", "initContainers") for item in spec.get(part) or ()]

@@ -17,9 +17,6 @@ _FIELD = "requiredDuringSchedulingIgnoredDuringExecution"
 class LimitPodHardAntiAffinityTopology:
     name = "LimitPodHardAntiAffinityTopology"
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         if request.resource != PODS or request.subresource or request.obj is None:
             return

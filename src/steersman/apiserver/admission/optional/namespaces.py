@@ -18,9 +18,6 @@ class NamespaceExists:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         if not request.namespace or request.resource == NAMESPACES or request.operation == "CONNECT":
             return
@@ -48,6 +45,3 @@ class NamespaceAutoProvision:
             )
         except AlreadyExists:
             pass
-
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused."""

@@ -49,9 +49,6 @@ class PodSecurity:
         self._lookup, self._clock = lookup, clock
         self._configuration = configuration or PodSecurityConfiguration()
 
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
-
     async def validate(self, request: AdmissionRequest) -> None:
         obj, resource = request.obj, request.resource
         if obj is None or request.operation not in ("CREATE", "UPDATE"):

@@ -77,9 +77,6 @@ class MutatingPolicies(_Policies):
         if enforcing is not None and request.operation != "DELETE" and not is_the_servers_own(request):
             await enforcing.enforce(request)
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """Nothing is refused later."""
-
 
 class ValidatingPolicies(_Policies):
     name = "ValidatingAdmissionPolicy"
@@ -89,9 +86,6 @@ class ValidatingPolicies(_Policies):
         from steersman.apiserver.admission.policies.validating import Validating
 
         return Validating(self._listers, self._authorizer, registry)
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Nothing is changed."""
 
     async def validate(self, request: AdmissionRequest) -> None:
         enforcing = self._awake()

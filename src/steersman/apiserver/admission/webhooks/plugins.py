@@ -81,9 +81,6 @@ class MutatingWebhooks(_Webhooks):
     async def admit(self, request: AdmissionRequest) -> None:
         await self._ask(request)
 
-    async def validate(self, request: AdmissionRequest) -> None:
-        """They have had their say."""
-
 
 class ValidatingWebhooks(_Webhooks):
     name = "ValidatingAdmissionWebhook"
@@ -94,9 +91,6 @@ class ValidatingWebhooks(_Webhooks):
         from steersman.apiserver.admission.webhooks.validating import Validating
 
         return Validating(Calling(registry, lister, self._authorizer, self._clock, "validating"))
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        """They change nothing."""
 
     async def validate(self, request: AdmissionRequest) -> None:
         await self._ask(request)
