@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import importlib.util
 import os
-from pathlib import Path
 
 from steersman.cli.crictl import parser as command_line
 from steersman.cluster.commands.common import add_state_dir, existing, paths_of
@@ -43,6 +42,6 @@ def _own(paths: Paths) -> str:
     except SettingsError as error:
         # A kubelet that runs alone has no settings, only its socket.
         missing = f"{error}, or name a runtime's socket with --runtime-endpoint"
-    if not Path(paths.cri_socket).exists():
+    if not os.path.exists(paths.cri_socket):  # unlike Path's, it is False as well where one may not look
         raise SettingsError(missing)
     return str(paths.cri_socket)
