@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,7 +45,31 @@ _RAW = {"kubectl"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Errors a person can act on are one sentence on stderr, exit code 1 or 2."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has seen enough. The interpreter would complain when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe that its reader has left."""
+    import select  # not at the top: it is seldom asked
+
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, ValueError, OSError):  # no stdout, or not a file
+        return False
+    return any(seen & select.POLLERR for _, seen in poll.poll(0))
+
+
+def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         name = arguments[0]
         module = importlib.import_module(COMMANDS[name].module)
@@ -60,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return 130
         except module.PROBLEMS as problem:
+            if isinstance(problem, BrokenPipeError) and _nobody_reads():
+                raise
             print(f"steersman {name}: {problem}", file=sys.stderr)
             return 1
     import argparse  # not at the top: kubectl does without, and it costs more than the rest of this module
