@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-WORKERS = str(max(2, os.cpu_count() or 2))
+WORKERS = max(2, os.cpu_count() or 2)
 
 
 def output(*command: str) -> set[str]:
@@ -75,10 +75,10 @@ def main() -> int:
     arguments = sys.argv[1:] or ["tests"]
     # A place of its own: pytest clears up after earlier runs in its usual one, and stumbles over what those left mounted.
     with tempfile.TemporaryDirectory(prefix="steersman-tests-") as place:
-        plain = [*PYTEST, "--basetemp", f"{place}/plain", "-n", WORKERS, "-m", "not root", *reported("plain")]
-        # A file's tests share what it started. Clusters are in namespaces of their own, so two at a time do not meet; what
-        # they wait for most is real time, so more of them than processors gain nothing.
-        spread = ["-n", "2", "--dist", "loadfile"]
+        plain = [*PYTEST, "--basetemp", f"{place}/plain", "-n", str(WORKERS), "-m", "not root", *reported("plain")]
+        # A file's tests share what it started. Clusters are in namespaces of their own, so those at a time do not meet; as
+        # they wait for real time as well, there is one more at a time than processors.
+        spread = ["-n", str(WORKERS + 1), "--dist", "loadfile"]
         rooted = [*PYTEST, "--basetemp", f"{place}/root", *spread, "-m", "root", "--durations=15", *reported("root")]
         codes = [subprocess.run([*command, *arguments], check=False).returncode for command in (plain, rooted)]
     left = {kind: sorted(now - before[kind]) for kind, now in surroundings().items() if now - before[kind]}

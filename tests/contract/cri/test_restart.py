@@ -85,7 +85,7 @@ def test_after_kill_9_pods_live_on_and_half_made_ones_can_be_removed(run: Run) -
             assert [text for _, _, text in bench.log()] == ["up", "down"]
             for each in await runtime.list_pod_sandboxes():
                 await runtime.remove_pod_sandbox(each.id)
-            assert await bench.leftovers() == []
+            assert await bench.leftovers(cut_short=True) == []
 
     run(scenario)
 

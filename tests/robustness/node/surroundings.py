@@ -8,10 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import signal
 import socket
-import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,7 +65,7 @@ class Place:
             "log folder": self._files("pod-logs"),
         }
         if self.daemon is not None:
-            tasks = self._tasks(self.daemon)
+            tasks = self.daemon.task_bundles
             sandboxes = self.daemon.root / "state" / "io.containerd.grpc.v1.cri" / "sandboxes"
             found["containerd"] = [
                 str(path) for top in (tasks, sandboxes) if top.is_dir() for path in top.iterdir() if _kept(path)
@@ -141,30 +138,8 @@ class Place:
         return Process(pid, kind, environment.get(b"WHO", b"").decode(), cgroup)
 
     def let_go(self) -> list[str]:
-        """End and remove shims that containerd itself has forgotten; which. No call of a kubelet reaches those.
-
-        1.6 does so if it is killed while it makes or removes a task, or if the shim is that starts another.
-        """
-        if self.daemon is None:
-            return []
-        known = self._ctr("containers") | self._ctr("tasks")
-        gone = []
-        for each in self.processes():
-            words = (_PROC / str(each.pid) / "cmdline").read_bytes().decode().split("\0") if each.kind == "shim" else []
-            identity = words[words.index("-id") + 1] if "-id" in words else ""
-            if identity and identity not in known and not (_PROC / f"{each.pid}/task/{each.pid}/children").read_text():
-                os.kill(each.pid, signal.SIGKILL)
-                shutil.rmtree(self._tasks(self.daemon) / identity, ignore_errors=True)
-                gone.append(f"shim {identity}")
-        return gone
-
-    def _ctr(self, what: str) -> set[str]:
-        assert self.daemon is not None
-        command = ["ctr", "--address", self.daemon.socket, "-n", "k8s.io", what, "ls", "-q"]
-        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-
-    def _tasks(self, daemon: Containerd) -> Path:
-        return daemon.root / "state" / "io.containerd.runtime.v2.task" / "k8s.io"
+        """End and remove shims that containerd itself has forgotten; which."""
+        return [f"shim {identity}" for identity in self.daemon.end_forgotten()] if self.daemon is not None else []
 
     def doubled(self) -> list[str]:
         """Containers of which two instances run at this moment."""
