@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steersman.cri.native.cgroups import Cgroups
-from steersman.cri.native.threads import in_own_thread
+from steersman.cri.native.threads import ended, in_own_thread
 
 pytestmark = pytest.mark.root
 
@@ -34,8 +34,9 @@ def test_emptying_a_group_spares_who_empties_it() -> None:
         cgroups.kill(path)
     finally:
         done.set()
-        maker.join()
+        ended(maker)
         cgroups.remove(path)
+    assert not list(Path("/sys/fs/cgroup").glob(f"*{path}"))
 
 
 def test_a_group_can_be_removed_once_its_thread_has_failed() -> None:

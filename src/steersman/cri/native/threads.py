@@ -38,10 +38,10 @@ async def in_own_thread(function: Callable[[], T]) -> T:
     try:
         return await finish(asyncio.wrap_future(outcome))
     finally:
-        await off_loop(_ended, thread)
+        await off_loop(ended, thread)
 
 
-def _ended(thread: threading.Thread) -> None:
+def ended(thread: threading.Thread) -> None:
     """Wait until the kernel, too, has done with it: a moment after Python."""
     thread.join()
     while os.path.exists(f"/proc/self/task/{thread.native_id}"):
