@@ -191,7 +191,7 @@ def test_an_object_that_an_index_cannot_read_is_kept_all_the_same() -> None:
     client = FakeClient()
     client.put(PODS, pod("odd"))
     client.put(PODS, pod("plain", node="n1"))
-    follower = run_with(client, lambda *_: asyncio.sleep(0), indexes={"node": lambda obj: [obj["spec"]["node"]]})  # noqa: TID251
+    follower = run_with(client, lambda follower, clock: clock.sleep(0), indexes={"node": lambda obj: [obj["spec"]["node"]]})
     assert (len(follower.informer), len(follower.informer.indexed("node", "n1"))) == (2, 1)
 
 
@@ -200,7 +200,7 @@ def test_managed_fields_are_not_kept() -> None:
     noisy = pod("a")
     noisy["metadata"]["managedFields"] = [{"manager": "kubectl"}]
     client.put(PODS, noisy)
-    follower = run_with(client, lambda *_: asyncio.sleep(0))  # noqa: TID251
+    follower = run_with(client, lambda follower, clock: clock.sleep(0))
     assert "managedFields" not in (follower.informer.get("x", "a") or {})["metadata"]
 
 

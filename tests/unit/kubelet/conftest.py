@@ -180,7 +180,7 @@ class FakeAPI:
     async def delete_collection(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Obj:
-        raise NotImplementedError
+        raise AssertionError("a kubelet deletes no collections")
 
     async def watch(
         self,
@@ -203,7 +203,7 @@ class FakeAPI:
             self.watchers.remove(entry)
 
     async def raw(self, method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Any:
-        raise NotImplementedError
+        raise AssertionError("a kubelet deletes no collections")
 
 
 def _selected(obj: Obj, selector: str) -> bool:
@@ -355,13 +355,13 @@ class FakeRuntime:
         return ExecResult(b"", b"no good" if code else b"", code)
 
     async def exec(self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Terminal:
-        raise NotImplementedError
+        raise AssertionError("a kubelet deletes no collections")
 
     async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> Terminal:
-        raise NotImplementedError
+        raise AssertionError("a kubelet deletes no collections")
 
     async def port_forward(self, sandbox_id: str, port: int) -> Tunnel:
-        raise NotImplementedError
+        raise AssertionError("a kubelet deletes no collections")
 
     async def container_stats(self, container_id: str) -> Usage:
         return Usage(self.clock.now(), memory_usage=self.memory_usage)

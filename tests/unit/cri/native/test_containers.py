@@ -39,13 +39,16 @@ class Oci:
     async def delete(self, _: str) -> None: ...
 
 
+def nothing(*_: Any) -> None:
+    """What is not looked at here."""
+
+
 class Bench:
     """One container, `c`. `kills`: signals its process gets; it ends by none."""
 
     def __init__(self, root: Path) -> None:
         self.exit_file = root / "exit"
         self.oci, self.clock = Oci(), VirtualClock()
-        nothing: Any = lambda *_: None  # noqa: E731
         maker: Any = SimpleNamespace(
             layout=SimpleNamespace(exit_file=lambda _: str(self.exit_file)),
             cgroups=SimpleNamespace(kill=nothing, oom_kills=lambda _: 0, remove=nothing),
